@@ -1,0 +1,3 @@
+package api
+
+//go:generate go -C ../tools run ./protogen ../api/proto ../api/gen
