@@ -1,0 +1,279 @@
+// Package eventlog is the log: the records of one instance in one gapless
+// order, to which events are appended durably, atomically and conditionally.
+//
+// A Log is one log of a Store (the engine). Its sequencer drains waiting
+// appends, checks each one's condition in order, gives positions and time,
+// hashes, commits once and wakes all; there is no timer. What is promised:
+//
+//   - Positions are contiguous from 1, in the order of commits.
+//   - An append that was acknowledged is durable; one that failed left nothing;
+//     one whose outcome is not known fails with fault.Unknown and may be
+//     repeated under the same command id.
+//   - Reads stop at the mark, the last durable and acknowledged position.
+//   - A command id does its work once per actor.
+//   - A sealed block uses a key that is alive at its position.
+//
+// Design: docs/concepts.md, "The log".
+package eventlog
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"muniment.dev/event"
+	"muniment.dev/fault"
+)
+
+// Request is one command's append.
+type Request struct {
+	Actor   event.Actor
+	Command event.ID        // idempotency key within the actor
+	Digest  event.Hash      // of what the command asks for; a repeat must bring the same
+	Events  []*event.Draft  // at least one; appended together, in order
+	If      event.Condition // what must still hold
+}
+
+// Appended is what an append did, now or, if Replayed, when the command came
+// first.
+type Appended struct {
+	Log         event.LogID
+	First, Last event.Position
+	Time        time.Time
+	Replayed    bool
+}
+
+// Between is the cause of a failed condition: the first record that came
+// between the facts and the append.
+type Between struct {
+	Position event.Position
+	Type     string
+}
+
+// Error says what came between.
+func (b *Between) Error() string {
+	return fault.New(fault.Conflict, "%s at position %d came between", b.Type, b.Position).Msg
+}
+
+// ErrCommandReused refuses a command id that stands for another request.
+var ErrCommandReused = fault.New(fault.Refused, "this command id was already used for a different request; take a new one")
+
+// ErrKeyTaken asks to seal again: the subject has another live key, or the key
+// is another's.
+var ErrKeyTaken = fault.New(fault.Conflict, "the subject's key was assigned meanwhile; seal again with the assigned key")
+
+// ErrSubjectErased refuses to seal anything for a subject that was erased.
+var ErrSubjectErased = fault.New(fault.Erased, "the subject was erased; nothing can be recorded about it any more")
+
+// ErrEventExists refuses an event id that is stored already.
+var ErrEventExists = fault.New(fault.Exists, "an event with this id is stored already")
+
+// Options of a log. The zero value is usable.
+type Options struct {
+	Clock   func() time.Time // default time.Now
+	Term    uint64           // the least term to take, from the register
+	Queue   int              // how many appends may wait; default 4096
+	Batch   int              // how many appends share a commit at most; default 512
+	Window  int              // how many recent records stay in memory; default 8192
+	MaxSkew time.Duration    // how far the clock may run behind the last record; default 5 s
+	Holder  event.ID         // default random
+	Logger  *slog.Logger
+}
+
+func (o *Options) defaults() {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Queue == 0 {
+		o.Queue = 4096
+	}
+	if o.Batch == 0 {
+		o.Batch = 512
+	}
+	if o.Window == 0 {
+		o.Window = 8192
+	}
+	if o.MaxSkew == 0 {
+		o.MaxSkew = 5 * time.Second
+	}
+	if o.Holder.IsZero() {
+		o.Holder = event.NewID()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Log is one log. It is safe for concurrent use.
+type Log struct {
+	store Store
+	id    event.LogID
+	opts  Options
+
+	queue  chan *waiter
+	stop   chan struct{}
+	closed sync.WaitGroup
+
+	mark atomic.Pointer[Mark]
+
+	mu     sync.RWMutex // guards recent and moved
+	recent window
+	moved  chan struct{} // closed and replaced when the mark moves
+}
+
+// Mark is the end of what is durable and acknowledged.
+type Mark struct {
+	Size event.Position
+	Root event.Hash // Merkle tree hash of the first Size leaves
+	Last event.Hash
+	Time time.Time
+	Term uint64
+}
+
+// Open takes a log of the store, making it if it does not exist, and starts
+// its sequencer. Close must be called.
+func Open(ctx context.Context, store Store, id event.LogID, opts Options) (*Log, error) {
+	opts.defaults()
+	l := &Log{store: store, id: id, opts: opts,
+		queue: make(chan *waiter, opts.Queue), stop: make(chan struct{}), moved: make(chan struct{})}
+	s := &sequencer{log: l}
+	if err := s.take(ctx); err != nil {
+		return nil, fault.Wrap("open the log", err)
+	}
+	l.closed.Go(s.run)
+	return l, nil
+}
+
+// ID returns the log's id.
+func (l *Log) ID() event.LogID { return l.id }
+
+// Store returns the engine below, for what reads tiles and checkpoints.
+func (l *Log) Store() Store { return l.store }
+
+// Mark returns the end of what may be read.
+func (l *Log) Mark() Mark { return *l.mark.Load() }
+
+// Now returns the log's clock.
+func (l *Log) Now() time.Time { return l.opts.Clock().UTC() }
+
+// Close refuses new appends, finishes those that wait, and stops. It does not
+// close the store.
+func (l *Log) Close() error {
+	close(l.stop)
+	l.closed.Wait()
+	return nil
+}
+
+// Append appends the request's events if its condition holds. It returns when
+// they are durable. Errors by kind:
+//
+//   - Conflict: the condition failed (cause *Between), or ErrKeyTaken. Decide again.
+//   - Refused: ErrCommandReused.
+//   - Exists: ErrEventExists. Erased: ErrSubjectErased. Invalid, Exhausted: the events themselves.
+//   - Unavailable: nothing was appended; try later.
+//   - Unknown: it may have been appended; repeat with the same command id.
+func (l *Log) Append(ctx context.Context, r Request) (Appended, error) {
+	if len(r.Events) == 0 {
+		return Appended{}, fault.New(fault.Internal, "an append needs at least one event")
+	}
+	w := &waiter{req: r, done: make(chan struct{})}
+	select {
+	case <-l.stop:
+		return Appended{}, errStopping
+	default:
+	}
+	select {
+	case l.queue <- w:
+	default:
+		return Appended{}, fault.New(fault.Exhausted, "too many changes are waiting to be recorded; try again in a moment")
+	}
+	select {
+	case <-w.done:
+		return w.res, w.err
+	case <-ctx.Done():
+		if w.state.CompareAndSwap(waiting, withdrawn) {
+			return Appended{}, &fault.Error{Kind: fault.Unavailable, Msg: "the request ended before its change was recorded; nothing was changed", Err: ctx.Err()}
+		}
+		return Appended{}, &fault.Error{Kind: fault.Unknown, Msg: "the request ended while its change was being recorded; repeat it with the same command id to learn the outcome", Err: ctx.Err()}
+	}
+}
+
+var errStopping = fault.New(fault.Unavailable, "the server is stopping; try again in a moment")
+
+// Outcome returns what a command did before; false if nothing is known of it.
+// A digest that differs gives ErrCommandReused.
+func (l *Log) Outcome(ctx context.Context, actor event.Actor, command event.ID, digest event.Hash) (Appended, bool, error) {
+	o, ok, err := l.store.Outcome(ctx, l.id, actor, command)
+	if err != nil || !ok || o.Last > l.Mark().Size {
+		return Appended{}, false, fault.Wrap("look up the command", err)
+	}
+	if o.Digest != digest {
+		return Appended{}, false, ErrCommandReused
+	}
+	a, err := l.replayed(ctx, o)
+	return a, err == nil, err
+}
+
+func (l *Log) replayed(ctx context.Context, o Outcome) (Appended, error) {
+	a := Appended{Log: l.id, First: o.First, Last: o.Last, Replayed: true}
+	for r, err := range l.store.Records(ctx, l.id, o.Last, o.Last) {
+		if err != nil {
+			return a, fault.Wrap("read the command's records", err)
+		}
+		a.Time = r.Time
+	}
+	return a, nil
+}
+
+// SubjectKey returns the key assigned to a subject; false if none is yet.
+func (l *Log) SubjectKey(ctx context.Context, s event.SubjectID) (KeyUse, bool, error) {
+	return l.store.Subject(ctx, l.id, s)
+}
+
+// Wait returns when the mark is past after, or when the context ends.
+func (l *Log) Wait(ctx context.Context, after event.Position) error {
+	for {
+		l.mu.RLock()
+		moved := l.moved
+		l.mu.RUnlock()
+		if l.Mark().Size > after {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-l.stop:
+			return errStopping
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Record returns the record at p; fault.NotFound if p is past the mark or 0.
+func (l *Log) Record(ctx context.Context, p event.Position) (*event.Record, error) {
+	if p == 0 || p > l.Mark().Size {
+		return nil, fault.New(fault.NotFound, "there is no record at position %d; the last one is %d", p, l.Mark().Size)
+	}
+	for r, err := range l.between(ctx, p, p) {
+		return r, err
+	}
+	return nil, fault.New(fault.Corrupt, "the record at position %d is missing", p)
+}
+
+// Read yields the records that q selects after a position, up to the mark as
+// it is when Read is called, in order. It stops at the first error.
+func (l *Log) Read(ctx context.Context, q event.Query, after event.Position) iter.Seq2[*event.Record, error] {
+	return l.ReadTo(ctx, q, after, l.Mark().Size)
+}
+
+// Erase deletes a subject's ciphertexts and blind tags from the store and from
+// memory. It may be repeated. The log must hold the subject's erasure already.
+func (l *Log) Erase(ctx context.Context, s event.SubjectID, progress func(done int)) error {
+	l.mu.Lock()
+	l.recent.forget(s)
+	l.mu.Unlock()
+	return fault.Wrap("erase a subject from the log", l.store.Erase(ctx, l.id, s, progress))
+}

@@ -1,0 +1,148 @@
+package eventlog
+
+import (
+	"context"
+	"crypto/sha256"
+	"math/bits"
+
+	"muniment.dev/event"
+	"muniment.dev/fault"
+)
+
+const (
+	tileHeight = 8
+	tileWidth  = 1 << tileHeight
+)
+
+// tree grows an RFC 6962 Merkle tree leaf by leaf. It holds the frontier (the
+// roots of its perfect subtrees) and, level by level, the hashes of the tile
+// at the right edge that is not full yet.
+type tree struct {
+	size     uint64
+	frontier []event.Hash
+	edge     [][]event.Hash // edge[L]: nodes of level 8L since the last full tile
+}
+
+// add appends a leaf hash and returns the tiles that it filled.
+func (t *tree) add(leaf event.Hash) []Tile {
+	var full []Tile
+	full = t.addEdge(0, leaf, full)
+	node, level := leaf, 0
+	for n := t.size; n&1 == 1; n >>= 1 {
+		last := len(t.frontier) - 1
+		node = nodeHash(t.frontier[last], node)
+		t.frontier = t.frontier[:last]
+		level++
+		if level%tileHeight == 0 {
+			full = t.addEdge(level/tileHeight, node, full)
+		}
+	}
+	t.frontier = append(t.frontier, node)
+	t.size++
+	return full
+}
+
+func (t *tree) addEdge(level int, h event.Hash, full []Tile) []Tile {
+	if level == len(t.edge) {
+		t.edge = append(t.edge, nil)
+	}
+	t.edge[level] = append(t.edge[level], h)
+	if len(t.edge[level]) < tileWidth {
+		return full
+	}
+	data := make([]byte, 0, tileWidth*len(h))
+	for _, h := range t.edge[level] {
+		data = append(data, h[:]...)
+	}
+	t.edge[level] = t.edge[level][:0]
+	index := t.size >> (tileHeight * (level + 1))
+	return append(full, Tile{Level: level, Index: index, Data: data})
+}
+
+// root is the RFC 6962 §2.1 Merkle tree hash.
+func (t *tree) root() event.Hash { return rootOf(t.frontier) }
+
+func rootOf(frontier []event.Hash) event.Hash {
+	if len(frontier) == 0 {
+		return sha256.Sum256(nil)
+	}
+	r := frontier[len(frontier)-1]
+	for i := len(frontier) - 2; i >= 0; i-- {
+		r = nodeHash(frontier[i], r)
+	}
+	return r
+}
+
+// Root is the Merkle tree hash of the log that ends in h.
+func (h Head) Root() event.Hash { return rootOf(h.Frontier) }
+
+// nodeHash is SHA-256(0x01 ‖ left ‖ right) (RFC 6962 §2.1).
+func nodeHash(left, right event.Hash) event.Hash {
+	var b [65]byte
+	b[0] = 1
+	copy(b[1:], left[:])
+	copy(b[33:], right[:])
+	return sha256.Sum256(b[:])
+}
+
+// loadTree restores the tree at a head from the store's tiles and records.
+func loadTree(ctx context.Context, s Store, log event.LogID, h Head) (*tree, error) {
+	t := &tree{size: uint64(h.Size), frontier: append([]event.Hash(nil), h.Frontier...)}
+	if bits.OnesCount64(t.size) != len(t.frontier) {
+		return nil, fault.New(fault.Corrupt, "the log's head has %d subtree hashes for %d records", len(t.frontier), t.size)
+	}
+	for level := 0; t.size>>(tileHeight*level) > 0; level++ {
+		nodes, err := edgeHashes(ctx, s, log, t.size, level)
+		if err != nil {
+			return nil, fault.Wrap("load the tree's edge", err)
+		}
+		t.edge = append(t.edge, nodes)
+	}
+	return t, nil
+}
+
+// edgeHashes returns the nodes of level 8*level that stand in no full tile of
+// that level yet.
+func edgeHashes(ctx context.Context, s Store, log event.LogID, size uint64, level int) ([]event.Hash, error) {
+	count := size >> (tileHeight * level)
+	first := count - count%tileWidth
+	nodes := make([]event.Hash, 0, tileWidth)
+	if level == 0 {
+		if first == count {
+			return nodes, nil
+		}
+		for r, err := range s.Records(ctx, log, event.Position(first+1), event.Position(count)) {
+			if err != nil {
+				return nil, err
+			}
+			nodes = append(nodes, r.Hash())
+		}
+		return nodes, nil
+	}
+	for i := first; i < count; i++ {
+		data, ok, err := s.Tile(ctx, log, level-1, i)
+		if err != nil {
+			return nil, err
+		}
+		if !ok || len(data) != tileWidth*32 {
+			return nil, fault.New(fault.Corrupt, "tile %d/%d is missing or short", level-1, i)
+		}
+		nodes = append(nodes, tileRoot(data))
+	}
+	return nodes, nil
+}
+
+// tileRoot is the root of a full tile's perfect subtree.
+func tileRoot(data []byte) event.Hash {
+	hashes := make([]event.Hash, len(data)/32)
+	for i := range hashes {
+		copy(hashes[i][:], data[32*i:])
+	}
+	for len(hashes) > 1 {
+		for i := range len(hashes) / 2 {
+			hashes[i] = nodeHash(hashes[2*i], hashes[2*i+1])
+		}
+		hashes = hashes[:len(hashes)/2]
+	}
+	return hashes[0]
+}
