@@ -1,0 +1,134 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// lattice is the direction of imports. "a, b < c" reads: c may import a and b,
+// and whatever those may import. Nothing else may be imported; a package that
+// the table does not name may not exist. Names in capitals are no packages but
+// short for what stands to their left. Every line says why.
+//
+// Tests may import what they need: Go itself refuses a circle.
+const lattice = `
+fault < event                                  # the words: kinds of error, then records, ids, descriptors
+event < eventlog, seal, authz                  # three contracts that do not know each other: order, secrecy, authority
+ledger/verify                                  # a stranger audits us with it, so it imports nothing of ours
+eventlog, seal, authz < CONTRACTS              # short
+
+CONTRACTS < eventlog/memlog, eventlog/pebblelog < ENGINES     # the stores know the contract, nobody above knows a store
+CONTRACTS < eventlog/faultlog, eventlog/logtest < LOGTESTS    # for tests of whatever keeps the contract
+CONTRACTS, ledger/verify < ledger                             # what we sign is checked by the code that strangers run
+CONTRACTS < decide, view                                      # to change state; to read it
+decide < decide/decidetest                                    # given, when, then
+decide, view < react                                          # side effects follow facts and may command new ones
+
+react < member < instance < org < policy < idp < user < project < app < grant < session < custom < hook < notify < setup # the slices, each knows only those to its left
+setup < SLICES                                 # short
+
+api/gen < GENERATED                            # messages and clients, made from api/proto
+api/gen/muniment/v1 < api/gen/muniment/v1/munimentv1connect < GENERATED # one package per version, services beside messages
+GENERATED < api/proto                          # the sources of the messages, embedded where they are served
+
+react, ledger, GENERATED < audit               # reads records through descriptors: it may not know a slice
+audit, GENERATED < audit/auditapi              # the API of the events and of their proofs
+SLICES, GENERATED < member/memberapi, instance/instanceapi, org/orgapi, policy/policyapi, idp/idpapi, user/userapi, project/projectapi, app/appapi, grant/grantapi, session/sessionapi, setup/setupapi < ADAPTERS # a slice's face in the API: translates, decides nothing
+SLICES, GENERATED < oidc, saml, scim, ldap < PROTOCOLS # what the world speaks to us
+fault < page                                   # layout, assets and safety headers of every web page
+
+ADAPTERS, PROTOCOLS, audit/auditapi < api      # router, authentication, errors
+ADAPTERS, PROTOCOLS, audit, page < login, console # web pages
+ADAPTERS, PROTOCOLS, audit, ENGINES < ops      # backup, restore, verify, doctor, metrics: the first that may open a store
+api, login, console, ops < SERVER              # short
+SERVER, LOGTESTS < sim                         # the whole server, in a bubble
+sample                                         # an application of somebody else: it knows us by our protocols only
+SERVER, sample < cli < cmd/muniment            # commands; wiring
+
+internal/check, internal/rules, internal/browser # the house; nothing of the product
+`
+
+// A table is the lattice, read: for each name what it may import, directly or
+// through another.
+type table map[string]map[string]bool
+
+// readLattice parses a table. A line without a reason is an error.
+func readLattice(text string) (table, error) {
+	t := table{}
+	for i, line := range strings.Split(text, "\n") {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		chain, reason, _ := strings.Cut(line, "#")
+		if strings.TrimSpace(reason) == "" {
+			return nil, fmt.Errorf("lattice, line %d: no reason", i+1)
+		}
+		var left []string
+		for _, set := range strings.Split(chain, "<") {
+			right := strings.Split(set, ",")
+			for j := range right {
+				right[j] = strings.TrimSpace(right[j])
+				if right[j] == "" {
+					return nil, fmt.Errorf("lattice, line %d: a name is missing", i+1)
+				}
+			}
+			t.place(left, right)
+			left = right
+		}
+	}
+	return t, t.close()
+}
+
+// place lets each name on the right import those on the left.
+func (t table) place(left, right []string) {
+	for _, name := range right {
+		if t[name] == nil {
+			t[name] = map[string]bool{}
+		}
+		for _, l := range left {
+			t[name][l] = true
+		}
+	}
+}
+
+// close adds what may be imported through others. A circle is an error.
+func (t table) close() error {
+	for range t {
+		grown := false
+		for _, below := range t {
+			for l := range maps.Clone(below) {
+				for ll := range t[l] {
+					grown = grown || !below[ll]
+					below[ll] = true
+				}
+			}
+		}
+		if !grown {
+			break
+		}
+	}
+	for name, below := range t {
+		if below[name] {
+			return fmt.Errorf("lattice: %s stands below itself", name)
+		}
+	}
+	return nil
+}
+
+// between lists the packages above low and not above high, high included.
+func (t table) between(low, high string) []string {
+	var names []string
+	for name := range t {
+		if t[name][low] && (name == high || t[high][name]) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// slicesOf are the slices' own packages: all that stands between react and
+// setup.
+func (t table) slicesOf() []string { return t.between("react", "setup") }
