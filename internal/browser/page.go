@@ -1,0 +1,218 @@
+package browser
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// Page is one tab with cookies of its own. Its methods fail the test on error,
+// so that a test reads as what a person does.
+type Page struct {
+	t    testing.TB
+	ctx  context.Context
+	view View
+
+	mu     sync.Mutex
+	noises []string // what the console complained about, CSP violations included
+}
+
+// Open opens a tab as v says, in a fresh profile (no cookies are shared).
+func (b *Browser) Open(t testing.TB, v View) *Page {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	ctx, stop := context.WithTimeout(ctx, openLimit)
+	t.Cleanup(func() { stop(); cancel() })
+	p := &Page{t: t, ctx: ctx, view: v}
+	opts := []chromedp.EmulateViewportOption{chromedp.EmulateScale(1)}
+	if v.Phone {
+		opts = []chromedp.EmulateViewportOption{chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch}
+	}
+	scheme := "light"
+	if v.Dark {
+		scheme = "dark"
+	}
+	p.do("open a tab", chromedp.EmulateViewport(v.Width, v.Height, opts...), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme},
+				{Name: "prefers-reduced-motion", Value: "reduce"},
+			},
+		})
+		if err != nil {
+			return err
+		}
+		_, err = cdp.Call(ctx, t, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: v.NoScript})
+		return err
+	}))
+	if err := chromedp.Listen(ctx, p.listen); err != nil {
+		t.Fatalf("listen to the console: %v", err)
+	}
+	return p
+}
+
+// listen keeps what the page complains about.
+func (p *Page) listen(ev any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch ev := ev.(type) {
+	case *log.EventEntryAdded:
+		// An error status is an answer, not a complaint: pages for faults have one.
+		if ev.Entry.Level == log.EntryLevelError && ev.Entry.Source != log.EntrySourceNetwork {
+			p.noises = append(p.noises, string(ev.Entry.Source)+": "+ev.Entry.Text)
+		}
+	case *runtime.EventExceptionThrown:
+		p.noises = append(p.noises, "exception: "+ev.ExceptionDetails.Text)
+	}
+}
+
+// Noise returns what the console complained about so far, CSP violations and
+// exceptions included, and forgets it.
+func (p *Page) Noise() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.noises
+	p.noises = nil
+	return n
+}
+
+// Quiet fails the test if the console complained about anything.
+func (p *Page) Quiet() {
+	p.t.Helper()
+	for _, n := range p.Noise() {
+		p.t.Errorf("%s: the browser complains: %s", p.URL(), n)
+	}
+}
+
+// Go opens an address and waits until it has loaded.
+func (p *Page) Go(url string) {
+	p.t.Helper()
+	p.do("go to "+url, chromedp.Navigate(url))
+}
+
+// Fill replaces what stands in a field.
+func (p *Page) Fill(selector, value string) {
+	p.t.Helper()
+	p.do("fill "+selector, chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), value))
+}
+
+// Press sends keys to whatever has the focus.
+func (p *Page) Press(keys string) {
+	p.t.Helper()
+	p.do("press keys", chromedp.KeyEvent(keys))
+}
+
+// Click clicks an element that does not lead to another page.
+func (p *Page) Click(selector string) {
+	p.t.Helper()
+	p.do("click "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+}
+
+// Follow clicks a link or a button and waits until the next page has loaded.
+func (p *Page) Follow(selector string) {
+	p.t.Helper()
+	p.run("follow "+selector, chromedp.WaitEvent(page.LoadEventFired, nil,
+		chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible)))
+}
+
+// run runs an action whose result does not matter.
+func (p *Page) run(what string, a chromedp.Action[page.EventLoadEventFired]) {
+	p.t.Helper()
+	if _, err := chromedp.Run(p.ctx, a); err != nil {
+		p.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// Wait waits until the element is there and visible.
+func (p *Page) Wait(selector string) {
+	p.t.Helper()
+	p.do("wait for "+selector, chromedp.WaitVisible(chromedp.CSS(selector)))
+}
+
+// Text returns the visible text of the first element that matches.
+func (p *Page) Text(selector string) string {
+	p.t.Helper()
+	s, err := chromedp.Run(p.ctx, chromedp.Text(chromedp.CSS(selector)))
+	if err != nil {
+		p.t.Fatalf("text of %s: %v", selector, err)
+	}
+	return strings.TrimSpace(s)
+}
+
+// Has reports whether an element matches now; it does not wait.
+func (p *Page) Has(selector string) bool {
+	p.t.Helper()
+	n, err := chromedp.Run(p.ctx, chromedp.Nodes(chromedp.CSSAll(selector), chromedp.AtLeast(0)))
+	if err != nil {
+		p.t.Fatalf("look for %s: %v", selector, err)
+	}
+	return len(n) > 0
+}
+
+// URL returns the address of the page.
+func (p *Page) URL() string {
+	p.t.Helper()
+	s, err := chromedp.Run(p.ctx, chromedp.Location())
+	if err != nil {
+		p.t.Fatalf("address of the page: %v", err)
+	}
+	return s
+}
+
+// Eval evaluates a JavaScript expression that yields a string. It works with
+// the page's own scripts off, too.
+func (p *Page) Eval(expression string) string {
+	p.t.Helper()
+	s, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](expression))
+	if err != nil {
+		p.t.Fatalf("evaluate: %v", err)
+	}
+	return s
+}
+
+// Shot keeps a screenshot of the whole page as name-view.png in the folder
+// named by MUNIMENT_SCREENSHOTS; without one it does nothing.
+func (p *Page) Shot(name string) {
+	p.t.Helper()
+	dir := os.Getenv("MUNIMENT_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	png, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		p.t.Fatalf("screenshot of %s: %v", name, err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	file := filepath.Join(dir, fileName(name)+"-"+fileName(p.view.Name)+".png")
+	if err := os.WriteFile(file, png, 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// NoSidewaysScroll fails the test if the page is wider than the window.
+func (p *Page) NoSidewaysScroll() {
+	p.t.Helper()
+	wide := p.Eval(`String(document.documentElement.scrollWidth > document.documentElement.clientWidth + 1)`)
+	if wide == "true" {
+		p.t.Errorf("%s is wider than the window (%s)", p.URL(), p.view.Name)
+	}
+}
+
+func (p *Page) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, steps...); err != nil {
+		p.t.Fatalf("%s: %v", what, err)
+	}
+}
