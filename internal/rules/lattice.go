@@ -20,6 +20,7 @@ ledger/verify                                  # a stranger audits us with it, s
 eventlog, seal, authz < CONTRACTS              # short
 
 CONTRACTS < eventlog/memlog, eventlog/pebblelog < ENGINES     # the stores know the contract, nobody above knows a store
+seal < seal/kms/file < ENGINES                 # where the key over all keys lies; chosen like a store, by the wiring
 CONTRACTS < eventlog/faultlog, eventlog/logtest < LOGTESTS    # for tests of whatever keeps the contract
 CONTRACTS, ledger/verify < ledger                             # what we sign is checked by the code that strangers run
 CONTRACTS < decide, view                                      # to change state; to read it
@@ -29,16 +30,16 @@ decide, view < react                                          # side effects fol
 react < member < instance < org < policy < idp < user < project < app < grant < session < custom < hook < notify < setup # the slices, each knows only those to its left
 setup < SLICES                                 # short
 
-api/gen < GENERATED                            # messages and clients, made from api/proto
-api/gen/muniment/v1 < api/gen/muniment/v1/munimentv1connect < GENERATED # one package per version, services beside messages
-GENERATED < api/proto                          # the sources of the messages, embedded where they are served
+api/gen/muniment/v1 < api/gen/muniment/v1/munimentv1connect < EDGE # messages, then the services of them; made from api/proto
+event < api/call < EDGE                        # who is calling and from where, as the router tells the adapters
 
-react, ledger, GENERATED < audit               # reads records through descriptors: it may not know a slice
-audit, GENERATED < audit/auditapi              # the API of the events and of their proofs
-SLICES, GENERATED < member/memberapi, instance/instanceapi, org/orgapi, policy/policyapi, idp/idpapi, user/userapi, project/projectapi, app/appapi, grant/grantapi, session/sessionapi, setup/setupapi < ADAPTERS # a slice's face in the API: translates, decides nothing
-SLICES, GENERATED < oidc, saml, scim, ldap < PROTOCOLS # what the world speaks to us
+react, ledger < audit                          # reads records through descriptors: it may not know a slice
+audit, EDGE < audit/auditapi                   # the API of the events and of their proofs
+SLICES, EDGE < member/memberapi, instance/instanceapi, org/orgapi, policy/policyapi, idp/idpapi, user/userapi, project/projectapi, app/appapi, grant/grantapi, session/sessionapi, setup/setupapi < ADAPTERS # a slice's face in the API: translates, decides nothing
+SLICES, EDGE < oidc, saml, scim, ldap < PROTOCOLS # what the world speaks to us
 fault < page                                   # layout, assets and safety headers of every web page
 
+api/internal/route < api                       # paths of the REST calls
 ADAPTERS, PROTOCOLS, audit/auditapi < api      # router, authentication, errors
 ADAPTERS, PROTOCOLS, audit, page < login, console # web pages
 ADAPTERS, PROTOCOLS, audit, ENGINES < ops      # backup, restore, verify, doctor, metrics: the first that may open a store
