@@ -228,9 +228,17 @@ func (l *Log) replayed(ctx context.Context, o Outcome) (Appended, error) {
 	return a, nil
 }
 
-// SubjectKey returns the key assigned to a subject; false if none is yet.
-func (l *Log) SubjectKey(ctx context.Context, s event.SubjectID) (KeyUse, bool, error) {
-	return l.store.Subject(ctx, l.id, s)
+// AssignedKey returns the key that a subject's sealed blocks must use: Present
+// with the key, Absent if none is assigned yet, or Erased.
+func (l *Log) AssignedKey(ctx context.Context, s event.SubjectID) (event.KeyID, event.State, error) {
+	use, ok, err := l.store.Subject(ctx, l.id, s)
+	switch {
+	case err != nil || !ok:
+		return event.KeyID{}, event.Absent, fault.Wrap("look up a subject's key", err)
+	case use.Erased:
+		return use.Key, event.Erased, nil
+	}
+	return use.Key, event.Present, nil
 }
 
 // Wait returns when the mark is past after, or when the context ends.

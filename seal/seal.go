@@ -1,0 +1,240 @@
+// Package seal encrypts what is personal in events under keys that can be
+// destroyed, and opens it again.
+//
+// Each subject (a person, an instance, a day's visitors) has one key. A sealed
+// block's ciphertext stands beside its record; the leaf holds a digest of it
+// and one salted commitment per field, the salts derived from the key. When
+// the key and the ciphertext are destroyed, the leaf and every proof stay as
+// they were, and nobody can guess the commitments open. Keys live in a
+// database of their own (Keys), never in the log or its backups.
+//
+// The bytes are specified in docs/record-format.md.
+package seal
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"muniment.dev/event"
+	"muniment.dev/fault"
+)
+
+// BlindVersion is the version of the key under which new blind tags are made.
+const BlindVersion = 1
+
+// Assignments says which key the log has assigned to a subject: Present with
+// the key, Absent if none is yet, or Erased.
+type Assignments interface {
+	AssignedKey(ctx context.Context, s event.SubjectID) (event.KeyID, event.State, error)
+}
+
+// Sealer turns events into drafts and records into facts, for one log. It is
+// safe for concurrent use.
+type Sealer struct {
+	Log      event.LogID
+	Instance event.SubjectID // under whose key the blind-tag key stands
+	Assigned Assignments
+	Keys     *Keys
+	Registry *event.Registry
+}
+
+// Context is what is recorded around events: Public stands in the leaf in
+// clear, Sealed (by path "#context/<name>") under Subject.
+type Context struct {
+	Public  map[string]any
+	Subject event.SubjectID
+	Sealed  map[string]string
+}
+
+// ErrErased refuses to seal anything for an erased subject.
+var ErrErased = fault.New(fault.Erased, "the subject was erased; nothing can be recorded about it any more")
+
+// Seal makes drafts of a command's events. Subjects without a key get one from
+// the pool; the log refuses the append if another got there first, and then
+// the events are to be sealed again.
+func (s *Sealer) Seal(ctx context.Context, actor event.Actor, events []event.New, c Context) ([]*event.Draft, error) {
+	secrets := map[event.SubjectID]subjectKey{}
+	drafts := make([]*event.Draft, len(events))
+	for i, e := range events {
+		d, err := s.draft(ctx, actor, e, c, secrets)
+		if err != nil {
+			return nil, fault.Wrap(fmt.Sprintf("seal %T", e.Payload), err)
+		}
+		drafts[i] = d
+	}
+	return drafts, nil
+}
+
+type subjectKey struct {
+	id event.KeyID
+	k  Secret
+}
+
+// key returns the key that a subject's blocks use, drawing one if need be.
+func (s *Sealer) key(ctx context.Context, subject event.SubjectID, cache map[event.SubjectID]subjectKey) (subjectKey, error) {
+	if sk, ok := cache[subject]; ok {
+		return sk, nil
+	}
+	id, state, err := s.Assigned.AssignedKey(ctx, subject)
+	if err != nil {
+		return subjectKey{}, err
+	}
+	var sk subjectKey
+	switch state {
+	case event.Erased:
+		return subjectKey{}, ErrErased
+	case event.Present:
+		sk.id = id
+		sk.k, err = s.Keys.Get(ctx, s.Log, id)
+	default:
+		sk.id, sk.k, err = s.Keys.Draw(ctx, s.Log)
+	}
+	if err != nil {
+		return subjectKey{}, err
+	}
+	cache[subject] = sk
+	return sk, nil
+}
+
+func (s *Sealer) draft(ctx context.Context, actor event.Actor, e event.New, c Context, keys map[event.SubjectID]subjectKey) (*event.Draft, error) {
+	desc, err := s.Registry.Of(s.Log, e.Payload)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := desc.Split(e.Payload)
+	if err != nil {
+		return nil, err
+	}
+	d := &event.Draft{ID: event.NewID(), Stream: e.Stream, Type: desc.Type, Revision: desc.Revision,
+		Actor: actor, Public: parts.Public, Tags: parts.Tags}
+	if len(c.Public) > 0 {
+		if d.Context, err = event.Deterministic.Marshal(c.Public); err != nil {
+			return nil, err
+		}
+	}
+	sealed := parts.Sealed
+	if len(c.Sealed) > 0 && desc.Type != "subject.erased" {
+		if sealed, err = withContext(sealed, c); err != nil {
+			return nil, err
+		}
+	}
+	if d.Blind, err = s.blindTags(ctx, parts.Blind); err != nil {
+		return nil, err
+	}
+	for _, subject := range slices.SortedFunc(maps.Keys(sealed), func(a, b event.SubjectID) int { return strings.Compare(a.String(), b.String()) }) {
+		sk, err := s.key(ctx, subject, keys)
+		if err != nil {
+			return nil, err
+		}
+		if err := sealBlock(d, s.Log, subject, sk, sealed[subject]); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
+
+// withContext adds the sealed context to what is sealed for its subject.
+func withContext(sealed map[event.SubjectID]map[string]cbor.RawMessage, c Context) (map[event.SubjectID]map[string]cbor.RawMessage, error) {
+	if sealed == nil {
+		sealed = map[event.SubjectID]map[string]cbor.RawMessage{}
+	}
+	fields := sealed[c.Subject]
+	if fields == nil {
+		fields = map[string]cbor.RawMessage{}
+		sealed[c.Subject] = fields
+	}
+	for name, v := range c.Sealed {
+		raw, err := event.Deterministic.Marshal(v)
+		if err != nil {
+			return nil, err
+		}
+		fields["#context/"+name] = raw
+	}
+	return sealed, nil
+}
+
+// sealBlock encrypts and commits one subject's fields and appends the block to
+// the draft, whose blind tags are made already.
+func sealBlock(d *event.Draft, log event.LogID, subject event.SubjectID, sk subjectKey, fields map[string]cbor.RawMessage) error {
+	plaintext, err := event.Deterministic.Marshal(fields)
+	if err != nil {
+		return err
+	}
+	ct, err := sk.k.encrypt(place{log, d.ID, subject, sk.id, d.Type, d.Revision}, plaintext)
+	if err != nil {
+		return err
+	}
+	c := sk.k.committer(log, d.ID)
+	b := event.Block{Subject: subject, Key: sk.id, Alg: 1, Digest: sha256.Sum256(ct)}
+	for path, raw := range fields {
+		b.Fields = append(b.Fields, event.Commitment{Path: path, Value: c.commit(path, raw)})
+	}
+	for _, t := range d.Blind {
+		if t.Subject == subject {
+			path := TagPath(t)
+			b.Fields = append(b.Fields, event.Commitment{Path: path, Value: c.commit(path, tagValue(t))})
+		}
+	}
+	slices.SortFunc(b.Fields, func(a, b event.Commitment) int { return strings.Compare(a.Path, b.Path) })
+	d.Blocks = append(d.Blocks, b)
+	d.Ciphertexts = append(d.Ciphertexts, ct)
+	return nil
+}
+
+// TagPath is the path under which a blind tag is committed.
+func TagPath(t event.BlindTag) string { return fmt.Sprintf("#tag/%s/%d", t.Name, t.N) }
+
+// tagValue is what is committed of a blind tag: the CBOR array [version, value].
+func tagValue(t event.BlindTag) []byte {
+	b, err := event.Deterministic.Marshal([]any{t.Version, t.Value})
+	if err != nil {
+		panic(err) // an integer and 32 bytes
+	}
+	return b
+}
+
+func (s *Sealer) blindTags(ctx context.Context, fields []event.BlindField) ([]event.BlindTag, error) {
+	if len(fields) == 0 {
+		return nil, nil
+	}
+	key, err := s.blindKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tags := make([]event.BlindTag, len(fields))
+	for i, f := range fields {
+		tags[i] = event.BlindTag{Subject: f.Subject, Name: f.Name, N: f.N, Version: BlindVersion, Value: blind(key, f.Name, f.Value, f.Fold)}
+	}
+	return tags, nil
+}
+
+func (s *Sealer) blindKey(ctx context.Context) ([]byte, error) {
+	id, state, err := s.Assigned.AssignedKey(ctx, s.Instance)
+	if err != nil {
+		return nil, err
+	}
+	if state != event.Present {
+		return nil, fault.New(fault.Unavailable, "the instance has no key yet; create it first")
+	}
+	k, err := s.Keys.Get(ctx, s.Log, id)
+	if err != nil {
+		return nil, err
+	}
+	return k.derive(s.Log, "muniment/blind/v1"), nil
+}
+
+// BlindTerm is what finds the records that carry a personal value: the term of
+// the blind tag of that name.
+func (s *Sealer) BlindTerm(ctx context.Context, name, value string, fold bool) (event.Term, error) {
+	key, err := s.blindKey(ctx)
+	if err != nil {
+		return "", fault.Wrap("look up by a personal value", err)
+	}
+	return event.BlindTerm(name, BlindVersion, blind(key, name, value, fold)), nil
+}

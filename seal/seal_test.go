@@ -1,0 +1,161 @@
+package seal
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"muniment.dev/event"
+	"muniment.dev/fault"
+	"muniment.dev/seal/kms/file"
+)
+
+type registered struct {
+	User  event.ID             `event:"user,public,subject,tag=user"`
+	Email event.Sealed[string] `event:"email,blind=email,fold"`
+	Name  event.Sealed[string] `event:"name"`
+}
+
+// assigned stands in for the log's knowledge of keys.
+type assigned map[event.SubjectID]event.KeyID
+
+func (a assigned) AssignedKey(_ context.Context, s event.SubjectID) (event.KeyID, event.State, error) {
+	if k, ok := a[s]; ok {
+		return k, event.Present, nil
+	}
+	return event.KeyID{}, event.Absent, nil
+}
+
+func sealer(t *testing.T, dir string) (*Sealer, assigned) {
+	t.Helper()
+	root, err := file.Open(filepath.Join(dir, "root.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := OpenKeys(t.Context(), filepath.Join(dir, "keys.db"), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { keys.Close() })
+	a := assigned{}
+	s := &Sealer{Log: event.LogID{ID: event.NewID()}, Instance: event.SubjectID{ID: event.NewID()}, Assigned: a, Keys: keys,
+		Registry: event.NewRegistry([]event.Descriptor{event.Describe[registered]("user.registered", 1, "{actor} registered {name}")})}
+	id, _, err := keys.Draw(t.Context(), s.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a[s.Instance] = id
+	return s, a
+}
+
+func register(t *testing.T, s *Sealer, a assigned, user event.ID) *event.Record {
+	t.Helper()
+	payload := registered{User: user, Email: event.Seal("Ada@Example.org"), Name: event.Seal("Ada Lovelace")}
+	c := Context{Subject: event.SubjectID{ID: user}, Sealed: map[string]string{"ip": "192.0.2.7"}}
+	drafts, err := s.Seal(t.Context(), event.System, []event.New{{Stream: event.Stream{Kind: "user", ID: user}, Payload: payload}}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a[event.SubjectID{ID: user}] = drafts[0].Blocks[0].Key
+	at := event.Place{Log: s.Log, Position: 1, Version: 1}
+	return drafts[0].Record(at, drafts[0].AppendLeaf(nil, at))
+}
+
+// What is sealed opens again, is found by its blind term however it is
+// written, and agrees with its commitments.
+func TestSealOpens(t *testing.T) {
+	s, a := sealer(t, t.TempDir())
+	r := register(t, s, a, event.NewID())
+	f, err := s.Decode(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := f.Payload.(registered); p.Email.Value != "Ada@Example.org" || p.Name.Value != "Ada Lovelace" {
+		t.Fatalf("got %q %q", p.Email.Value, p.Name.Value)
+	}
+	term, err := s.BlindTerm(t.Context(), "email", "ADA@example.ORG", true)
+	if err != nil || !event.OfTerm(term).Matches(r.Type, r.Terms()) {
+		t.Fatalf("not found by its e-mail address: %v", err)
+	}
+	if wrong, err := s.CheckCommitments(t.Context(), r, 0); err != nil || wrong != nil {
+		t.Fatalf("commitments: %v %v", wrong, err)
+	}
+	opened, _ := s.Open(t.Context(), r)
+	if c := SealedContext(r, opened); len(c) != 1 || c[0].Text != "192.0.2.7" {
+		t.Fatalf("context: %+v", c)
+	}
+	if bytes.Contains(r.Leaf, []byte("Ada")) {
+		t.Fatal("the leaf holds a name in clear")
+	}
+}
+
+// Each bit of a ciphertext that changes keeps it from opening, and a block
+// cannot be moved to another event.
+func TestTamperedCiphertext(t *testing.T) {
+	s, a := sealer(t, t.TempDir())
+	r := register(t, s, a, event.NewID())
+	ct := r.Ciphertexts[0]
+	for i := range len(ct) * 8 {
+		ct[i/8] ^= 1 << (i % 8)
+		if _, err := s.Open(t.Context(), r); !fault.Is(err, fault.Corrupt) {
+			t.Fatalf("bit %d: %v", i, err)
+		}
+		ct[i/8] ^= 1 << (i % 8)
+	}
+	r.ID = event.NewID()
+	if _, err := s.Open(t.Context(), r); !fault.Is(err, fault.Corrupt) {
+		t.Fatalf("opened in another event: %v", err)
+	}
+}
+
+// A destroyed key reads as erased, after a restart too; its wrapped bytes
+// stand in no file.
+func TestDestroy(t *testing.T) {
+	dir := t.TempDir()
+	s, a := sealer(t, dir)
+	user := event.NewID()
+	r := register(t, s, a, user)
+	key := r.Blocks[0].Key
+	var wrapped []byte
+	if err := s.Keys.db.QueryRow("SELECT wrapped FROM subject_key WHERE id = ?", key.ID[:]).Scan(&wrapped); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Keys.Destroy(t.Context(), s.Log, key); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		f, err := s.Decode(t.Context(), r)
+		if err != nil || f.Payload.(registered).Email.State != event.Erased {
+			t.Fatalf("%v %v", f.Payload, err)
+		}
+		s.Keys.Close()
+		root, _ := file.Open(filepath.Join(dir, "root.key"))
+		s.Keys, _ = OpenKeys(t.Context(), filepath.Join(dir, "keys.db"), root)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*"))
+	for _, name := range files {
+		if b, _ := os.ReadFile(name); bytes.Contains(b, wrapped) {
+			t.Fatalf("%s still holds the wrapped key", filepath.Base(name))
+		}
+	}
+}
+
+// Another root key is refused by name, and a readable one too.
+func TestRootKey(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := sealer(t, dir)
+	s.Keys.Close()
+	other, err := file.Open(filepath.Join(dir, "other.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenKeys(t.Context(), filepath.Join(dir, "keys.db"), other); !fault.Is(err, fault.Unavailable) {
+		t.Fatalf("opened under another root key: %v", err)
+	}
+	os.Chmod(filepath.Join(dir, "other.key"), 0o644)
+	if _, err := file.Open(filepath.Join(dir, "other.key")); !fault.Is(err, fault.Refused) {
+		t.Fatalf("took a root key that others may read: %v", err)
+	}
+}
