@@ -82,34 +82,60 @@ func checkLater(t *Tree) []Problem {
 	return problems
 }
 
-// reserved are the calls that make a test one of a phase of its own, and the
-// name that the phase finds it by (internal/check).
-var reserved = map[string]string{
-	"logtest.Run":   "TestConformance",
-	"browser.Start": "TestBrowser",
-}
+// Tests that internal/check runs in a phase of their own, by how their names
+// begin.
+const (
+	conformance = "TestConformance" // whatever calls logtest.Run
+	inBrowser   = "TestBrowser"     // every test of a file that imports internal/browser
+)
 
-// checkPhases keeps tests from being run in no phase, or in the wrong one.
+// checkPhases keeps tests from being run in the wrong phase, where they would
+// be skipped in silence or be taken for others.
 func checkPhases(t *Tree) []Problem {
 	var problems []Problem
 	for _, f := range t.Files {
 		if f.Go == nil || !f.Test() {
 			continue
 		}
-		for _, d := range f.Go.Decls {
-			fn, ok := d.(*ast.FuncDecl)
-			if !ok || fn.Body == nil || !strings.HasPrefix(fn.Name.Name, "Test") {
-				continue
+		browses := slices.ContainsFunc(f.Go.Imports, func(s *ast.ImportSpec) bool {
+			return importPath(s) == Module+"/internal/browser"
+		})
+		for _, fn := range tests(f.Go) {
+			begins := ""
+			switch {
+			case browses:
+				begins = inBrowser
+			case calls(fn, "logtest.Run"):
+				begins = conformance
 			}
-			ast.Inspect(fn.Body, func(n ast.Node) bool {
-				if begins := reserved[selector(n)]; begins != "" && !strings.HasPrefix(fn.Name.Name, begins) {
-					problems = append(problems, Problem{f.Path, t.line(fn), fmt.Sprintf("%s calls %s, so its name must begin with %s", fn.Name.Name, selector(n), begins)})
-				}
-				return true
-			})
+			if !strings.HasPrefix(fn.Name.Name, begins) {
+				problems = append(problems, Problem{f.Path, t.line(fn), fmt.Sprintf("the name of %s must begin with %s, the phase that runs it", fn.Name.Name, begins)})
+			}
 		}
 	}
 	return problems
+}
+
+// tests are the test functions of a file.
+func tests(file *ast.File) []*ast.FuncDecl {
+	var found []*ast.FuncDecl
+	for _, d := range file.Decls {
+		fn, ok := d.(*ast.FuncDecl)
+		if ok && fn.Recv == nil && fn.Body != nil && fn.Name.Name != "TestMain" && strings.HasPrefix(fn.Name.Name, "Test") {
+			found = append(found, fn)
+		}
+	}
+	return found
+}
+
+// calls tells whether a function's own body names x.y.
+func calls(fn *ast.FuncDecl, name string) bool {
+	found := false
+	ast.Inspect(fn.Body, func(n ast.Node) bool {
+		found = found || selector(n) == name
+		return !found
+	})
+	return found
 }
 
 // selector writes x.y as text; it is empty for anything else.
