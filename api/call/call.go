@@ -83,7 +83,7 @@ func ParsePlace(s string) (Place, error) {
 	log, digits, _ := strings.Cut(s, ":")
 	id, err := event.ParseID(log)
 	n, errN := strconv.ParseUint(digits, 10, 64)
-	if err != nil || errN != nil || digits != strconv.FormatUint(n, 10) {
+	if len(log) != 32 || err != nil || errN != nil || digits != strconv.FormatUint(n, 10) {
 		return Place{}, fault.New(fault.Invalid, "a place in a log is written log:position, as this server answers it")
 	}
 	return Place{Log: event.LogID{ID: id}, Position: event.Position(n)}, nil

@@ -39,7 +39,8 @@ SLICES, EDGE < member/memberapi, instance/instanceapi, org/orgapi, policy/policy
 SLICES, EDGE < oidc, saml, scim, ldap < PROTOCOLS # what the world speaks to us
 fault < page                                   # layout, assets and safety headers of every web page
 
-api/internal/route < api                       # paths of the REST calls
+api/route < api, api/openapi                   # which REST path means which method: for the router, and for the OpenAPI document
+api/gen < api, cli                             # the sources with their comments and the OpenAPI document, as data
 ADAPTERS, PROTOCOLS, audit/auditapi < api      # router, authentication, errors
 ADAPTERS, PROTOCOLS, audit, page < login, console # web pages
 ADAPTERS, PROTOCOLS, audit, ENGINES < ops      # backup, restore, verify, doctor, metrics: the first that may open a store

@@ -1,0 +1,5 @@
+package api
+
+import "net/http"
+
+func serveReference(w http.ResponseWriter, r *http.Request) bool { return false }

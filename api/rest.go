@@ -1,0 +1,240 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/dynamicpb"
+
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/api/route"
+	"muniment.dev/fault"
+)
+
+// transcoder serves REST: it finds the method, reads the message, and makes
+// the same call in process that an RPC client would make.
+type transcoder struct {
+	s     *Server
+	ends  []endpoint
+	codec strictJSON
+}
+
+type endpoint struct {
+	route.Route
+	invoke func(context.Context, proto.Message) (proto.Message, http.Header, error)
+}
+
+func newTranscoder(s *Server) (*transcoder, error) {
+	t := &transcoder{s: s, codec: strictJSON{"json"}}
+	var all []route.Route
+	for _, path := range s.paths {
+		d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(strings.Trim(path, "/")))
+		if err != nil {
+			return nil, fmt.Errorf("api: %s: %w", path, err)
+		}
+		service, ok := d.(protoreflect.ServiceDescriptor)
+		if !ok {
+			return nil, fmt.Errorf("api: %s is not a service", path)
+		}
+		routes, err := route.Of(service)
+		if err != nil {
+			return nil, fmt.Errorf("api: %w", err)
+		}
+		all = append(all, routes...)
+	}
+	if err := route.Overlap(all); err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	client := &http.Client{Transport: inProcess{s.rpc}}
+	for _, r := range all {
+		t.ends = append(t.ends, endpoint{r, invoker(client, r.Method)})
+	}
+	return t, nil
+}
+
+// invoker answers a function that calls a method in process.
+func invoker(client connect.HTTPClient, m protoreflect.MethodDescriptor) func(context.Context, proto.Message) (proto.Message, http.Header, error) {
+	c := connect.NewClient[dynamicpb.Message, dynamicpb.Message](client,
+		inProcessURL+"/"+string(m.Parent().FullName())+"/"+string(m.Name()),
+		connect.WithSchema(m),
+		connect.WithResponseInitializer(func(_ connect.Spec, msg any) error {
+			if d, ok := msg.(*dynamicpb.Message); ok {
+				*d = *dynamicpb.NewMessage(m.Output())
+			}
+			return nil
+		}))
+	return func(ctx context.Context, in proto.Message) (proto.Message, http.Header, error) {
+		d, ok := in.(*dynamicpb.Message)
+		if !ok {
+			return nil, nil, fault.New(fault.Internal, "not a dynamic message")
+		}
+		resp, err := c.CallUnary(ctx, connect.NewRequest(d))
+		if err != nil {
+			return nil, nil, err
+		}
+		return resp.Msg, resp.Header(), nil
+	}
+}
+
+// ServeHTTP serves one request.
+func (t *transcoder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	end, vars, allowed := t.find(r)
+	if end == nil && len(allowed) == 0 {
+		writeProblem(w, http.StatusNotFound, &munimentv1.Fault{
+			Kind: munimentv1.FaultKind_FAULT_KIND_NOT_FOUND, Message: "there is no such path; /openapi.json lists those that there are"})
+		return
+	}
+	if end == nil {
+		w.Header().Set("Allow", strings.Join(allowed, ", ")) // RFC 9110 §15.5.6
+		writeProblem(w, http.StatusMethodNotAllowed, &munimentv1.Fault{
+			Kind: munimentv1.FaultKind_FAULT_KIND_INVALID, Message: "this path is for " + strings.Join(allowed, " and ")})
+		return
+	}
+	ctx, err := t.s.enter(r.Context(), string(end.Method.FullName()), r.RemoteAddr, r.Header)
+	if err != nil {
+		writeError(w, toConnect(ctx, err), err)
+		return
+	}
+	msg, err := t.read(w, r, end, vars)
+	if err != nil {
+		writeError(w, toConnect(ctx, err), err)
+		return
+	}
+	out, h, err := end.invoke(ctx, msg)
+	if err != nil {
+		writeError(w, err, err)
+		return
+	}
+	b, err := t.codec.Marshal(out)
+	if err != nil {
+		writeError(w, toConnect(ctx, err), err)
+		return
+	}
+	if p := h.Get(PositionHeader); p != "" {
+		w.Header().Set(PositionHeader, p)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	w.Write(b) //nolint:errcheck // the client has gone: nobody to tell
+}
+
+// find answers the endpoint of a request, or the HTTP methods that its path
+// has if it is none of them.
+func (t *transcoder) find(r *http.Request) (end *endpoint, vars map[string]string, allowed []string) {
+	for i := range t.ends {
+		e := &t.ends[i]
+		v, ok := e.Match(r.URL.EscapedPath())
+		if !ok {
+			continue
+		}
+		if e.HTTP == r.Method {
+			return e, v, nil
+		}
+		if !slices.Contains(allowed, e.HTTP) {
+			allowed = append(allowed, e.HTTP)
+		}
+	}
+	return nil, nil, allowed
+}
+
+// errTooLarge is a body beyond the limit.
+var errTooLarge = fault.New(fault.Exhausted, "the body is too large")
+
+// read makes the message of body, path and query.
+func (t *transcoder) read(w http.ResponseWriter, r *http.Request, end *endpoint, vars map[string]string) (proto.Message, error) {
+	msg := dynamicpb.NewMessage(end.Method.Input())
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "the query of the address cannot be read")
+	}
+	if enc := r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return nil, fault.Field("Content-Encoding", "send the body as it is, not compressed")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(t.s.opts.MaxMessage)))
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return nil, fmt.Errorf("more than %d bytes: %w", large.Limit, errTooLarge)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "the body ended early")
+	}
+	if !end.Body {
+		if len(body) > 0 {
+			return nil, fault.New(fault.Invalid, "a %s has no body; its parameters stand in the query", end.HTTP)
+		}
+		if err := fillQuery(msg, query, vars); err != nil {
+			return nil, err
+		}
+		return msg, fillPath(msg, vars)
+	}
+	for name := range query {
+		return nil, fault.Field(clip(name, 100), "this path takes no parameters in its query; send them in the body")
+	}
+	if len(body) > 0 {
+		ct, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err != nil || ct != "application/json" || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
+			return nil, fault.Field("Content-Type", "the body must be application/json")
+		}
+		if err := t.codec.Unmarshal(body, msg); err != nil {
+			return nil, err
+		}
+	}
+	return msg, fillPath(msg, vars)
+}
+
+// problem is an error over REST: a problem document (RFC 9457 §3) whose
+// extension members are those of the Fault.
+type problem struct {
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	Kind      string `json:"kind"`
+	Field     string `json:"field,omitempty"`
+	Position  uint64 `json:"position,string,omitempty"`
+	RequestID string `json:"requestId,omitempty"`
+}
+
+// writeError answers err as a client sees it; cause may say more of the status.
+func writeError(w http.ResponseWriter, err error, cause error) {
+	f := Explain(err)
+	status := http.StatusInternalServerError
+	for k := fault.Internal; k <= fault.Erased; k++ {
+		if x := onWire(k); x.kind == f.Kind {
+			status = x.status
+		}
+	}
+	var field *fault.Error
+	switch {
+	case connect.CodeOf(cause) == connect.CodeUnimplemented:
+		status = http.StatusNotImplemented
+	case errors.Is(cause, errTooLarge):
+		status = http.StatusRequestEntityTooLarge
+	case errors.As(cause, &field) && (field.Field == "Content-Type" || field.Field == "Content-Encoding"):
+		status = http.StatusUnsupportedMediaType
+	}
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	writeProblem(w, status, f)
+}
+
+func writeProblem(w http.ResponseWriter, status int, f *munimentv1.Fault) {
+	p := problem{Title: http.StatusText(status), Status: status, Detail: f.Message, Kind: kindName(f.Kind),
+		Field: f.Field, Position: f.Position, RequestID: f.RequestId}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(p) //nolint:errcheck // the client has gone: nobody to tell
+}
