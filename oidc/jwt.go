@@ -1,0 +1,262 @@
+package oidc
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/cryptosigner"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+)
+
+// Signature algorithms, RFC 7518 §3.1.
+const (
+	ES256 = "ES256"
+	RS256 = "RS256"
+)
+
+// Types in a token's header, which keep one kind from being taken for another
+// (RFC 8725 §3.11).
+const (
+	typeID     = "JWT"
+	typeAccess = "at+jwt" // RFC 9068 §2.1
+)
+
+// AccessToken is what an access token of ours says, RFC 9068 §2.2.
+type AccessToken struct {
+	ID       event.ID // jti
+	Grant    event.ID
+	Session  event.ID
+	User     event.ID
+	Client   string
+	Audience []string // the issuer (for userinfo), the project, the API
+	Scopes   []string
+	AuthTime time.Time
+	AMR      []string
+	ACR      string
+	Issued   time.Time
+	Expires  time.Time
+}
+
+// APIAudience is the audience of tokens for Muniment's own API.
+func (p *Provider) APIAudience() string { return p.c.Issuer + "/api" }
+
+type accessClaims struct {
+	Issuer   string              `json:"iss"`
+	Subject  event.ID            `json:"sub"`
+	Audience []string            `json:"aud"`
+	Expires  int64               `json:"exp"`
+	Issued   int64               `json:"iat"`
+	ID       event.ID            `json:"jti"`
+	Client   string              `json:"client_id"`
+	Scope    string              `json:"scope"`
+	AuthTime int64               `json:"auth_time"`
+	ACR      string              `json:"acr,omitempty"`
+	AMR      []string            `json:"amr,omitempty"`
+	Session  event.ID            `json:"sid"`
+	Grant    event.ID            `json:"urn:muniment:grant"`
+	Roles    map[string][]string `json:"urn:muniment:roles,omitempty"` // "roles" is a list in RFC 9068 §2.2.3.1
+}
+
+// idClaims are those of OpenID Connect Core §2. azp is left out: it is for
+// extensions that we do not use.
+type idClaims struct {
+	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"`
+	Audience audience `json:"aud"`
+	Expires  int64    `json:"exp"`
+	Issued   int64    `json:"iat"`
+	AuthTime int64    `json:"auth_time,omitempty"`
+	Nonce    string   `json:"nonce,omitempty"`
+	ACR      string   `json:"acr,omitempty"`
+	AMR      []string `json:"amr,omitempty"`
+	Session  string   `json:"sid,omitempty"`
+	ATHash   string   `json:"at_hash,omitempty"`
+	personClaims
+}
+
+// personClaims are those of OpenID Connect Core §5.1, and roles.
+type personClaims struct {
+	Name          string              `json:"name,omitempty"`
+	GivenName     string              `json:"given_name,omitempty"`
+	FamilyName    string              `json:"family_name,omitempty"`
+	Nickname      string              `json:"nickname,omitempty"`
+	Username      string              `json:"preferred_username,omitempty"`
+	Picture       string              `json:"picture,omitempty"`
+	Locale        string              `json:"locale,omitempty"`
+	Zoneinfo      string              `json:"zoneinfo,omitempty"`
+	UpdatedAt     int64               `json:"updated_at,omitempty"`
+	Email         string              `json:"email,omitempty"`
+	EmailVerified *bool               `json:"email_verified,omitempty"`
+	Roles         map[string][]string `json:"roles,omitempty"`
+}
+
+// audience is written as a string and read as a string or a list, RFC 7519
+// §4.1.3.
+type audience string
+
+func (a *audience) UnmarshalJSON(b []byte) error {
+	var list []string
+	if json.Unmarshal(b, &list) == nil && len(list) == 1 {
+		*a = audience(list[0])
+		return nil
+	}
+	return json.Unmarshal(b, (*string)(a))
+}
+
+// claimsOf filters what is known of a person by the scopes granted, OpenID
+// Connect Core §5.4. Roles in the client's own project need no scope.
+func claimsOf(u UserClaims, scopes []string) personClaims {
+	out := personClaims{Roles: u.Roles}
+	if slices.Contains(scopes, ScopeProfile) {
+		out.Name, out.GivenName, out.FamilyName, out.Nickname = u.Name, u.GivenName, u.FamilyName, u.Nickname
+		out.Username, out.Picture, out.Locale, out.Zoneinfo = u.Username, u.Picture, u.Locale, u.Zoneinfo
+		if !u.UpdatedAt.IsZero() {
+			out.UpdatedAt = u.UpdatedAt.Unix()
+		}
+	}
+	if slices.Contains(scopes, ScopeEmail) && u.Email != "" {
+		out.Email, out.EmailVerified = u.Email, &u.EmailVerified
+	}
+	return out
+}
+
+// mintAccess makes the access token of a grant.
+func (p *Provider) mintAccess(ctx context.Context, c Client, g CodeGrant, u UserClaims, rd Redemption) (string, error) {
+	aud := []string{p.c.Issuer}
+	if c.Project != "" {
+		aud = append(aud, c.Project)
+	}
+	if slices.Contains(g.Scopes, ScopeAPI) {
+		aud = append(aud, p.APIAudience())
+	}
+	return p.sign(ctx, ES256, typeAccess, accessClaims{
+		Issuer: p.c.Issuer, Subject: g.User, Audience: aud, Expires: rd.Expires.Unix(), Issued: rd.Issued.Unix(),
+		ID: rd.Token, Client: c.ID, Scope: strings.Join(g.Scopes, " "), AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: g.AMR,
+		Session: g.Session, Grant: g.Grant, Roles: u.Roles,
+	})
+}
+
+// mintID makes the ID token that goes with an access token.
+func (p *Provider) mintID(ctx context.Context, c Client, g CodeGrant, u UserClaims, now time.Time, access string) (string, error) {
+	claims := idClaims{Issuer: p.c.Issuer, Subject: g.User.String(), Audience: audience(c.ID), Expires: now.Add(p.c.IDTokenLife).Unix(),
+		Issued: now.Unix(), AuthTime: g.AuthTime.Unix(), Nonce: g.Nonce, ACR: g.ACR, AMR: g.AMR, Session: g.Session.String(),
+		ATHash: halfHash(access), personClaims: personClaims{Roles: u.Roles}}
+	if c.FullIDToken {
+		claims.personClaims = claimsOf(u, g.Scopes)
+	}
+	alg := c.IDTokenAlg
+	if alg == "" {
+		alg = ES256
+	}
+	return p.sign(ctx, alg, typeID, claims)
+}
+
+// halfHash is at_hash, OpenID Connect Core §3.1.3.6: the left half of the
+// SHA-256 that ES256 and RS256 use.
+func halfHash(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
+
+func (p *Provider) sign(ctx context.Context, alg, typ string, claims any) (string, error) {
+	if alg != ES256 && alg != RS256 {
+		return "", fault.New(fault.Internal, "no signature algorithm %q", alg)
+	}
+	k, err := p.c.Keys.SigningKey(ctx, alg)
+	if err != nil {
+		return "", fault.Wrap("find the signing key", err)
+	}
+	opts := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).WithHeader("kid", k.ID)
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(alg), Key: cryptosigner.Opaque(k.Signer)}, opts)
+	if err != nil {
+		return "", fault.Wrap("sign a token", err)
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fault.Wrap("encode a token", err)
+	}
+	jws, err := s.Sign(payload)
+	if err != nil {
+		return "", fault.Wrap("sign a token", err)
+	}
+	return jws.CompactSerialize()
+}
+
+var errNotOurs = fault.New(fault.Unauthenticated, "the token is not one of this issuer's")
+
+// verify checks a token's signature, type and algorithm and returns its
+// payload. The kind is Unauthenticated if the token is no good.
+func (p *Provider) verify(ctx context.Context, raw, typ string) ([]byte, error) {
+	if len(raw) > maxTokenBytes {
+		return nil, errNotOurs
+	}
+	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{ES256, RS256})
+	if err != nil || len(jws.Signatures) != 1 {
+		return nil, errNotOurs
+	}
+	h := jws.Signatures[0].Protected
+	if t, _ := h.ExtraHeaders[jose.HeaderType].(string); t != typ {
+		return nil, errNotOurs
+	}
+	keys, err := p.c.Keys.PublicKeys(ctx)
+	if err != nil {
+		return nil, fault.Wrap("find the public keys", err)
+	}
+	for _, k := range keys {
+		if k.ID != h.KeyID || k.Alg != h.Algorithm {
+			continue
+		}
+		if payload, err := jws.Verify(k.Key); err == nil {
+			return payload, nil
+		}
+	}
+	return nil, errNotOurs
+}
+
+// verifyHint reads an id_token_hint. It may have expired: it tells who is
+// meant, and proves nothing.
+func (p *Provider) verifyHint(ctx context.Context, raw string) (idClaims, error) {
+	var c idClaims
+	payload, err := p.verify(ctx, raw, typeID)
+	if err != nil {
+		return c, err
+	}
+	if json.Unmarshal(payload, &c) != nil || c.Issuer != p.c.Issuer || c.Subject == "" || c.Audience == "" {
+		return c, errNotOurs
+	}
+	return c, nil
+}
+
+// VerifyAccessToken reads an access token meant for audience and asks whether
+// it is still good, RFC 9068 §4. Kind Unauthenticated if it is not.
+func (p *Provider) VerifyAccessToken(ctx context.Context, raw, audience string) (AccessToken, error) {
+	payload, err := p.verify(ctx, raw, typeAccess)
+	if err != nil {
+		return AccessToken{}, err
+	}
+	var c accessClaims
+	if json.Unmarshal(payload, &c) != nil || c.Issuer != p.c.Issuer || !slices.Contains(c.Audience, audience) {
+		return AccessToken{}, errNotOurs
+	}
+	if p.c.Now().Unix() >= c.Expires {
+		return AccessToken{}, fault.New(fault.Unauthenticated, "the token has expired")
+	}
+	t := AccessToken{ID: c.ID, Grant: c.Grant, Session: c.Session, User: c.Subject, Client: c.Client, Audience: c.Audience,
+		Scopes: strings.Fields(c.Scope), AuthTime: time.Unix(c.AuthTime, 0), AMR: c.AMR, ACR: c.ACR,
+		Issued: time.Unix(c.Issued, 0), Expires: time.Unix(c.Expires, 0)}
+	if err := p.c.Tokens.Active(ctx, t); err != nil {
+		switch fault.KindOf(err) {
+		case fault.Refused, fault.NotFound, fault.Denied, fault.Unauthenticated, fault.Erased:
+			return AccessToken{}, &fault.Error{Kind: fault.Unauthenticated, Msg: "the token has been revoked", Err: err}
+		}
+		return AccessToken{}, fault.Wrap("ask whether the token is good", err)
+	}
+	return t, nil
+}

@@ -1,0 +1,200 @@
+package oidc
+
+import (
+	"context"
+	"crypto"
+	"net/http"
+	"time"
+
+	"muniment.dev/event"
+	"muniment.dev/fault"
+)
+
+// Clients finds applications.
+type Clients interface {
+	// Client returns the active application with this client_id, as of now.
+	// Its error is of kind NotFound when there is none, or when it, its
+	// project, its organization or the instance is inactive or removed.
+	Client(ctx context.Context, id string) (Client, error)
+}
+
+// ClientType says whether a client can keep a secret, RFC 6749 §2.1.
+type ClientType uint8
+
+const (
+	Web    ClientType = iota // confidential: runs on a server and has a secret
+	Native                   // public: an app or a command-line tool, PKCE only, RFC 8252
+)
+
+// Client is an application as registered.
+type Client struct {
+	ID             string // client_id
+	Name           string // shown to people
+	Type           ClientType
+	Secrets        [][32]byte // SHA-256 of each secret now valid (two while one is replaced); none for Native
+	RedirectURIs   []string   // each accepted by CheckRedirectURI; compared exactly
+	PostLogoutURIs []string   // compared exactly
+	Project        string     // id of the project it belongs to; an audience of its access tokens
+	Scopes         []string   // scopes beyond the standard ones that it may ask for, such as ScopeAPI
+	IDTokenAlg     string     // ES256 if empty, or RS256
+	FullIDToken    bool       // put profile and email claims into the ID token too, not into userinfo only
+}
+
+// Session is a signed-in browser.
+type Session struct {
+	ID       event.ID
+	User     event.ID
+	AuthTime time.Time // when the person last gave credentials; advances with each re-authentication
+	AMR      []string  // how, RFC 8176: "pwd", "otp", "hwk", "mfa"
+	ACR      string    // the level reached, one of Config.ACRs; may be empty
+}
+
+// Sessions knows who is signed in in a browser.
+type Sessions interface {
+	// Current returns the session that r's cookies prove, checked against the
+	// log now. Its error is of kind Unauthenticated when there is none: never
+	// begun, ended, expired, or the user locked or erased.
+	Current(r *http.Request) (Session, error)
+	// End ends s because the person signed out, and takes the session cookie
+	// off the browser. One append; ending an ended session is no error. On
+	// error, the cookie stays: nobody may believe to be signed out who is not.
+	End(w http.ResponseWriter, r *http.Request, s Session, client string) error
+}
+
+// CodeGrant is the fact that a person let a client in: what IssueCode records
+// and what Code returns. It never changes.
+type CodeGrant struct {
+	Grant       event.ID // names the grant, a stream of its own
+	CodeHash    [32]byte // SHA-256 of the code
+	Client      string   // client_id
+	RedirectURI string   // as presented; the token request must repeat it
+	Challenge   string   // PKCE S256 code_challenge, 43 characters
+	Nonce       string   // may be empty
+	Scopes      []string // granted
+	User        event.ID
+	Session     event.ID
+	AuthTime    time.Time
+	AMR         []string
+	ACR         string
+	Consented   bool // the person was asked and agreed, in this flow
+	Issued      time.Time
+	Expires     time.Time // of the code
+}
+
+// Redemption is the fact that a code was exchanged for tokens.
+type Redemption struct {
+	Grant    event.ID
+	CodeHash [32]byte
+	Client   string
+	Token    event.ID // jti of the access token
+	Issued   time.Time
+	Expires  time.Time // of the access token
+}
+
+// EndReason says why the provider ended a grant. The list only grows.
+type EndReason string
+
+const (
+	EndReplay   EndReason = "replay"       // the code was presented a second time, RFC 6749 §4.1.2
+	EndVerifier EndReason = "verifier"     // the right client presented the code with a wrong code_verifier
+	EndRedirect EndReason = "redirect_uri" // the right client presented the code with another redirect_uri
+)
+
+// Redeem refuses with these; compare with errors.Is.
+var (
+	ErrCodeSpent  = fault.New(fault.Refused, "the code was redeemed before")
+	ErrGrantEnded = fault.New(fault.Refused, "the grant or its session has ended")
+)
+
+// Grants records codes and what became of them. An error of kind Unknown means
+// that the write may or may not have happened; the provider then hands out
+// nothing.
+type Grants interface {
+	// IssueCode records a new grant with its code. One append, on the
+	// condition that session, user and application are active. Kinds:
+	// Unauthenticated when the session has ended, Denied or Refused when this
+	// person may not use this application.
+	IssueCode(ctx context.Context, g CodeGrant) error
+	// Code finds a grant by the SHA-256 of its code, redeemed or ended ones
+	// too, for as long as a replay should be noticed. Kind NotFound if there
+	// is none. Reads at least up to the last acknowledged write. spent tells
+	// whether the code was redeemed by then; it serves to notice late replays
+	// and decides nothing, Redeem does.
+	Code(ctx context.Context, hash [32]byte) (g CodeGrant, spent bool, err error)
+	// Redeem records that the code was exchanged. One append, on the condition
+	// that the code is unspent and grant, session, user and application are
+	// active: of any number of callers at once exactly one gets nil. The others
+	// get ErrCodeSpent, or ErrGrantEnded if it is not the code that is spent.
+	Redeem(ctx context.Context, rd Redemption) error
+	// End ends the grant and thereby its tokens. One append; ending an ended
+	// grant is no error and writes nothing.
+	End(ctx context.Context, grant event.ID, why EndReason) error
+}
+
+// Tokens tells whether tokens are still good.
+type Tokens interface {
+	// Active returns nil if the token's grant and session have not ended and
+	// its user and client are active, at least up to the last acknowledged
+	// write. Kinds Refused, NotFound, Denied, Unauthenticated and Erased mean
+	// that it is not. It writes nothing.
+	Active(ctx context.Context, t AccessToken) error
+}
+
+// Users gives what a client may know of a person.
+type Users interface {
+	// Claims returns user's claims for client, as of now. Roles are those that
+	// the client may see (its own project's). Kinds NotFound and Erased mean
+	// that there is no such person any more.
+	Claims(ctx context.Context, user event.ID, client Client, scopes []string) (UserClaims, error)
+}
+
+// UserClaims are the standard claims that Muniment knows, OpenID Connect Core
+// §5.1, and roles. Empty ones are left out. The provider filters by scope.
+type UserClaims struct {
+	Name, GivenName, FamilyName, Nickname string
+	Username                              string // preferred_username
+	Picture, Locale, Zoneinfo             string
+	UpdatedAt                             time.Time
+	Email                                 string
+	EmailVerified                         bool
+	Roles                                 map[string][]string // project id → role keys
+}
+
+// Keys holds the instance's signing keys.
+type Keys interface {
+	// SigningKey returns the key that signs with alg ("ES256" or "RS256") now.
+	// It makes one at first need.
+	SigningKey(ctx context.Context, alg string) (SigningKey, error)
+	// PublicKeys returns all keys by which a signature may still be verified:
+	// current, next and not yet retired, each with its id and algorithm.
+	PublicKeys(ctx context.Context) ([]PublicKey, error)
+}
+
+// SigningKey signs. An *ecdsa.PrivateKey on P-256 for ES256, an
+// *rsa.PrivateKey of at least 2048 bits for RS256, or a remote key.
+type SigningKey struct {
+	ID     string // as KeyID makes it
+	Alg    string
+	Signer crypto.Signer
+}
+
+// PublicKey verifies.
+type PublicKey struct {
+	ID  string
+	Alg string
+	Key crypto.PublicKey
+}
+
+// Refusals hears of refusals that an auditor would ask about. Optional. It
+// must not block, and it throttles: strangers can cause refusals at will.
+type Refusals interface {
+	Refused(ctx context.Context, r Refusal)
+}
+
+// Refusal is one refused request of a known client.
+type Refusal struct {
+	Endpoint string // "authorize", "token", "userinfo"
+	Client   string
+	Code     string // the OAuth error code, RFC 6749 §4.1.2.1 and §5.2
+	Reason   string // what was wrong; no secrets and no personal data
+}
