@@ -88,14 +88,33 @@ func (s *Site) Sessions(r *http.Request) []string {
 }
 
 // SetSessions keeps the tokens (base64url, without padding) in the browser, the
-// current one first; the oldest beyond five are left out. None clears the cookie.
-// A life of zero means until the browser ends.
-func (s *Site) SetSessions(w http.ResponseWriter, tokens []string, life time.Duration) {
-	if len(tokens) == 0 {
+// current one first; those beyond five are left out. None clears the cookie. A
+// life of zero means until the browser ends. Whatever reads r afterwards sees
+// them, too.
+func (s *Site) SetSessions(w http.ResponseWriter, r *http.Request, tokens []string, life time.Duration) {
+	value := strings.Join(tokens[:min(len(tokens), maxSessions)], ".")
+	s.replaceCookie(r, sessionCookie, value)
+	if value == "" {
 		s.ClearCookie(w, sessionCookie)
 		return
 	}
-	s.SetCookie(w, sessionCookie, strings.Join(tokens[:min(len(tokens), maxSessions)], "."), life)
+	s.SetCookie(w, sessionCookie, value, life)
+}
+
+// replaceCookie makes a request look as if it had come with this cookie, or
+// without it if the value is empty.
+func (s *Site) replaceCookie(r *http.Request, name, value string) {
+	name = s.cookieName(name)
+	others := r.Cookies()
+	r.Header.Del("Cookie")
+	for _, c := range others {
+		if c.Name != name {
+			r.AddCookie(c)
+		}
+	}
+	if value != "" {
+		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
 }
 
 // tokenText reports whether t is 16 to 256 characters of the base64url alphabet.

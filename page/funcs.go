@@ -18,6 +18,8 @@ func (s *Site) funcs() template.FuncMap {
 		"time":     exactTime,
 		"ago":      func(t time.Time) template.HTML { return relativeTime(t, s.now()) },
 		"day":      func(t time.Time) string { return dayName(t, s.now()) },
+		"until":    minuteTime,
+		"sentence": Sentence,
 		"short":    shortID,
 		"erased":   func() template.HTML { return erasedMark },
 		"initials": initials,
@@ -46,6 +48,28 @@ func exactTime(t time.Time) template.HTML {
 	t = t.UTC()
 	return template.HTML(fmt.Sprintf(`<time datetime="%s" title="%s UTC">%s</time>`,
 		t.Format(time.RFC3339Nano), t.Format("Monday, 2 January 2006, 15:04:05.000000"), t.Format("2006-01-02 15:04:05")))
+}
+
+// minuteTime shows a time to the minute, in words.
+func minuteTime(t time.Time) template.HTML {
+	if t.IsZero() {
+		return "–"
+	}
+	t = t.UTC()
+	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s UTC</time>`, t.Format(time.RFC3339), t.Format("2 January 2006, 15:04")))
+}
+
+// Sentence makes a sentence of a message: a capital first, a stop last.
+func Sentence(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	if n == 0 || r == utf8.RuneError {
+		return s
+	}
+	s = string(unicode.ToUpper(r)) + s[n:]
+	if strings.HasSuffix(s, ".") || strings.HasSuffix(s, "…") {
+		return s
+	}
+	return s + "."
 }
 
 // relativeTime shows how long ago t was, with the exact time as title.

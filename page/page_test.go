@@ -151,7 +151,7 @@ func form(t *testing.T) (srv *httptest.Server, c *http.Client, sent *int) {
 		if r.Method == "POST" {
 			*sent++
 			if s := r.PostFormValue("session"); s != "" {
-				site.SetSessions(w, []string{s}, 0)
+				site.SetSessions(w, r, []string{s}, 0)
 			}
 			site.Say(w, r, Note{Tone: Good, Text: "It is done <b>now</b>"})
 			return
@@ -287,7 +287,7 @@ func TestCookies(t *testing.T) {
 	set := func(s Settings) string {
 		site, _ := newSite(t, s)
 		w := httptest.NewRecorder()
-		site.SetSessions(w, []string{"0123456789abcdef"}, time.Hour)
+		site.SetSessions(w, httptest.NewRequest("GET", "/", nil), []string{"0123456789abcdef"}, time.Hour)
 		return w.Header().Get("Set-Cookie")
 	}
 	if got, want := set(Settings{Origin: "https://id.example.org"}), "__Host-muniment-session=0123456789abcdef; Path=/; Max-Age=3600; HttpOnly; Secure; SameSite=Lax"; got != want {

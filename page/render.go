@@ -86,6 +86,7 @@ type View struct {
 	Nav    string // key of the current place in the navigation; Frame only
 	Menu   *Menu  // Frame only
 	Script string // name of an asset that improves the page; it must work without
+	Calls  bool   // the script fetches from this site
 	Next   string // own path to which the browser goes on at once; see [Site.Onward]
 	Data   any    // for the page's template
 }
@@ -136,7 +137,7 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name 
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	if v.Script != "" {
+	if v.Calls {
 		h.Set("Content-Security-Policy", policy("connect-src 'self'"))
 	}
 	if p.layout == Frame {

@@ -2,11 +2,13 @@ package browser
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -215,4 +217,22 @@ func (p *Page) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	if err := chromedp.Do(p.ctx, steps...); err != nil {
 		p.t.Fatalf("%s: %v", what, err)
 	}
+}
+
+// Until waits until the first element that matches has the text, through
+// however many pages, and fails the test if that takes longer than ten seconds.
+func (p *Page) Until(selector, text string) {
+	p.t.Helper()
+	script := fmt.Sprintf(`document.querySelector(%q)?.textContent.trim() ?? ""`, selector)
+	var last string
+	for range 100 {
+		// A page that is being left has no answer; ask the next one.
+		if got, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](script)); err == nil {
+			if last = got; got == text {
+				return
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	p.t.Fatalf("%s: %s has the text %q, not %q", p.URL(), selector, last, text)
 }
