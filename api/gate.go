@@ -97,7 +97,7 @@ func (s *Server) authenticate(ctx context.Context, h http.Header) (call.Caller, 
 
 var (
 	word        = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
-	printable   = regexp.MustCompile(`^[!-~]{1,128}$`)
+	correlation = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	traceparent = regexp.MustCompile(`^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}`)
 )
 
@@ -108,7 +108,7 @@ func factsFrom(h http.Header, ip netip.Addr) (call.Facts, error) {
 	if t := traceparent.FindStringSubmatch(h.Get("Traceparent")); t != nil {
 		f.Correlation = t[1] // W3C Trace Context §3.2
 	}
-	if v := h.Get("X-Correlation-Id"); printable.MatchString(v) {
+	if v := h.Get("X-Correlation-Id"); correlation.MatchString(v) {
 		f.Correlation = v
 	}
 	if v := h.Get("Muniment-Source"); v != "" {

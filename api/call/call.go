@@ -43,12 +43,17 @@ type Facts struct {
 	// CommandID makes a change idempotent. Set for every method that changes
 	// state, made by the server if the caller gave none; zero for others.
 	CommandID event.ID
+	// Digest is what a change asks for, the same for the same message by
+	// whatever protocol it came: an HMAC, since messages hold passwords. Zero
+	// for methods that change nothing.
+	Digest event.Hash
 	// Method is the full name, such as "muniment.v1.UserService.LockUser".
 	Method string
 	// Source is what sort of program calls: "api" unless it says otherwise.
 	Source string
 	// Correlation joins what belongs together across systems: the caller's
-	// X-Correlation-Id, else the trace id of its traceparent; else empty.
+	// X-Correlation-Id, else the trace id of its traceparent; else empty. At
+	// most 64 letters, digits and "._-": it stands in records in clear.
 	Correlation string
 	// Reason is why, in the caller's words; personal. Empty if not given.
 	Reason string
