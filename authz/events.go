@@ -1,0 +1,102 @@
+package authz
+
+import (
+	"slices"
+
+	"muniment.dev/event"
+)
+
+// MemberAdded says that a user administers a scope with a role from now on. It
+// is not a role in a project; that is a grant.
+type MemberAdded struct {
+	Member       event.ID `event:"member,public"`
+	User         event.ID `event:"user,public,tag=user"`
+	Organization event.ID `event:"organization,public,tag=org"` // zero: the instance
+	Role         string   `event:"role,public"`
+}
+
+// MemberRemoved says that a user does not administer the scope any more.
+type MemberRemoved struct {
+	Member       event.ID `event:"member,public"`
+	User         event.ID `event:"user,public,tag=user"`
+	Organization event.ID `event:"organization,public,tag=org"`
+	Role         string   `event:"role,public"`
+}
+
+// OrganizationDeactivated says that an organization's people cannot sign in
+// and its members administer nothing until it is reactivated. Nothing is
+// deleted.
+type OrganizationDeactivated struct {
+	Organization event.ID `event:"organization,public,tag=org"`
+}
+
+// OrganizationReactivated ends a deactivation.
+type OrganizationReactivated struct {
+	Organization event.ID `event:"organization,public,tag=org"`
+}
+
+// Refused says that somebody tried what they had no authority for. Nothing
+// changed.
+type Refused struct {
+	Command string   `event:"command,public"`
+	Right   string   `event:"right,public"`
+	User    event.ID `event:"user,public,tag=user"` // who tried; zero if not signed in
+}
+
+// Events are the types that this package owns.
+func Events() []event.Descriptor {
+	return []event.Descriptor{
+		event.Describe[MemberAdded]("member.added", 1, "{actor} made {user} {role} of {organization}"),
+		event.Describe[MemberRemoved]("member.removed", 1, "{actor} removed {user} as {role} of {organization}"),
+		event.Describe[OrganizationDeactivated]("organization.deactivated", 1, "{actor} deactivated the organization {organization}"),
+		event.Describe[OrganizationReactivated]("organization.reactivated", 1, "{actor} reactivated the organization {organization}"),
+		event.Describe[Refused]("access.refused", 1, "{actor} was refused to {command}: lacking the right to {right}"),
+	}
+}
+
+// blocking are the types, owned by package user, after which a user may do
+// nothing, and freeing those after which they may again.
+var (
+	blocking = []string{"user.locked", "user.deactivated", "user.erased"}
+	freeing  = []string{"user.unlocked", "user.reactivated"}
+)
+
+// Query selects the facts that an actor's authority rests on.
+func Query(a event.Actor) event.Query {
+	if a.Kind != "user" {
+		return nil
+	}
+	return event.Query{
+		{Types: []string{"member.added", "member.removed"}, All: []event.Term{event.TagTerm(event.NewTag("user", a.ID.String()))}},
+		{Types: slices.Concat(blocking, freeing), All: []event.Term{event.StreamTerm(event.Stream{Kind: "user", ID: a.ID})}},
+		{Types: []string{"organization.deactivated", "organization.reactivated"}},
+	}
+}
+
+// Evolve folds one fact of Query into an authority.
+func Evolve(a Authority, f event.Fact) Authority {
+	switch p := f.Payload.(type) {
+	case MemberAdded:
+		a.members = append(slices.Clone(a.members), membership{p.Member, Scope{p.Organization}, Role(p.Role)})
+	case MemberRemoved:
+		a.members = slices.DeleteFunc(slices.Clone(a.members), func(m membership) bool { return m.id == p.Member })
+	case OrganizationDeactivated:
+		a.inactive = append(slices.Clone(a.inactive), p.Organization)
+	case OrganizationReactivated:
+		a.inactive = slices.DeleteFunc(slices.Clone(a.inactive), func(o event.ID) bool { return o == p.Organization })
+	}
+	if f.Stream.Kind != "user" || f.Stream.ID != a.Actor.ID {
+		return a
+	}
+	switch {
+	case f.Type == "user.unlocked":
+		a.locked = false
+	case f.Type == "user.reactivated":
+		a.deactivated = false
+	case f.Type == "user.locked":
+		a.locked = true
+	case slices.Contains(blocking, f.Type):
+		a.deactivated = true
+	}
+	return a
+}

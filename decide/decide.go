@@ -1,0 +1,265 @@
+// Package decide runs commands: it reads the facts that a decision rests on,
+// lets a pure function decide, and appends what it decided on the condition
+// that no newer fact exists; else it decides again.
+//
+// A Decider is pure: no clock, no randomness, no storage. What it needs (the
+// time, fresh ids, hashes) comes in the command. The actor's authority is part
+// of every command's facts and of its condition. A command id does its work
+// once; refusals of authority are recorded.
+package decide
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"muniment.dev/authz"
+	"muniment.dev/event"
+	"muniment.dev/eventlog"
+	"muniment.dev/fault"
+	"muniment.dev/seal"
+)
+
+// Blind selects by a personal value, through its blind tag.
+type Blind struct {
+	Name, Value string
+	Fold        bool
+}
+
+// Facts selects facts: of these types (any, if none is named) that are in the
+// stream and carry the tags and the blind tag, as far as those are set.
+type Facts struct {
+	Types  []string
+	Stream event.Stream
+	Tags   []event.Tag
+	Blind  *Blind
+}
+
+// Decider decides commands of type C on states of type S. States are values
+// that may be kept and shared: Evolve returns a new one and leaves the old.
+type Decider[S, C any] struct {
+	Name   string // imperative, as a person would say it: "lock a user"
+	Query  func(C) []Facts
+	Start  func(C) S // the state before any fact; nil: the zero state
+	Evolve func(S, event.Fact) S
+	// Allow returns nil if the actor may give the command; without Allow
+	// nobody may.
+	Allow func(authz.Authority, S, C) error
+	// Decide returns the events that the command causes, or a refusal. No
+	// events and no error means that there is nothing to do.
+	Decide func(S, C) ([]event.New, error)
+}
+
+// Envelope is what surrounds a command: who gives it, its idempotency key, a
+// digest of what was asked, and the context to be recorded.
+type Envelope struct {
+	Actor   event.Actor
+	Command event.ID // zero: a fresh one is taken, and repeating is not safe
+	Digest  event.Hash
+	Context seal.Context
+}
+
+// Result is what a command did. Stream is that of its first event.
+type Result struct {
+	eventlog.Appended
+	Stream event.Stream
+	Events int // how many; 0 if there was nothing to do
+}
+
+// Runner runs commands on one log. It is safe for concurrent use.
+type Runner struct {
+	Log    *eventlog.Log
+	Sealer *seal.Sealer
+	Slow   func(context.Context) error // waits while views lag; may be nil
+
+	cache cache
+}
+
+// attempts bounds how often a command is decided again.
+const attempts = 64
+
+// Run runs one command. Errors are the decider's own refusals, fault.Denied,
+// and those of eventlog.Log.Append; fault.Conflict only if the facts kept
+// changing under many attempts.
+func Run[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelope, c C) (Result, error) {
+	if env.Command.IsZero() {
+		env.Command = event.NewID()
+	} else if done, ok, err := r.Log.Outcome(ctx, env.Actor, env.Command, env.Digest); err != nil {
+		return Result{}, err
+	} else if ok {
+		return r.result(ctx, done)
+	}
+	if r.Slow != nil {
+		if err := r.Slow(ctx); err != nil {
+			return Result{}, err
+		}
+	}
+	var err error
+	for i := range attempts {
+		var res Result
+		res, err = once(ctx, r, d, env, c)
+		if err == nil || ctx.Err() != nil || i > 2 && fault.Is(err, fault.Unknown) {
+			return res, err
+		}
+		if !fault.Is(err, fault.Unknown) && !retriable(err) {
+			return res, err
+		}
+		r.settle(ctx, err)
+	}
+	return Result{}, err
+}
+
+// retriable reports whether an append failed because the facts changed.
+func retriable(err error) bool {
+	var b *eventlog.Between
+	return errors.As(err, &b) || errors.Is(err, eventlog.ErrKeyTaken)
+}
+
+// settle waits until what came between can be read.
+func (r *Runner) settle(ctx context.Context, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	after := r.Log.Mark().Size
+	var b *eventlog.Between
+	if errors.As(err, &b) {
+		after = b.Position - 1
+	}
+	r.Log.Wait(ctx, after)
+}
+
+func once[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelope, c C) (Result, error) {
+	query, err := r.resolve(ctx, d.Query(c))
+	if err != nil {
+		return Result{}, err
+	}
+	mark := r.Log.Mark().Size
+	var start S
+	if d.Start != nil {
+		start = d.Start(c)
+	}
+	state, err := fold(ctx, r, d.Name, query, mark, start, d.Evolve)
+	if err != nil {
+		return Result{}, fault.Wrap("read the facts to "+d.Name, err)
+	}
+	who, err := r.Authority(ctx, env.Actor, mark)
+	if err != nil {
+		return Result{}, err
+	}
+	if d.Allow == nil {
+		err = authz.Denied(d.Name)
+	} else {
+		err = d.Allow(who, state, c)
+	}
+	if err != nil {
+		r.recordRefusal(ctx, d.Name, env, err)
+		return Result{}, err
+	}
+	events, err := d.Decide(state, c)
+	if err != nil || len(events) == 0 {
+		return Result{Appended: eventlog.Appended{Log: r.Log.ID(), Last: mark, Time: r.Log.Now()}}, err
+	}
+	return r.append(ctx, env, events, event.Condition{Query: query.Or(authz.Query(env.Actor)), After: mark})
+}
+
+func (r *Runner) append(ctx context.Context, env Envelope, events []event.New, cond event.Condition) (Result, error) {
+	drafts, err := r.Sealer.Seal(ctx, env.Actor, events, env.Context)
+	if err != nil {
+		return Result{}, err
+	}
+	done, err := r.Log.Append(ctx, eventlog.Request{Actor: env.Actor, Command: env.Command, Digest: env.Digest, Events: drafts, If: cond})
+	if err != nil {
+		return Result{}, err
+	}
+	if done.Replayed {
+		return r.result(ctx, done)
+	}
+	return Result{Appended: done, Stream: events[0].Stream, Events: len(events)}, nil
+}
+
+// result completes what is known of an earlier run.
+func (r *Runner) result(ctx context.Context, done eventlog.Appended) (Result, error) {
+	rec, err := r.Log.Record(ctx, done.First)
+	if err != nil {
+		return Result{}, fault.Wrap("read what the command did", err)
+	}
+	return Result{Appended: done, Stream: rec.Stream, Events: int(done.Last - done.First + 1)}, nil
+}
+
+// resolve turns facts into a query of terms.
+func (r *Runner) resolve(ctx context.Context, facts []Facts) (event.Query, error) {
+	q := make(event.Query, 0, len(facts))
+	for _, f := range facts {
+		it := event.Item{Types: f.Types}
+		if !f.Stream.IsZero() {
+			it.All = append(it.All, event.StreamTerm(f.Stream))
+		}
+		for _, t := range f.Tags {
+			it.All = append(it.All, event.TagTerm(t))
+		}
+		if f.Blind != nil {
+			t, err := r.Sealer.BlindTerm(ctx, f.Blind.Name, f.Blind.Value, f.Blind.Fold)
+			if err != nil {
+				return nil, err
+			}
+			it.All = append(it.All, t)
+		}
+		if len(it.All) == 0 && len(it.Types) == 0 {
+			return nil, fault.New(fault.Internal, "a decision must not rest on every fact there is")
+		}
+		q = append(q, it)
+	}
+	return q, nil
+}
+
+// Authority folds what an actor may do, as of a position.
+func (r *Runner) Authority(ctx context.Context, a event.Actor, at event.Position) (authz.Authority, error) {
+	s, err := fold(ctx, r, "authority", authz.Query(a), at, authz.For(a), authz.Evolve)
+	return s, fault.Wrap("read the actor's authority", err)
+}
+
+// Read folds facts outside of a command, up to the mark, beginning with start.
+func Read[S any](ctx context.Context, r *Runner, name string, facts []Facts, start S, evolve func(S, event.Fact) S) (S, error) {
+	q, err := r.resolve(ctx, facts)
+	if err != nil {
+		return start, err
+	}
+	return fold(ctx, r, name, q, r.Log.Mark().Size, start, evolve)
+}
+
+// fold folds the facts that q selects up to a position, from the nearest
+// cached state.
+func fold[S any](ctx context.Context, r *Runner, name string, q event.Query, upto event.Position, state S, evolve func(S, event.Fact) S) (S, error) {
+	after := event.Position(0)
+	key := cacheKey{name, fmt.Sprint(q)}
+	c, era := r.cache.get(key)
+	if c.state != nil && c.at <= upto {
+		state, after = c.state.(S), c.at
+	}
+	for rec, err := range r.Log.ReadTo(ctx, q, after, upto) {
+		if err != nil {
+			return state, err
+		}
+		f, err := r.Sealer.Decode(ctx, rec)
+		if err != nil {
+			return state, err
+		}
+		state = evolve(state, f)
+	}
+	r.cache.put(key, cached{state, upto}, era)
+	return state, nil
+}
+
+// Forget drops everything folded, because a subject was erased.
+func (r *Runner) Forget() { r.cache.clear() }
+
+// recordRefusal appends that the actor was refused, as far as that is possible.
+func (r *Runner) recordRefusal(ctx context.Context, name string, env Envelope, why error) {
+	if !fault.Is(why, fault.Denied) || env.Actor.Kind != "user" || !r.cache.mayRecord(env.Actor, name, r.Log.Now()) {
+		return
+	}
+	e := event.New{Stream: event.Stream{Kind: "access", ID: env.Actor.ID},
+		Payload: authz.Refused{Command: name, Right: fault.Public(why), User: env.Actor.ID}}
+	env.Command, env.Digest = event.NewID(), event.Hash{}
+	r.append(ctx, env, []event.New{e}, event.Condition{})
+}

@@ -1,0 +1,156 @@
+// Package instance holds what an instance is: its name, the key that signs its
+// checkpoints, the keys that sign its tokens. Secrets stand sealed under the
+// instance's own key; whoever has the log without that key has none of them.
+package instance
+
+import (
+	"bytes"
+	"slices"
+
+	"muniment.dev/authz"
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+)
+
+// Created is the first record of a log: whose it is, and the key by which its
+// checkpoints are verified.
+type Created struct {
+	Instance         event.ID             `event:"instance,public,subject"`
+	Name             string               `event:"name,public"`
+	CheckpointKey    string               `event:"checkpoint_key,public"` // note verifier key (C2SP signed-note)
+	CheckpointSigner event.Sealed[string] `event:"checkpoint_signer"`     // note signer key
+	FlowKey          event.Sealed[[]byte] `event:"flow_key"`              // 32 bytes; seals sign-in flows in browsers
+	CLI              event.ID             `event:"cli,public"`            // the command line's application
+}
+
+// SigningKeyCreated says that tokens may be signed with a key from now on.
+type SigningKeyCreated struct {
+	Instance  event.ID             `event:"instance,public,subject"`
+	Key       string               `event:"key,public"`        // JWK thumbprint (RFC 7638)
+	Algorithm string               `event:"algorithm,public"`  // JWS "alg"
+	Public    []byte               `event:"public_key,public"` // PKIX, ASN.1 DER
+	Private   event.Sealed[[]byte] `event:"private_key"`       // PKCS #8, ASN.1 DER
+}
+
+// AuditRead says that somebody read records of the log, and which.
+type AuditRead struct {
+	Organization event.ID `event:"organization,public,tag=org"` // zero: of the whole instance
+	Filter       string   `event:"filter,public"`               // what was asked for, without personal values
+	From         int64    `event:"from,public"`                 // least position that was shown
+	To           int64    `event:"to,public"`                   // greatest
+	Count        int64    `event:"count,public"`
+}
+
+// Events are the types that this slice owns.
+func Events() []event.Descriptor {
+	return []event.Descriptor{
+		event.Describe[Created]("instance.created", 1, "{actor} created the instance {name}"),
+		event.Describe[SigningKeyCreated]("instance.signing-key.created", 1, "{actor} created the {algorithm} signing key {key}"),
+		event.Describe[AuditRead]("audit.read", 1, "{actor} read {count} records, {from} to {to}: {filter}"),
+	}
+}
+
+// Stream is an instance's stream.
+func Stream(id event.ID) event.Stream { return event.Stream{Kind: "instance", ID: id} }
+
+// State is what is known of an instance.
+type State struct {
+	Created
+	Keys []SigningKeyCreated
+}
+
+// Evolve folds one fact of the instance's stream.
+func Evolve(s State, f event.Fact) State {
+	switch p := f.Payload.(type) {
+	case Created:
+		s.Created = p
+	case SigningKeyCreated:
+		s.Keys = append(slices.Clone(s.Keys), p)
+	}
+	return s
+}
+
+// Key returns the newest signing key for an algorithm; false if there is none.
+func (s State) Key(algorithm string) (SigningKeyCreated, bool) {
+	for _, k := range slices.Backward(s.Keys) {
+		if k.Algorithm == algorithm {
+			return k, true
+		}
+	}
+	return SigningKeyCreated{}, false
+}
+
+// Facts are the facts of one instance.
+func Facts(id event.ID) []decide.Facts { return []decide.Facts{{Stream: Stream(id)}} }
+
+func system[S, C any](a authz.Authority, _ S, _ C) error {
+	if !a.IsSystem() {
+		return authz.Denied("be Muniment itself")
+	}
+	return nil
+}
+
+// Create is an instance's beginning.
+type Create struct {
+	Instance         event.ID
+	Name             string
+	CheckpointKey    string
+	CheckpointSigner string
+	FlowKey          [32]byte
+	CLI              event.ID
+}
+
+// Creating decides Create.
+var Creating = decide.Decider[State, Create]{
+	Name:   "create an instance",
+	Query:  func(Create) []decide.Facts { return []decide.Facts{{Types: []string{"instance.created"}}} },
+	Evolve: Evolve,
+	Allow:  system[State, Create],
+	Decide: func(s State, c Create) ([]event.New, error) {
+		if !s.Instance.IsZero() {
+			return nil, fault.New(fault.Exists, "this log belongs to an instance already")
+		}
+		return []event.New{{Stream: Stream(c.Instance), Payload: Created{c.Instance, c.Name, c.CheckpointKey,
+			event.Seal(c.CheckpointSigner), event.Seal(c.FlowKey[:]), c.CLI}}}, nil
+	},
+}
+
+// CreateSigningKey adds a key for an algorithm that has none.
+type CreateSigningKey struct {
+	Instance        event.ID
+	Key, Algorithm  string
+	Public, Private []byte
+}
+
+// CreatingSigningKey decides CreateSigningKey: of several at once, one wins
+// and the others find that there is nothing to do.
+var CreatingSigningKey = decide.Decider[State, CreateSigningKey]{
+	Name:   "create a signing key",
+	Query:  func(c CreateSigningKey) []decide.Facts { return Facts(c.Instance) },
+	Evolve: Evolve,
+	Allow:  system[State, CreateSigningKey],
+	Decide: func(s State, c CreateSigningKey) ([]event.New, error) {
+		if k, ok := s.Key(c.Algorithm); ok || bytes.Equal(k.Public, c.Public) {
+			return nil, nil
+		}
+		return []event.New{{Stream: Stream(c.Instance), Payload: SigningKeyCreated{c.Instance, c.Key, c.Algorithm, c.Public, event.Seal(c.Private)}}}, nil
+	},
+}
+
+// RecordRead records that somebody read records.
+type RecordRead struct {
+	Read AuditRead
+	ID   event.ID // fresh: of the reading
+}
+
+// RecordingRead decides RecordRead. Who may read was settled before.
+var RecordingRead = decide.Decider[struct{}, RecordRead]{
+	Name:   "record a reading of the audit trail",
+	Query:  func(RecordRead) []decide.Facts { return nil },
+	Evolve: func(s struct{}, _ event.Fact) struct{} { return s },
+	Allow:  func(authz.Authority, struct{}, RecordRead) error { return nil },
+	Decide: func(_ struct{}, c RecordRead) ([]event.New, error) {
+		return []event.New{{Stream: event.Stream{Kind: "audit", ID: c.ID}, Payload: c.Read}}, nil
+	},
+}

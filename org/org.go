@@ -1,0 +1,187 @@
+// Package org holds organizations: groups of people and projects with members
+// of their own who administer them. Whether an organization is active is
+// authority's business and stands in package authz; the commands are here.
+package org
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"muniment.dev/authz"
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+)
+
+// Added says that an organization exists from now on, with nobody in it.
+type Added struct {
+	Organization event.ID `event:"organization,public,tag=org"`
+	Name         string   `event:"name,public"`
+}
+
+// Renamed says that an organization is called otherwise from now on.
+type Renamed struct {
+	Organization event.ID `event:"organization,public,tag=org"`
+	Name         string   `event:"name,public"`
+}
+
+// Events are the types that this slice owns.
+func Events() []event.Descriptor {
+	return []event.Descriptor{
+		event.Describe[Added]("organization.added", 1, "{actor} added the organization {name}"),
+		event.Describe[Renamed]("organization.renamed", 1, "{actor} renamed the organization {organization} to {name}"),
+	}
+}
+
+// Stream is an organization's stream.
+func Stream(id event.ID) event.Stream { return event.Stream{Kind: "organization", ID: id} }
+
+// Types are the events that decide whether an organization exists and is
+// active; other slices name them in their facts.
+var Types = []string{"organization.added", "organization.deactivated", "organization.reactivated"}
+
+// State is what commands need to know of an organization.
+type State struct {
+	Exists   bool
+	Inactive bool
+	Name     string
+}
+
+// Evolve folds one fact of the organization's stream.
+func Evolve(s State, f event.Fact) State {
+	switch p := f.Payload.(type) {
+	case Added:
+		return State{Exists: true, Name: p.Name}
+	case Renamed:
+		s.Name = p.Name
+	case authz.OrganizationDeactivated:
+		s.Inactive = true
+	case authz.OrganizationReactivated:
+		s.Inactive = false
+	}
+	return s
+}
+
+// Refusals.
+var (
+	ErrNotFound = fault.New(fault.NotFound, "there is no such organization")
+	ErrInactive = fault.New(fault.Refused, "the organization is deactivated; reactivate it first")
+	ErrActive   = fault.New(fault.Refused, "the organization is active already")
+	ErrName     = fault.Field("name", "must have 1 to 200 bytes of text without control characters")
+)
+
+// CheckName reports whether a display name of a thing is acceptable.
+func CheckName(name string) error {
+	if name == "" || len(name) > 200 || strings.TrimSpace(name) != name || !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return ErrName
+	}
+	return nil
+}
+
+// Usable returns nil if the organization exists and is active.
+func (s State) Usable() error {
+	switch {
+	case !s.Exists:
+		return ErrNotFound
+	case s.Inactive:
+		return ErrInactive
+	}
+	return nil
+}
+
+// Add adds an organization.
+type Add struct {
+	Organization event.ID
+	Name         string
+}
+
+// Adding decides Add.
+var Adding = decide.Decider[State, Add]{
+	Name:   "add an organization",
+	Query:  func(c Add) []decide.Facts { return own(c.Organization) },
+	Evolve: Evolve,
+	Allow: func(a authz.Authority, _ State, _ Add) error {
+		return a.Need(authz.ManageInstance, authz.Instance)
+	},
+	Decide: func(s State, c Add) ([]event.New, error) {
+		if s.Exists {
+			return nil, fault.New(fault.Exists, "an organization with this id exists already")
+		}
+		if err := CheckName(c.Name); err != nil {
+			return nil, err
+		}
+		return one(c.Organization, Added{c.Organization, c.Name}), nil
+	},
+}
+
+// Rename renames an organization.
+type Rename struct {
+	Organization event.ID
+	Name         string
+}
+
+// Renaming decides Rename.
+var Renaming = decide.Decider[State, Rename]{
+	Name:   "rename an organization",
+	Query:  func(c Rename) []decide.Facts { return own(c.Organization) },
+	Evolve: Evolve,
+	Allow: func(a authz.Authority, _ State, c Rename) error {
+		return a.Need(authz.ManageInstance, authz.Of(c.Organization))
+	},
+	Decide: func(s State, c Rename) ([]event.New, error) {
+		if !s.Exists {
+			return nil, ErrNotFound
+		}
+		if err := CheckName(c.Name); err != nil || s.Name == c.Name {
+			return nil, err
+		}
+		return one(c.Organization, Renamed{c.Organization, c.Name}), nil
+	},
+}
+
+// Deactivate keeps an organization's people and members out.
+type Deactivate struct{ Organization event.ID }
+
+// Deactivating decides Deactivate.
+var Deactivating = decide.Decider[State, Deactivate]{
+	Name:   "deactivate an organization",
+	Query:  func(c Deactivate) []decide.Facts { return own(c.Organization) },
+	Evolve: Evolve,
+	Allow: func(a authz.Authority, _ State, _ Deactivate) error {
+		return a.Need(authz.ManageInstance, authz.Instance)
+	},
+	Decide: func(s State, c Deactivate) ([]event.New, error) {
+		if err := s.Usable(); err != nil {
+			return nil, err
+		}
+		return one(c.Organization, authz.OrganizationDeactivated(c)), nil
+	},
+}
+
+// Reactivate ends a deactivation.
+type Reactivate struct{ Organization event.ID }
+
+// Reactivating decides Reactivate.
+var Reactivating = decide.Decider[State, Reactivate]{
+	Name:   "reactivate an organization",
+	Query:  func(c Reactivate) []decide.Facts { return own(c.Organization) },
+	Evolve: Evolve,
+	Allow: func(a authz.Authority, _ State, _ Reactivate) error {
+		return a.Need(authz.ManageInstance, authz.Instance)
+	},
+	Decide: func(s State, c Reactivate) ([]event.New, error) {
+		switch {
+		case !s.Exists:
+			return nil, ErrNotFound
+		case !s.Inactive:
+			return nil, ErrActive
+		}
+		return one(c.Organization, authz.OrganizationReactivated(c)), nil
+	},
+}
+
+func own(id event.ID) []decide.Facts { return []decide.Facts{{Stream: Stream(id)}} }
+
+func one(id event.ID, payload any) []event.New {
+	return []event.New{{Stream: Stream(id), Payload: payload}}
+}

@@ -1,0 +1,217 @@
+// Package project holds projects: what applications belong to, and the roles
+// that people can be granted in them.
+package project
+
+import (
+	"slices"
+
+	"muniment.dev/authz"
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+	"muniment.dev/org"
+)
+
+// Added says that an organization has a project from now on.
+type Added struct {
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+	Name         string   `event:"name,public"`
+}
+
+// Renamed says that a project is called otherwise from now on.
+type Renamed struct {
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+	Name         string   `event:"name,public"`
+}
+
+// Removed says that a project ended; its applications and grants count no more.
+type Removed struct {
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+}
+
+// RoleAdded says that people can be granted a role from now on. It does not
+// say that anybody has it.
+type RoleAdded struct {
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+	Key          string   `event:"key,public"`
+	Name         string   `event:"name,public"`
+}
+
+// RoleRemoved says that a role ended; grants of it count no more.
+type RoleRemoved struct {
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+	Key          string   `event:"key,public"`
+}
+
+// Events are the types that this slice owns.
+func Events() []event.Descriptor {
+	return []event.Descriptor{
+		event.Describe[Added]("project.added", 1, "{actor} added the project {name}"),
+		event.Describe[Renamed]("project.renamed", 1, "{actor} renamed the project {project} to {name}"),
+		event.Describe[Removed]("project.removed", 1, "{actor} removed the project {project}"),
+		event.Describe[RoleAdded]("project.role.added", 1, "{actor} added the role {key} to {project}"),
+		event.Describe[RoleRemoved]("project.role.removed", 1, "{actor} removed the role {key} from {project}"),
+	}
+}
+
+// Stream is a project's stream.
+func Stream(id event.ID) event.Stream { return event.Stream{Kind: "project", ID: id} }
+
+// State is what commands need to know of a project.
+type State struct {
+	Exists       bool
+	Organization event.ID
+	Name         string
+	Roles        []string // keys, in the order they were added
+
+	org org.State
+}
+
+// Evolve folds one fact of the project's stream.
+func Evolve(s State, f event.Fact) State {
+	switch p := f.Payload.(type) {
+	case Added:
+		s.Exists, s.Organization, s.Name = true, p.Organization, p.Name
+	case Renamed:
+		s.Name = p.Name
+	case Removed:
+		s.Exists = false
+	case RoleAdded:
+		s.Roles = append(slices.Clone(s.Roles), p.Key)
+	case RoleRemoved:
+		s.Roles = slices.DeleteFunc(slices.Clone(s.Roles), func(k string) bool { return k == p.Key })
+	default:
+		s.org = org.Evolve(s.org, f)
+	}
+	return s
+}
+
+// Refusals.
+var (
+	ErrNotFound   = fault.New(fault.NotFound, "there is no such project")
+	ErrNoRole     = fault.New(fault.NotFound, "the project has no such role")
+	ErrRoleExists = fault.New(fault.Exists, "the project has a role with this key already")
+)
+
+// Facts are the facts of one project.
+func Facts(id event.ID) []decide.Facts { return []decide.Facts{{Stream: Stream(id)}} }
+
+func one(id event.ID, payload any) []event.New {
+	return []event.New{{Stream: Stream(id), Payload: payload}}
+}
+
+func manager[C any](a authz.Authority, s State, _ C) error {
+	return a.Need(authz.ManageProjects, authz.Of(s.Organization))
+}
+
+// Add adds a project to an organization.
+type Add struct {
+	Project      event.ID // fresh
+	Organization event.ID
+	Name         string
+}
+
+// Adding decides Add.
+var Adding = decide.Decider[State, Add]{
+	Name: "add a project",
+	Query: func(c Add) []decide.Facts {
+		return append(Facts(c.Project), decide.Facts{Types: org.Types, Stream: org.Stream(c.Organization)})
+	},
+	Evolve: Evolve,
+	Allow: func(a authz.Authority, _ State, c Add) error {
+		return a.Need(authz.ManageProjects, authz.Of(c.Organization))
+	},
+	Decide: func(s State, c Add) ([]event.New, error) {
+		if s.Exists {
+			return nil, fault.New(fault.Exists, "a project with this id exists already")
+		}
+		if err := org.CheckName(c.Name); err != nil {
+			return nil, err
+		}
+		if err := s.org.Usable(); err != nil {
+			return nil, err
+		}
+		return one(c.Project, Added{c.Project, c.Organization, c.Name}), nil
+	},
+}
+
+// Rename renames a project.
+type Rename struct {
+	Project event.ID
+	Name    string
+}
+
+// Renaming decides Rename.
+var Renaming = change("rename a project", func(c Rename) event.ID { return c.Project }, func(s State, c Rename) (any, error) {
+	if err := org.CheckName(c.Name); err != nil || c.Name == s.Name {
+		return nil, err
+	}
+	return Renamed{c.Project, s.Organization, c.Name}, nil
+})
+
+// Remove ends a project.
+type Remove struct{ Project event.ID }
+
+// Removing decides Remove.
+var Removing = change("remove a project", func(c Remove) event.ID { return c.Project }, func(s State, c Remove) (any, error) {
+	return Removed{c.Project, s.Organization}, nil
+})
+
+// AddRole adds a role that people can be granted.
+type AddRole struct {
+	Project   event.ID
+	Key, Name string
+}
+
+// AddingRole decides AddRole.
+var AddingRole = change("add a role", func(c AddRole) event.ID { return c.Project }, func(s State, c AddRole) (any, error) {
+	if !event.IsName(c.Key) {
+		return nil, fault.Field("key", "must be 1 to 64 lower-case letters, digits, dots, dashes or underscores, beginning with a letter")
+	}
+	if err := org.CheckName(c.Name); err != nil {
+		return nil, err
+	}
+	if slices.Contains(s.Roles, c.Key) {
+		return nil, ErrRoleExists
+	}
+	return RoleAdded{c.Project, s.Organization, c.Key, c.Name}, nil
+})
+
+// RemoveRole ends a role.
+type RemoveRole struct {
+	Project event.ID
+	Key     string
+}
+
+// RemovingRole decides RemoveRole.
+var RemovingRole = change("remove a role", func(c RemoveRole) event.ID { return c.Project }, func(s State, c RemoveRole) (any, error) {
+	if !slices.Contains(s.Roles, c.Key) {
+		return nil, ErrNoRole
+	}
+	return RoleRemoved{c.Project, s.Organization, c.Key}, nil
+})
+
+// change makes the decider of a command that changes an existing project.
+func change[C any](name string, id func(C) event.ID, next func(State, C) (any, error)) decide.Decider[State, C] {
+	return decide.Decider[State, C]{
+		Name:   name,
+		Query:  func(c C) []decide.Facts { return Facts(id(c)) },
+		Evolve: Evolve,
+		Allow:  manager[C],
+		Decide: func(s State, c C) ([]event.New, error) {
+			if !s.Exists {
+				return nil, ErrNotFound
+			}
+			e, err := next(s, c)
+			if e == nil || err != nil {
+				return nil, err
+			}
+			return one(id(c), e), nil
+		},
+	}
+}

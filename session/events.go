@@ -1,0 +1,123 @@
+// Package session holds how people are signed in: checks of passwords,
+// sessions, and the authorizations by which applications get tokens for them.
+//
+// An authorization begins with a code, which is redeemed once; its tokens are
+// good as long as neither it, nor the session, nor the person's account has
+// ended. A session ends for good when its person is locked, deactivated or
+// erased, or gets another password.
+package session
+
+import (
+	"muniment.dev/event"
+)
+
+// SignInFailed says that somebody tried to sign in and did not get in. User is
+// set if the account exists. It does not say that the person was there.
+type SignInFailed struct {
+	Visitor      event.ID             `event:"visitor,public,subject"`
+	Login        event.Sealed[string] `event:"login"`
+	Reason       string               `event:"reason,public"` // a Reason
+	User         event.ID             `event:"user,public,tag=user"`
+	Organization event.ID             `event:"organization,public,tag=org"`
+}
+
+// PasswordChecked says that the right password was given.
+type PasswordChecked struct {
+	User         event.ID `event:"user,public,tag=user"`
+	Organization event.ID `event:"organization,public,tag=org"`
+	Session      event.ID `event:"session,public,tag=session"`
+}
+
+// Begun says that a browser is signed in from now on.
+type Begun struct {
+	Session      event.ID             `event:"session,public,tag=session"`
+	User         event.ID             `event:"user,public,subject,tag=user"`
+	Organization event.ID             `event:"organization,public,tag=org"`
+	Digest       event.Sealed[[]byte] `event:"digest"` // SHA-256 of the session's secret
+	AuthTime     event.Instant        `event:"auth_time,public"`
+	AMR          []string             `event:"amr,public"` // RFC 8176
+	ACR          string               `event:"acr,public"`
+	Expires      event.Instant        `event:"expires,public"`
+}
+
+// Ended says that a session is over.
+type Ended struct {
+	Session      event.ID `event:"session,public,tag=session"`
+	User         event.ID `event:"user,public,tag=user"`
+	Organization event.ID `event:"organization,public,tag=org"`
+	Reason       string   `event:"reason,public"` // "signed out" or "ended by an administrator"
+}
+
+// CodeIssued says that a person let an application in and that it may fetch
+// tokens with a code, once.
+type CodeIssued struct {
+	Authorization event.ID             `event:"authorization,public"`
+	Session       event.ID             `event:"session,public,tag=session"`
+	User          event.ID             `event:"user,public,subject,tag=user"`
+	Organization  event.ID             `event:"organization,public,tag=org"`
+	Application   event.ID             `event:"application,public,tag=app"`
+	Code          event.Sealed[string] `event:"code,blind=code,only"` // SHA-256 of it, hexadecimal
+	RedirectURI   string               `event:"redirect_uri,public"`
+	Challenge     event.Sealed[string] `event:"challenge"` // PKCE, S256
+	Nonce         event.Sealed[string] `event:"nonce"`
+	Scopes        []string             `event:"scopes,public"`
+	AuthTime      event.Instant        `event:"auth_time,public"`
+	AMR           []string             `event:"amr,public"`
+	ACR           string               `event:"acr,public"`
+	Consented     bool                 `event:"consented,public"`
+	Expires       event.Instant        `event:"expires,public"`
+}
+
+// CodeRedeemed says that the code was exchanged and is spent.
+type CodeRedeemed struct {
+	Authorization event.ID `event:"authorization,public"`
+	Session       event.ID `event:"session,public,tag=session"`
+	User          event.ID `event:"user,public,tag=user"`
+	Organization  event.ID `event:"organization,public,tag=org"`
+	Application   event.ID `event:"application,public,tag=app"`
+}
+
+// TokenIssued says that an application got an access token and, with openid,
+// an ID token.
+type TokenIssued struct {
+	Authorization event.ID      `event:"authorization,public"`
+	Token         event.ID      `event:"token,public"` // its jti
+	Session       event.ID      `event:"session,public,tag=session"`
+	User          event.ID      `event:"user,public,tag=user"`
+	Organization  event.ID      `event:"organization,public,tag=org"`
+	Application   event.ID      `event:"application,public,tag=app"`
+	Expires       event.Instant `event:"expires,public"`
+}
+
+// AuthorizationEnded says that an application's tokens of this authorization
+// are good no more.
+type AuthorizationEnded struct {
+	Authorization event.ID `event:"authorization,public"`
+	Session       event.ID `event:"session,public,tag=session"`
+	User          event.ID `event:"user,public,tag=user"`
+	Organization  event.ID `event:"organization,public,tag=org"`
+	Application   event.ID `event:"application,public,tag=app"`
+	Reason        string   `event:"reason,public"`
+}
+
+// Events are the types that this slice owns.
+func Events() []event.Descriptor {
+	return []event.Descriptor{
+		event.Describe[SignInFailed]("signin.failed", 1, "somebody failed to sign in: {reason}"),
+		event.Describe[PasswordChecked]("user.password.checked", 1, "{user} gave the right password"),
+		event.Describe[Begun]("session.begun", 1, "{user} signed in"),
+		event.Describe[Ended]("session.ended", 1, "a session of {user} ended: {reason}"),
+		event.Describe[CodeIssued]("authorization.code.issued", 1, "{user} let {application} in"),
+		event.Describe[CodeRedeemed]("authorization.code.redeemed", 1, "{application} redeemed a code for {user}"),
+		event.Describe[TokenIssued]("authorization.token.issued", 1, "{application} got a token for {user}"),
+		event.Describe[AuthorizationEnded]("authorization.ended", 1, "the authorization of {application} for {user} ended: {reason}"),
+	}
+}
+
+// Stream is a session's stream.
+func Stream(id event.ID) event.Stream { return event.Stream{Kind: "session", ID: id} }
+
+// AuthorizationStream is an authorization's stream.
+func AuthorizationStream(id event.ID) event.Stream {
+	return event.Stream{Kind: "authorization", ID: id}
+}

@@ -1,0 +1,98 @@
+package user
+
+import (
+	"crypto/subtle"
+
+	"muniment.dev/authz"
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+)
+
+// SetPassword gives a user another password. For the user's own change Was is
+// the hash that the present password was checked against.
+type SetPassword struct {
+	User event.ID
+	Hash string
+	Was  string // for the user's own change; else ""
+}
+
+// SettingPassword decides SetPassword.
+var SettingPassword = decide.Decider[State, SetPassword]{
+	Name:   "set a password",
+	Start:  func(c SetPassword) State { return Start(c.User) },
+	Query:  func(c SetPassword) []decide.Facts { return own(c.User) },
+	Evolve: Evolve,
+	Allow: func(a authz.Authority, s State, c SetPassword) error {
+		if c.Was != "" && a.Is(c.User) {
+			return nil
+		}
+		return manager(a, s, c)
+	},
+	Decide: func(s State, c SetPassword) ([]event.New, error) {
+		if err := s.Exists(); err != nil {
+			return nil, err
+		}
+		if c.Was != "" && c.Was != s.Hash.Value {
+			return nil, fault.New(fault.Conflict, "the password was changed meanwhile; try again with the new one")
+		}
+		return one(s.User, PasswordSet{s.User, s.Organization, event.Seal(c.Hash)}), nil
+	},
+}
+
+// CreateSetupLink makes a one-time link; Digest is the SHA-256 of its secret.
+type CreateSetupLink struct {
+	User    event.ID
+	Digest  [32]byte
+	Expires event.Instant
+}
+
+// CreatingSetupLink decides CreateSetupLink.
+var CreatingSetupLink = decide.Decider[State, CreateSetupLink]{
+	Name:   "create a set-up link",
+	Start:  func(c CreateSetupLink) State { return Start(c.User) },
+	Query:  func(c CreateSetupLink) []decide.Facts { return own(c.User) },
+	Evolve: Evolve,
+	Allow:  manager[CreateSetupLink],
+	Decide: func(s State, c CreateSetupLink) ([]event.New, error) {
+		if err := s.Exists(); err != nil {
+			return nil, err
+		}
+		return one(s.User, SetupLinkCreated{s.User, s.Organization, event.Seal(c.Digest[:]), c.Expires}), nil
+	},
+}
+
+// UseSetupLink sets a password by a link.
+type UseSetupLink struct {
+	User   event.ID
+	Digest [32]byte // SHA-256 of the secret that was presented
+	Hash   string
+	Now    event.Instant
+}
+
+// UsingSetupLink decides UseSetupLink. Holding the link is the authority.
+var UsingSetupLink = decide.Decider[State, UseSetupLink]{
+	Name:   "use a set-up link",
+	Start:  func(c UseSetupLink) State { return Start(c.User) },
+	Query:  func(c UseSetupLink) []decide.Facts { return own(c.User) },
+	Evolve: Evolve,
+	Allow:  func(authz.Authority, State, UseSetupLink) error { return nil },
+	Decide: func(s State, c UseSetupLink) ([]event.New, error) {
+		if err := s.LinkValid(c.Digest, c.Now); err != nil {
+			return nil, err
+		}
+		return append(one(s.User, SetupLinkUsed{s.User, s.Organization}),
+			one(s.User, PasswordSet{s.User, s.Organization, event.Seal(c.Hash)})...), nil
+	},
+}
+
+// LinkValid returns nil if a set-up link with that digest works now, else
+// ErrLink, whatever the reason.
+func (s State) LinkValid(digest [32]byte, now event.Instant) error {
+	link, ok := s.Link.Get()
+	good := subtle.ConstantTimeCompare(link, digest[:]) == 1
+	if !ok || !good || now >= s.LinkExpires || s.Exists() != nil || s.Status == IsDeactivated {
+		return ErrLink
+	}
+	return nil
+}

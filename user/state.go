@@ -1,0 +1,199 @@
+package user
+
+import (
+	"maps"
+
+	"muniment.dev/authz"
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+	"muniment.dev/org"
+	"muniment.dev/seal"
+)
+
+// Status is whether a person may sign in.
+type Status string
+
+// The statuses of a user.
+const (
+	Active        Status = "active"
+	IsLocked      Status = "locked"
+	IsDeactivated Status = "deactivated"
+	IsErased      Status = "erased"
+)
+
+// State is what commands need to know of one user.
+type State struct {
+	User         event.ID
+	Organization event.ID
+	Status       Status // "" if there is no such user
+	locked       bool   // under a deactivation
+	Email        event.Sealed[string]
+	GivenName    event.Sealed[string]
+	FamilyName   event.Sealed[string]
+	DisplayName  event.Sealed[string]
+	Hash         event.Sealed[string] // of the password
+	Link         event.Sealed[[]byte] // digest of the live set-up link
+	LinkExpires  event.Instant
+
+	org    org.State           // of the organization, where a command asks for it
+	emails map[event.ID]string // normalized addresses by owner, where a command asks for one
+}
+
+// Start is the state of a user of whom nothing is known.
+func Start(id event.ID) State { return State{User: id} }
+
+// Evolve folds one fact into the state of s.User. Facts of others count only
+// towards who has which address.
+func Evolve(s State, f event.Fact) State {
+	switch p := f.Payload.(type) {
+	case Registered:
+		s = s.withEmail(p.User, p.Email)
+		if p.User == s.User {
+			s.Organization, s.Status = p.Organization, Active
+			s.Email, s.GivenName, s.FamilyName, s.DisplayName = p.Email, p.GivenName, p.FamilyName, p.DisplayName
+		}
+	case EmailChanged:
+		s = s.withEmail(p.User, p.Email)
+		if p.User == s.User {
+			s.Email = p.Email
+		}
+	case Erased:
+		s = s.withEmail(p.User, event.Sealed[string]{})
+		if p.User == s.User {
+			s.Status = IsErased
+		}
+	default:
+		s = s.evolveOwn(f)
+	}
+	return s
+}
+
+func (s State) evolveOwn(f event.Fact) State {
+	switch p := f.Payload.(type) {
+	case ProfileChanged:
+		s.GivenName, s.FamilyName, s.DisplayName = p.GivenName.Or(s.GivenName), p.FamilyName.Or(s.FamilyName), p.DisplayName.Or(s.DisplayName)
+	case PasswordSet:
+		s.Hash, s.Link = p.Hash, event.Sealed[[]byte]{}
+	case SetupLinkCreated:
+		s.Link, s.LinkExpires = p.Digest, p.Expires
+	case SetupLinkUsed:
+		s.Link = event.Sealed[[]byte]{}
+	case Locked:
+		s.Status, s.locked = IsLocked, true
+	case Unlocked:
+		s.Status, s.locked = Active, false
+	case Deactivated:
+		s.Status = IsDeactivated
+	case Reactivated:
+		s.Status = Active
+		if s.locked {
+			s.Status = IsLocked
+		}
+	default:
+		s.org = org.Evolve(s.org, f)
+	}
+	return s
+}
+
+// withEmail notes that a user has an address now, or none.
+func (s State) withEmail(user event.ID, email event.Sealed[string]) State {
+	s.emails = maps.Clone(s.emails)
+	if s.emails == nil {
+		s.emails = map[event.ID]string{}
+	}
+	delete(s.emails, user)
+	if v, ok := email.Get(); ok {
+		s.emails[user] = seal.Normalize(v, true)
+	}
+	return s
+}
+
+// emailFree reports whether nobody but the user has the address.
+func (s State) emailFree(user event.ID, email string) bool {
+	email = seal.Normalize(email, true)
+	for owner, e := range s.emails {
+		if e == email && owner != user {
+			return false
+		}
+	}
+	return true
+}
+
+// Refusals.
+var (
+	ErrNotFound       = fault.New(fault.NotFound, "there is no such user")
+	ErrErased         = fault.New(fault.Erased, "the user was erased")
+	ErrEmailTaken     = fault.New(fault.Exists, "this e-mail address belongs to somebody else")
+	ErrLocked         = fault.New(fault.Refused, "the user is locked already")
+	ErrNotLocked      = fault.New(fault.Refused, "the user is not locked")
+	ErrDeactivated    = fault.New(fault.Refused, "the user is deactivated; reactivate them first")
+	ErrNotDeactivated = fault.New(fault.Refused, "the user is not deactivated")
+	ErrLink           = fault.New(fault.Refused, "this link was used already, has expired, or was replaced by a newer one; ask for a new one")
+)
+
+// Exists returns nil if there is such a user and they are not erased.
+func (s State) Exists() error {
+	switch s.Status {
+	case "":
+		return ErrNotFound
+	case IsErased:
+		return ErrErased
+	}
+	return nil
+}
+
+// own are the facts of one user's stream.
+func own(id event.ID) []decide.Facts { return []decide.Facts{{Stream: Stream(id)}} }
+
+// Facts are the facts of one user, for folding with Evolve outside of a
+// command.
+func Facts(id event.ID) []decide.Facts { return own(id) }
+
+// withAddress adds the facts that say who has an e-mail address.
+func withAddress(facts []decide.Facts, email string) []decide.Facts {
+	return append(facts, decide.Facts{
+		Types: []string{"user.registered", "user.email.changed", "user.erased"},
+		Blind: &decide.Blind{Name: "email", Value: email, Fold: true},
+	})
+}
+
+// ByEmail are the facts that say who has an e-mail address; Owner reads them.
+func ByEmail(email string) []decide.Facts { return withAddress(nil, email) }
+
+// Owners is who has which normalized e-mail address, among the facts of one.
+type Owners struct{ s State }
+
+// EvolveOwners folds the facts of ByEmail.
+func EvolveOwners(o Owners, f event.Fact) Owners {
+	switch p := f.Payload.(type) {
+	case Registered:
+		o.s = o.s.withEmail(p.User, p.Email)
+	case EmailChanged:
+		o.s = o.s.withEmail(p.User, p.Email)
+	case Erased:
+		o.s = o.s.withEmail(p.User, event.Sealed[string]{})
+	}
+	return o
+}
+
+// Of returns who has the address; false if nobody.
+func (o Owners) Of(email string) (event.ID, bool) {
+	email = seal.Normalize(email, true)
+	for owner, e := range o.s.emails {
+		if e == email {
+			return owner, true
+		}
+	}
+	return event.ID{}, false
+}
+
+// one is a single event of a user's stream.
+func one(id event.ID, payload any) []event.New {
+	return []event.New{{Stream: Stream(id), Payload: payload}}
+}
+
+// manager allows those who manage the users of the user's organization.
+func manager[C any](a authz.Authority, s State, _ C) error {
+	return a.Need(authz.ManageUsers, authz.Of(s.Organization))
+}
