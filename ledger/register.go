@@ -1,0 +1,131 @@
+package ledger
+
+import (
+	"context"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"muniment.dev/event"
+	"muniment.dev/eventlog"
+	"muniment.dev/fault"
+)
+
+// State is what a register holds: which log it is about, under which term it
+// was last written, and its tree then. The zero State stands for none.
+type State struct {
+	Log  event.LogID
+	Term uint64
+	Tree
+}
+
+// IsZero reports whether s stands for none.
+func (s State) IsZero() bool { return s == State{} }
+
+// Register keeps the State of one log where the log itself is not: on another
+// disk, in another system. It is what finds a log that was rolled back.
+type Register interface {
+	// Load returns the state; the zero State if there is none. It is
+	// fault.Corrupt if what is stored cannot be read as one.
+	Load(ctx context.Context) (State, error)
+
+	// CompareAndSwap durably replaces old, which the register must hold, by
+	// new; the zero State stands for none on either side. fault.Conflict: it
+	// holds another, nothing was changed. fault.Unknown: it holds old or new,
+	// and may hold the other after a crash; swap again to be certain. Any other
+	// error: nothing was changed.
+	CompareAndSwap(ctx context.Context, old, new State) error
+}
+
+const adopt = "; if you are certain, run `muniment register adopt`"
+
+// The reasons for which a log is not written to until a person has looked. All
+// are fault.Refused.
+var (
+	ErrNoRegister = fault.New(fault.Refused, "there is a log but no register for it: the register's disk may not be mounted, or this is a copy of a log"+adopt)
+	ErrNoLog      = fault.New(fault.Refused, "there is a register but not the log that it is about: the log's disk may not be mounted"+adopt)
+	ErrOtherLog   = fault.New(fault.Refused, "the register is about another log: one of the two was exchanged"+adopt)
+	ErrRolledBack = fault.New(fault.Refused, "the log is shorter than the register says: an old state was restored, or records were cut off; what is missing was acknowledged, so look for a newer copy first"+adopt)
+	ErrForked     = fault.New(fault.Refused, "the log's first records are not those that the register took note of: they were rewritten; keep a copy of everything before you go on"+adopt)
+)
+
+// Admit says whether a log may be opened for writing: whether it is, or
+// continues, what the register knows. It changes nothing. It returns the least
+// term to open the log with. A refusal is one of the errors above.
+//
+// The first start has neither log nor register; it is admitted.
+func Admit(ctx context.Context, store eventlog.Store, log event.LogID, reg Register) (term uint64, err error) {
+	state, err := reg.Load(ctx)
+	if err != nil {
+		return 0, fault.Wrap("read the register", err)
+	}
+	head, err := store.Head(ctx, log)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return 0, fault.Wrap("read the log's head", err)
+	}
+	exists := err == nil
+	switch {
+	case state.IsZero() && head.Size > 0:
+		return 0, ErrNoRegister
+	case state.IsZero():
+		return 1, nil
+	case !exists:
+		return 0, ErrNoLog
+	case state.Log != log:
+		return 0, ErrOtherLog
+	}
+	now := Tree{head.Size, head.Root()}
+	if err := continues(ctx, NewProver(store, log), state.Tree, now); err != nil {
+		return 0, err
+	}
+	return state.Term + 1, nil
+}
+
+// continues checks that a log's tree continues the one registered.
+func continues(ctx context.Context, p *Prover, registered, now Tree) error {
+	if now.Size < registered.Size {
+		e := *ErrRolledBack
+		e.Err = fault.New(fault.Conflict, "the log has %d records, the register says %d", now.Size, registered.Size)
+		return &e
+	}
+	_, err := p.Consistency(ctx, registered, now)
+	if fault.Is(err, fault.Conflict) {
+		e := *ErrForked
+		e.Err = err
+		return &e
+	}
+	return fault.Wrap("compare the log with the register", err)
+}
+
+// Adopt makes the register say what the log is, whatever it said before, and
+// returns both states. It is what a person decides after looking at why
+// [Admit] refused; no program calls it by itself. Without a log (log zero, or
+// not in the store) the register is emptied.
+func Adopt(ctx context.Context, store eventlog.Store, log event.LogID, reg Register) (old, new State, err error) {
+	if old, err = reg.Load(ctx); err != nil {
+		return old, new, fault.Wrap("read the register", err)
+	}
+	head, err := store.Head(ctx, log)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return old, new, fault.Wrap("read the log's head", err)
+	}
+	if err == nil {
+		new = State{Log: log, Term: max(old.Term, head.Term), Tree: Tree{head.Size, head.Root()}}
+		if err := attest(ctx, NewProver(store, log), new.Tree); err != nil {
+			return old, new, err
+		}
+	}
+	return old, new, fault.Wrap("write the register", reg.CompareAndSwap(ctx, old, new))
+}
+
+// attest checks that what is stored bears out the tree that the log's head
+// states.
+func attest(ctx context.Context, p *Prover, t Tree) error {
+	if t.Size == 0 {
+		if t.Root != EmptyRoot() {
+			return fault.New(fault.Corrupt, "the head of the empty log has root %s", tlog.Hash(t.Root))
+		}
+		return nil
+	}
+	_, _, err := p.Inclusion(ctx, t.Size, t)
+	return err
+}
