@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/descriptorpb"
 
+	"muniment.dev/api/field"
 	"muniment.dev/api/route"
 )
 
@@ -111,7 +111,7 @@ func operation(tag string, r route.Route) object {
 	if r.Body {
 		op["requestBody"] = object{"content": object{"application/json": object{"schema": ref(name(in))}}}
 	} else {
-		params = append(params, query(in, "", r.Vars())...)
+		params = append(params, query(in, r.Vars())...)
 	}
 	op["parameters"] = params
 	return op
@@ -119,27 +119,22 @@ func operation(tag string, r route.Route) object {
 
 // query lists the fields that may stand in a query: all that are not in the
 // path, nor personal or secret.
-func query(md protoreflect.MessageDescriptor, prefix string, taken []string) []object {
+func query(md protoreflect.MessageDescriptor, taken []string) []object {
 	var out []object
-	for i := range md.Fields().Len() {
-		f := md.Fields().Get(i)
-		n := prefix + f.JSONName()
-		switch {
-		case prefix == "" && slices.Contains(taken, string(f.Name())), personal(f):
-		case f.Message() != nil && f.Message().FullName() != "google.protobuf.Timestamp":
-			out = append(out, query(f.Message(), n+".", nil)...)
-		default:
-			out = append(out, object{
-				"name": n, "in": "query", "description": text(comment(f)), "schema": schemaOf(f),
-			})
+	for _, path := range field.All(md) {
+		f := path.Leaf()
+		if slices.Contains(taken, string(path[0].Name())) || field.Personal(f) {
+			continue
 		}
+		var names []string
+		for _, p := range path {
+			names = append(names, p.JSONName())
+		}
+		out = append(out, object{
+			"name": strings.Join(names, "."), "in": "query", "description": text(comment(f)), "schema": schemaOf(f),
+		})
 	}
 	return out
-}
-
-func personal(f protoreflect.FieldDescriptor) bool {
-	o, ok := f.Options().(*descriptorpb.FieldOptions)
-	return ok && o.GetDebugRedact()
 }
 
 // name is the name of a message or enum among the schemas.
@@ -165,7 +160,7 @@ func collect(schemas object, md protoreflect.MessageDescriptor, request bool) {
 		f := md.Fields().Get(i)
 		p := schemaOf(f)
 		p["description"] = describe(f)
-		if personal(f) {
+		if field.Personal(f) {
 			p["x-personal"] = true
 		}
 		props[f.JSONName()] = p

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"muniment.dev/api/field"
 	"muniment.dev/api/route"
 )
 
@@ -85,19 +86,10 @@ func fields(md protoreflect.MessageDescriptor, prefix string, depth int) []field
 var terse = map[string]string{"Change": "a change", "Read": "a read", "Text": "a text", "Actor": "an actor"}
 
 func typeOf(f protoreflect.FieldDescriptor) string {
-	t := f.Kind().String()
-	switch {
-	case f.Message() != nil && f.Message().FullName() == "google.protobuf.Timestamp":
-		t = "time"
-	case f.Message() != nil:
-		t = string(f.Message().Name())
-	case f.Enum() != nil:
-		t = string(f.Enum().Name())
-	}
 	if f.IsList() {
-		t = "list of " + t
+		return "list of " + field.Type(f)
 	}
-	return t
+	return field.Type(f)
 }
 
 func paragraphs(c string) []string {

@@ -39,7 +39,8 @@ SLICES, EDGE < member/memberapi, instance/instanceapi, org/orgapi, policy/policy
 SLICES, EDGE < oidc, saml, scim, ldap < PROTOCOLS # what the world speaks to us
 fault < page                                   # layout, assets and safety headers of every web page
 
-api/route < api, api/openapi                   # which REST path means which method: for the router, and for the OpenAPI document
+fault < api/field                              # fields of messages, set from text: by a query, by a command line
+api/field, api/route < api, api/openapi                   # which REST path means which method: for the router, and for the OpenAPI document
 api/gen < api, cli                             # the sources with their comments and the OpenAPI document, as data
 ADAPTERS, PROTOCOLS, audit/auditapi < api      # router, authentication, errors
 ADAPTERS, PROTOCOLS, audit, page < login, console # web pages
