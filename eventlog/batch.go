@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -9,19 +10,27 @@ import (
 	"muniment.dev/fault"
 )
 
-// batch is a Batch under construction, with those who wait for it.
+// batch is a Batch under construction or on its way to the disk, with those
+// who wait for it.
 type batch struct {
 	Batch
 	entries []entry // of Records
 	members []member
-	ids     map[event.ID]bool
-	done    map[outcomeKey]int // index into members
+	ids     map[event.ID]struct{}
+	keys    map[event.KeyID]event.SubjectID
+	done    map[outcomeKey]int // index into Outcomes
 	now     time.Time
+	bytes   int // of leaves and ciphertexts
 }
 
+// member is an append that is answered when the batch is durable. It may have
+// been refused, or be a repetition: that answer may rest on what is not
+// durable yet, so it waits too.
 type member struct {
-	w   *waiter
-	res Appended
+	w      *waiter
+	res    Appended
+	err    error
+	writes bool // events of its own are in the batch
 }
 
 type outcomeKey struct {
@@ -29,64 +38,47 @@ type outcomeKey struct {
 	command event.ID
 }
 
-func (b *batch) waiters() []*waiter {
-	ws := make([]*waiter, len(b.members))
-	for i, m := range b.members {
-		ws[i] = m.w
-	}
-	return ws
-}
-
-// build checks each waiter in order against the log and what the batch holds
-// already. Those refused are told so and leave; the others' events are placed,
-// hashed and added. An error is about the log itself and ends the batch.
-func (s *sequencer) build(ctx context.Context, ws []*waiter) (*batch, error) {
+// begin starts a batch behind what was built before.
+func (s *sequencer) begin() (*batch, error) {
 	now, err := s.now()
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{Batch: Batch{Log: s.log.id, Prev: s.head}, ids: map[event.ID]bool{}, done: map[outcomeKey]int{}, now: now}
-	b.Next = s.head
-	for _, w := range ws {
-		res, err := s.admit(ctx, b, w.req)
-		switch {
-		case err == nil && res.Replayed:
-			b.settle(w, res)
-		case err == nil:
-			b.members = append(b.members, member{w, res})
-		case isVerdict(err):
-			w.finish(Appended{}, err.(*verdict).error)
-		default:
-			return nil, err
-		}
-	}
-	b.Next.Frontier = slices.Clone(s.tree.frontier)
-	return b, nil
+	return &batch{Batch: Batch{Log: s.log.id, Prev: s.head, Next: s.head}, now: now,
+		ids: map[event.ID]struct{}{}, keys: map[event.KeyID]event.SubjectID{}, done: map[outcomeKey]int{}}, nil
 }
 
-// settle answers a repeated command: at once if its first run is durable, with
-// the batch if it is part of it.
-func (b *batch) settle(w *waiter, res Appended) {
-	if res.Last <= b.Prev.Size {
-		w.finish(res, nil)
-		return
+// pending lists the batches that are not durable, oldest first.
+func (s *sequencer) pending() []*batch {
+	out := make([]*batch, 0, 2)
+	if s.flying != nil {
+		out = append(out, s.flying)
 	}
-	b.members = append(b.members, member{w, res})
+	if s.next != nil {
+		out = append(out, s.next)
+	}
+	return out
 }
 
-// admit checks one request and, if it holds, places its events in the batch.
-func (s *sequencer) admit(ctx context.Context, b *batch, r Request) (Appended, error) {
-	if res, ok, err := s.repeated(ctx, b, r); ok || err != nil {
+// add checks one request and, if it holds, places its events in the batch that
+// is being built. An error that is not a verdict is about the log itself; in
+// either case nothing was changed.
+func (s *sequencer) add(ctx context.Context, r *Request, events []prepared) (Appended, error) {
+	b := s.next
+	if res, ok, err := s.repeated(ctx, r); ok || err != nil {
 		return res, err
 	}
-	if err := s.holds(ctx, b, r.If); err != nil {
+	if err := s.holds(ctx, r.If); err != nil {
 		return Appended{}, err
 	}
-	keys, err := s.checkEvents(ctx, b, r.Events)
+	if err := s.checkIDs(ctx, events); err != nil {
+		return Appended{}, err
+	}
+	keys, err := s.checkKeys(ctx, events)
 	if err != nil {
 		return Appended{}, err
 	}
-	plan, err := s.plan(ctx, b, r.Events)
+	plan, err := s.plan(ctx, b, events)
 	if err != nil {
 		return Appended{}, err
 	}
@@ -98,15 +90,19 @@ func (s *sequencer) admit(ctx context.Context, b *batch, r Request) (Appended, e
 }
 
 // repeated finds an earlier run of the same command.
-func (s *sequencer) repeated(ctx context.Context, b *batch, r Request) (Appended, bool, error) {
-	if i, ok := b.done[outcomeKey{r.Actor, r.Command}]; ok {
+func (s *sequencer) repeated(ctx context.Context, r *Request) (Appended, bool, error) {
+	for _, b := range s.pending() {
+		i, ok := b.done[outcomeKey{r.Actor, r.Command}]
+		if !ok {
+			continue
+		}
 		o := b.Outcomes[i]
 		if o.Digest != r.Digest {
 			return Appended{}, true, &verdict{ErrCommandReused}
 		}
 		return Appended{Log: b.Log, First: o.First, Last: o.Last, Time: b.now, Replayed: true}, true, nil
 	}
-	o, ok, err := s.log.store.Outcome(ctx, b.Log, r.Actor, r.Command)
+	o, ok, err := s.log.store.Outcome(ctx, s.log.id, r.Actor, r.Command)
 	if err != nil || !ok {
 		return Appended{}, false, err
 	}
@@ -117,191 +113,138 @@ func (s *sequencer) repeated(ctx context.Context, b *batch, r Request) (Appended
 	return res, true, err
 }
 
-// holds checks a condition against the batch, the recent records and, if it
-// reaches further back, the index.
-func (s *sequencer) holds(ctx context.Context, b *batch, c event.Condition) error {
+// holds checks a condition against the log and the batches behind it.
+func (s *sequencer) holds(ctx context.Context, c event.Condition) error {
 	for stream, version := range c.Streams {
-		h, err := s.streamHead(ctx, b.Log, stream)
+		h, err := s.streamHead(ctx, stream)
 		if err != nil {
 			return err
 		}
 		if h.Version != version {
-			return conflict(&fault.Error{Kind: fault.Conflict, Msg: "the object was changed meanwhile"})
+			return &verdict{fault.New(fault.Conflict, "the object was changed meanwhile")}
 		}
 	}
 	if len(c.Query) == 0 {
 		return nil
 	}
-	for _, e := range b.entries {
-		if e.rec.Position > c.After && c.Query.Matches(e.rec.Type, e.terms) {
-			return between(e.rec)
-		}
+	mark := s.log.Mark().Size
+	if c.After > mark {
+		return &verdict{fault.New(fault.Invalid, "the condition names position %d, which is past the end of the log; read the facts again", c.After)}
 	}
-	if c.After >= s.head.Size {
+	if s.lately.rulesOut(c.Query, c.After) {
 		return nil
 	}
-	for r, err := range s.log.ReadTo(ctx, c.Query, c.After, s.head.Size) {
+	for r, err := range s.log.ReadTo(ctx, c.Query, c.After, mark) {
 		if err != nil {
 			return err
 		}
 		return between(r)
 	}
+	for _, b := range s.pending() {
+		for _, e := range b.entries {
+			if c.Query.Matches(e.rec.Type, e.terms) {
+				return between(e.rec)
+			}
+		}
+	}
 	return nil
 }
 
 func between(r *event.Record) error {
-	return conflict(&fault.Error{Kind: fault.Conflict, Msg: "somebody changed the same facts meanwhile", Err: &Between{r.Position, r.Type}})
+	return &verdict{&fault.Error{Kind: fault.Conflict, Msg: "somebody changed the same facts meanwhile", Err: &Between{r.Position, r.Type}}}
 }
 
-func conflict(err error) error { return &verdict{err} }
-
-// checkEvents refuses ids that are stored already and keys that are not alive,
-// and returns what becomes of keys.
-func (s *sequencer) checkEvents(ctx context.Context, b *batch, events []*event.Draft) ([]KeyUse, error) {
-	var uses []KeyUse
+// checkIDs refuses event ids that stand in the log already.
+func (s *sequencer) checkIDs(ctx context.Context, events []prepared) error {
 	for i, d := range events {
-		if b.ids[d.ID] || slices.ContainsFunc(events[:i], func(e *event.Draft) bool { return e.ID == d.ID }) {
-			return nil, &verdict{ErrEventExists}
+		if slices.ContainsFunc(events[:i], func(e prepared) bool { return e.ID == d.ID }) {
+			return &verdict{ErrEventExists}
 		}
-		if _, ok, err := s.log.store.EventPosition(ctx, b.Log, d.ID); err != nil {
-			return nil, err
+		for _, b := range s.pending() {
+			if _, ok := b.ids[d.ID]; ok {
+				return &verdict{ErrEventExists}
+			}
+		}
+		if _, ok, err := s.log.store.EventPosition(ctx, s.log.id, d.ID); err != nil {
+			return err
 		} else if ok {
-			return nil, &verdict{ErrEventExists}
-		}
-		for _, block := range d.Blocks {
-			use, fresh, err := s.keyFor(ctx, b, uses, block)
-			if err != nil {
-				return nil, err
-			}
-			if fresh {
-				uses = append(uses, use)
-			}
-		}
-		if erased, ok := erasure(d); ok {
-			use, _, err := s.subjectKey(ctx, b.Log, erased)
-			if err != nil {
-				return nil, err
-			}
-			uses = append(uses, KeyUse{Subject: erased, Key: use.Key, Erased: true})
+			return &verdict{ErrEventExists}
 		}
 	}
-	return uses, nil
+	return nil
 }
 
-// keyFor checks that a block's key is its subject's one live key, or may
-// become so.
-func (s *sequencer) keyFor(ctx context.Context, b *batch, uses []KeyUse, block event.Block) (use KeyUse, fresh bool, err error) {
-	use, known := KeyUse{}, false
-	for _, u := range uses {
-		if u.Subject == block.Subject {
-			use, known = u, true
-		}
-	}
-	if !known {
-		if use, known, err = s.subjectKey(ctx, b.Log, block.Subject); err != nil {
-			return use, false, err
-		}
-	}
-	switch {
-	case known && use.Erased:
-		return use, false, &verdict{ErrSubjectErased}
-	case known && use.Key != block.Key:
-		return use, false, &verdict{ErrKeyTaken}
-	case known:
-		return use, false, nil
-	}
-	owner, ok, err := s.log.store.Key(ctx, b.Log, block.Key)
-	if err != nil {
-		return use, false, err
-	}
-	taken := ok && owner.Subject != block.Subject
-	for _, u := range append(b.Keys, uses...) {
-		taken = taken || u.Key == block.Key && u.Subject != block.Subject
-	}
-	if taken {
-		return use, false, &verdict{ErrKeyTaken}
-	}
-	return KeyUse{Subject: block.Subject, Key: block.Key}, true, nil
-}
-
-func (s *sequencer) subjectKey(ctx context.Context, log event.LogID, subject event.SubjectID) (KeyUse, bool, error) {
-	if use, ok := s.keys[subject]; ok {
-		return use, true, nil
-	}
-	use, ok, err := s.log.store.Subject(ctx, log, subject)
-	if ok {
-		s.keys[subject] = use
-	}
-	return use, ok, err
-}
-
-func (s *sequencer) streamHead(ctx context.Context, log event.LogID, stream event.Stream) (StreamHead, error) {
-	if h, ok := s.streams[stream]; ok {
+func (s *sequencer) streamHead(ctx context.Context, stream event.Stream) (StreamHead, error) {
+	if h, ok := s.streams.get(stream); ok {
 		return h, nil
 	}
-	h, _, err := s.log.store.Stream(ctx, log, stream)
+	h, _, err := s.log.store.Stream(ctx, s.log.id, stream)
 	if err == nil {
-		s.streams[stream] = h
+		s.streams.put(stream, h)
 	}
 	return h, err
 }
 
-// erasure returns the subject whose keys an event destroys.
-func erasure(d *event.Draft) (event.SubjectID, bool) {
-	if d.Type != "subject.erased" {
-		return event.SubjectID{}, false
-	}
-	var p struct {
-		Subject event.SubjectID `cbor:"1,keyasint"`
-		Keys    []event.KeyID   `cbor:"2,keyasint,omitempty"`
-	}
-	if event.Strict.Unmarshal(d.Public, &p) != nil {
-		return event.SubjectID{}, false
-	}
-	return p.Subject, true
-}
-
 // plan places a request's events without touching the sequencer's memory, so
 // that a refusal leaves no trace.
-func (s *sequencer) plan(ctx context.Context, b *batch, events []*event.Draft) ([]entry, error) {
+func (s *sequencer) plan(ctx context.Context, b *batch, events []prepared) ([]entry, error) {
 	plan := make([]entry, 0, len(events))
-	last := b.Next
-	heads := map[event.Stream]StreamHead{}
-	for _, d := range events {
-		h, ok := heads[d.Stream]
-		if !ok {
-			var err error
-			if h, err = s.streamHead(ctx, b.Log, d.Stream); err != nil {
-				return nil, err
-			}
+	size, last := b.Next.Size, b.Next.Last
+	for i, d := range events {
+		h, err := s.headWithin(ctx, plan, d.Stream)
+		if err != nil {
+			return nil, err
 		}
-		at := event.Place{Log: b.Log, Position: last.Size + 1, Version: h.Version + 1, Time: b.now, Prev: last.Last, PrevStream: h.Hash}
-		leaf := d.AppendLeaf(make([]byte, 0, 512), at)
+		at := event.Place{Log: b.Log, Position: size + event.Position(i) + 1, Version: h.Version + 1, Time: b.now, Prev: last, PrevStream: h.Hash}
+		// The zero byte in front is the prefix of the leaf hash (RFC 6962 §2.1).
+		hashed := d.AppendLeaf(make([]byte, 1, 512), at)
+		leaf := hashed[1:len(hashed):len(hashed)]
 		if len(leaf) > event.MaxLeaf {
 			return nil, &verdict{fault.New(fault.Exhausted, "the event is %d bytes long; the limit is %d", len(leaf), event.MaxLeaf)}
 		}
-		rec := d.Record(at, leaf)
-		last.Size, last.Last = at.Position, event.LeafHash(leaf)
-		heads[d.Stream] = StreamHead{Version: at.Version, Hash: last.Last}
-		plan = append(plan, entry{rec, d.Terms()})
+		last = sha256.Sum256(hashed)
+		plan = append(plan, entry{rec: d.Record(at, leaf), terms: d.terms, hash: last})
 	}
 	return plan, nil
+}
+
+// headWithin is the head of a stream behind the events planned so far.
+func (s *sequencer) headWithin(ctx context.Context, plan []entry, stream event.Stream) (StreamHead, error) {
+	for _, e := range slices.Backward(plan) {
+		if e.rec.Stream == stream {
+			return StreamHead{Version: e.rec.Version, Hash: e.hash}, nil
+		}
+	}
+	return s.streamHead(ctx, stream)
 }
 
 // place adds planned events to the batch and to the sequencer's memory.
 func (s *sequencer) place(b *batch, plan []entry, keys []KeyUse) {
 	for _, e := range plan {
-		h := e.rec.Hash()
-		b.Tiles = append(b.Tiles, s.tree.add(h)...)
+		b.Tiles = append(b.Tiles, s.tree.add(e.hash)...)
 		b.Records = append(b.Records, e.rec)
 		b.Terms = append(b.Terms, e.terms)
-		b.ids[e.rec.ID] = true
-		s.streams[e.rec.Stream] = StreamHead{Version: e.rec.Version, Hash: h}
-		b.Next.Size, b.Next.Last, b.Next.Time = e.rec.Position, h, e.rec.Time
+		b.Hashes = append(b.Hashes, e.hash)
+		b.ids[e.rec.ID] = struct{}{}
+		b.bytes += recordSize(e.rec)
+		s.streams.put(e.rec.Stream, StreamHead{Version: e.rec.Version, Hash: e.hash})
+		s.lately.add(e.rec.Position, e.terms)
+		b.Next.Size, b.Next.Last, b.Next.Time = e.rec.Position, e.hash, e.rec.Time
 	}
 	b.entries = append(b.entries, plan...)
 	for _, u := range keys {
-		s.keys[u.Subject] = u
+		s.subjects.put(u.Subject, u)
+		if !u.Key.IsZero() {
+			b.keys[u.Key] = u.Subject
+		}
 		b.Keys = append(b.Keys, u)
 	}
+}
+
+func recordSize(r *event.Record) int {
+	n := len(r.Leaf)
+	for _, c := range r.Ciphertexts {
+		n += len(c)
+	}
+	return n
 }

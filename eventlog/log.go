@@ -65,6 +65,10 @@ var ErrCommandReused = fault.New(fault.Refused, "this command id was already use
 // is another's.
 var ErrKeyTaken = fault.New(fault.Conflict, "the subject's key was assigned meanwhile; seal again with the assigned key")
 
+// ErrKeyUnnamed asks to decide an erasure again: the subject has a live key
+// that it does not name.
+var ErrKeyUnnamed = fault.New(fault.Conflict, "the subject was given a key meanwhile; erase again with that key named")
+
 // ErrSubjectErased refuses to seal anything for a subject that was erased.
 var ErrSubjectErased = fault.New(fault.Erased, "the subject was erased; nothing can be recorded about it any more")
 
@@ -113,9 +117,10 @@ type Log struct {
 	id    event.LogID
 	opts  Options
 
-	queue  chan *waiter
-	stop   chan struct{}
-	closed sync.WaitGroup
+	queue chan *waiter
+	stop  chan struct{} // closed when the log is to stop
+	gone  chan struct{} // closed when the sequencer has stopped
+	close sync.Once
 
 	mark atomic.Pointer[Mark]
 
@@ -138,12 +143,12 @@ type Mark struct {
 func Open(ctx context.Context, store Store, id event.LogID, opts Options) (*Log, error) {
 	opts.defaults()
 	l := &Log{store: store, id: id, opts: opts,
-		queue: make(chan *waiter, opts.Queue), stop: make(chan struct{}), moved: make(chan struct{})}
-	s := &sequencer{log: l}
+		queue: make(chan *waiter, opts.Queue), stop: make(chan struct{}), gone: make(chan struct{}), moved: make(chan struct{})}
+	s := &sequencer{log: l, landed: make(chan error, 1)}
 	if err := s.take(ctx); err != nil {
 		return nil, fault.Wrap("open the log", err)
 	}
-	l.closed.Go(s.run)
+	go s.run()
 	return l, nil
 }
 
@@ -160,26 +165,27 @@ func (l *Log) Mark() Mark { return *l.mark.Load() }
 func (l *Log) Now() time.Time { return l.opts.Clock().UTC() }
 
 // Close refuses new appends, finishes those that wait, and stops. It does not
-// close the store.
+// close the store. It may be called again.
 func (l *Log) Close() error {
-	close(l.stop)
-	l.closed.Wait()
+	l.close.Do(func() { close(l.stop) })
+	<-l.gone
 	return nil
 }
 
 // Append appends the request's events if its condition holds. It returns when
 // they are durable. Errors by kind:
 //
-//   - Conflict: the condition failed (cause *Between), or ErrKeyTaken. Decide again.
+//   - Conflict: the condition failed (cause *Between), ErrKeyTaken or ErrKeyUnnamed. Decide again.
 //   - Refused: ErrCommandReused.
 //   - Exists: ErrEventExists. Erased: ErrSubjectErased. Invalid, Exhausted: the events themselves.
 //   - Unavailable: nothing was appended; try later.
 //   - Unknown: it may have been appended; repeat with the same command id.
 func (l *Log) Append(ctx context.Context, r Request) (Appended, error) {
-	if len(r.Events) == 0 {
-		return Appended{}, fault.New(fault.Internal, "an append needs at least one event")
+	events, err := prepare(r.Events)
+	if err != nil {
+		return Appended{}, err
 	}
-	w := &waiter{req: r, done: make(chan struct{})}
+	w := &waiter{req: r, events: events, done: make(chan struct{})}
 	select {
 	case <-l.stop:
 		return Appended{}, errStopping
@@ -193,11 +199,10 @@ func (l *Log) Append(ctx context.Context, r Request) (Appended, error) {
 	select {
 	case <-w.done:
 		return w.res, w.err
+	case <-l.gone:
+		return w.left(errStopping)
 	case <-ctx.Done():
-		if w.state.CompareAndSwap(waiting, withdrawn) {
-			return Appended{}, &fault.Error{Kind: fault.Unavailable, Msg: "the request ended before its change was recorded; nothing was changed", Err: ctx.Err()}
-		}
-		return Appended{}, &fault.Error{Kind: fault.Unknown, Msg: "the request ended while its change was being recorded; repeat it with the same command id to learn the outcome", Err: ctx.Err()}
+		return w.left(&fault.Error{Kind: fault.Unavailable, Msg: "the request ended before its change was recorded; nothing was changed", Err: ctx.Err()})
 	}
 }
 

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,11 +20,12 @@ const (
 
 // waiter is an append that waits for the sequencer.
 type waiter struct {
-	req   Request
-	state atomic.Int32
-	res   Appended
-	err   error
-	done  chan struct{}
+	req    Request
+	events []prepared
+	state  atomic.Int32
+	res    Appended
+	err    error
+	done   chan struct{}
 }
 
 func (w *waiter) finish(res Appended, err error) {
@@ -31,112 +33,194 @@ func (w *waiter) finish(res Appended, err error) {
 	close(w.done)
 }
 
-// sequencer is the one goroutine that appends to a log. Its memory (tree,
-// heads, keys, window) is only as good as the term it was read under: after
-// any commit that did not certainly succeed it is thrown away and the log is
-// taken again.
-type sequencer struct {
-	log   *Log
-	ready bool // the memory below is valid
-
-	head    Head
-	tree    *tree
-	streams map[event.Stream]StreamHead
-	keys    map[event.SubjectID]KeyUse
+// left is the answer to one who does not wait any longer: why, if the append
+// was still waiting and is now withdrawn, else that nobody knows yet.
+func (w *waiter) left(why error) (Appended, error) {
+	if w.state.CompareAndSwap(waiting, withdrawn) {
+		return Appended{}, why
+	}
+	select {
+	case <-w.done:
+		return w.res, w.err
+	default:
+		return Appended{}, &fault.Error{Kind: fault.Unknown, Msg: "the request ended while its change was being recorded; repeat it with the same command id to learn the outcome", Err: why}
+	}
 }
 
-// maxCached bounds the streams and the keys whose ends are kept in memory.
-const maxCached = 1 << 17
+// sequencer is the one goroutine that appends to a log. While one batch is on
+// its way to the disk it builds the next one behind it. Its memory (head, tree,
+// caches) is only as good as the term it was read under: after any commit that
+// did not certainly succeed it is thrown away and the log is taken again.
+type sequencer struct {
+	log    *Log
+	ready  bool       // the memory below is valid
+	failed *takeFault // the last attempt to take the log, if it failed
+
+	head     Head // behind all batches that were launched
+	tree     *tree
+	streams  cache[event.Stream, StreamHead]
+	subjects cache[event.SubjectID, KeyUse]
+	lately   lately
+
+	flying *batch     // on its way to the disk
+	landed chan error // tells its outcome
+	next   *batch     // being built
+}
+
+// takeFault lets those who wait while the store is away fail at once instead
+// of each trying again.
+type takeFault struct {
+	err   error
+	until time.Time
+}
+
+// takeAgainAfter is how long a failed attempt to take the log stands.
+const takeAgainAfter = 200 * time.Millisecond
 
 func (s *sequencer) run() {
+	defer close(s.log.gone)
+	stop := s.log.stop
 	for {
-		select {
-		case <-s.log.stop:
-			s.drain()
-			return
-		case w := <-s.log.queue:
-			s.serve(s.gather(w))
+		s.gather()
+		if s.flying == nil {
+			s.launch()
 		}
-	}
-}
-
-// gather takes what waits now, without waiting for more.
-func (s *sequencer) gather(first *waiter) []*waiter {
-	ws := []*waiter{first}
-	for len(ws) < s.log.opts.Batch {
-		select {
-		case w := <-s.log.queue:
-			ws = append(ws, w)
-		default:
-			return ws
-		}
-	}
-	return ws
-}
-
-// drain finishes what waits when the log closes.
-func (s *sequencer) drain() {
-	for {
-		select {
-		case w := <-s.log.queue:
-			s.serve(s.gather(w))
-		default:
+		if s.flying == nil && stop == nil {
 			return
 		}
+		queue := s.log.queue
+		if s.next.full(s.log.opts.Batch) {
+			queue = nil
+		}
+		select {
+		case w := <-queue:
+			s.admit(w)
+		case err := <-s.landed:
+			s.land(err)
+		case <-stop:
+			stop = nil
+		}
 	}
 }
 
-// serve commits one batch. Commits take no cancellable context: a commit that
-// was cancelled half-way is one whose outcome nobody knows.
-func (s *sequencer) serve(ws []*waiter) {
+// gather admits what waits now, without waiting for more.
+func (s *sequencer) gather() {
+	for !s.next.full(s.log.opts.Batch) {
+		select {
+		case w := <-s.log.queue:
+			s.admit(w)
+		default:
+			return
+		}
+	}
+}
+
+func (s *sequencer) admit(w *waiter) {
+	if w.state.CompareAndSwap(waiting, taken) {
+		s.consider(w)
+	}
+}
+
+// consider decides what becomes of an append. The answer is given at once if
+// all that it rests on is durable, else together with the batch.
+func (s *sequencer) consider(w *waiter) {
 	ctx := context.Background()
-	ws = claim(ws)
-	if len(ws) == 0 {
+	if err := s.prepare(ctx); err != nil {
+		w.finish(Appended{}, unavailable(err))
 		return
 	}
+	size := s.next.Next.Size
+	res, err := s.add(ctx, &w.req, w.events)
+	if err != nil {
+		err = s.verdictOn(err)
+	}
+	if s.flying == nil && len(s.next.Records) == 0 {
+		w.finish(res, err)
+		return
+	}
+	s.next.members = append(s.next.members, member{w: w, res: res, err: err, writes: s.next.Next.Size > size})
+}
+
+// prepare makes sure that there is a batch to add to.
+func (s *sequencer) prepare(ctx context.Context) error {
 	if !s.ready {
 		if err := s.take(ctx); err != nil {
-			s.log.opts.Logger.Error("cannot take the log", "error", err)
-			fail(ws, &fault.Error{Kind: fault.Unavailable, Msg: "the log cannot be written to at the moment; nothing was changed", Err: err})
-			return
+			return err
 		}
 	}
-	b, err := s.build(ctx, ws)
-	if err != nil {
-		s.ready = false
-		fail(ws, &fault.Error{Kind: fault.Unavailable, Msg: "the log cannot be written to at the moment; nothing was changed", Err: err})
-		return
+	if s.next != nil {
+		return nil
 	}
-	if len(b.members) == 0 {
-		return
-	}
-	if err := s.log.store.Commit(ctx, &b.Batch); err != nil {
-		s.ready = false
-		s.log.opts.Logger.Error("commit failed", "error", err, "kind", fault.KindOf(err).String())
-		fail(b.waiters(), commitFault(err))
-		return
-	}
-	s.publish(b)
+	b, err := s.begin()
+	s.next = b
+	return err
 }
 
-func claim(ws []*waiter) []*waiter {
-	kept := ws[:0]
-	for _, w := range ws {
-		if w.state.CompareAndSwap(waiting, taken) {
-			kept = append(kept, w)
-		}
+// launch sends the batch that was built on its way. Commits take no
+// cancellable context: a commit that was cancelled half-way is one whose
+// outcome nobody knows.
+func (s *sequencer) launch() {
+	b := s.next
+	s.next = nil
+	if b == nil {
+		return
 	}
-	return kept
+	if len(b.Records) == 0 {
+		b.answer()
+		return
+	}
+	b.Next.Frontier = slices.Clone(s.tree.frontier)
+	s.head, s.flying = b.Next, b
+	go func() { s.landed <- s.log.store.Commit(context.Background(), &b.Batch) }()
 }
 
-func fail(ws []*waiter, err error) {
-	for _, w := range ws {
-		select {
-		case <-w.done:
-		default:
-			w.finish(Appended{}, err)
+// land deals with the outcome of a commit.
+func (s *sequencer) land(err error) {
+	b := s.flying
+	s.flying = nil
+	if err == nil {
+		s.publish(b)
+		return
+	}
+	s.log.opts.Logger.Error("commit failed", "error", err, "kind", fault.KindOf(err).String())
+	s.ready = false
+	var again []*waiter // whose answers rested on what may not have come true
+	for _, m := range b.members {
+		if m.writes {
+			m.w.finish(Appended{}, commitFault(err))
+		} else {
+			again = append(again, m.w)
 		}
 	}
+	if s.next != nil {
+		for _, m := range s.next.members {
+			again = append(again, m.w)
+		}
+		s.next = nil
+	}
+	if fault.Is(err, fault.Unknown) { // find out, so that readers see what was kept
+		_ = s.take(context.Background())
+	}
+	for _, w := range again {
+		s.consider(w)
+	}
+}
+
+func (b *batch) answer() {
+	for _, m := range b.members {
+		m.w.finish(m.res, m.err)
+	}
+}
+
+// maxBatchBytes bounds the leaves and ciphertexts of a batch, roughly.
+const maxBatchBytes = 4 << 20
+
+func (b *batch) full(limit int) bool {
+	return b != nil && (len(b.members) >= limit || b.bytes >= maxBatchBytes)
+}
+
+func unavailable(err error) error {
+	return &fault.Error{Kind: fault.Unavailable, Msg: "the log cannot be written to at the moment; nothing was changed", Err: err}
 }
 
 // commitFault tells those who waited what a failed commit means for them. A
@@ -145,11 +229,24 @@ func commitFault(err error) error {
 	if fault.Is(err, fault.Unknown) {
 		return &fault.Error{Kind: fault.Unknown, Msg: "it is not known whether the change was recorded; repeat it with the same command id to learn the outcome", Err: err}
 	}
-	return &fault.Error{Kind: fault.Unavailable, Msg: "the change could not be recorded; nothing was changed", Err: err}
+	return unavailable(err)
 }
 
 // take takes the log under a new term and loads the memory afresh.
 func (s *sequencer) take(ctx context.Context) error {
+	if s.failed != nil && time.Now().Before(s.failed.until) {
+		return s.failed.err
+	}
+	err := s.load(ctx)
+	s.failed = nil
+	if err != nil {
+		s.failed = &takeFault{err, time.Now().Add(takeAgainAfter)}
+		s.log.opts.Logger.Error("cannot take the log", "error", err)
+	}
+	return err
+}
+
+func (s *sequencer) load(ctx context.Context) error {
 	l := s.log
 	h, err := l.store.Take(ctx, l.id, l.opts.Holder, l.opts.Term)
 	if err != nil {
@@ -160,7 +257,8 @@ func (s *sequencer) take(ctx context.Context) error {
 		return err
 	}
 	s.head, s.tree = h, t
-	s.streams, s.keys = map[event.Stream]StreamHead{}, map[event.SubjectID]KeyUse{}
+	s.streams, s.subjects = cache[event.Stream, StreamHead]{}, cache[event.SubjectID, KeyUse]{}
+	s.lately.forget(h.Size)
 	l.mu.Lock()
 	l.recent = window{max: l.opts.Window}
 	l.setMark(h)
@@ -179,20 +277,13 @@ func (l *Log) setMark(h Head) {
 // publish makes a committed batch readable and wakes those who waited for it.
 func (s *sequencer) publish(b *batch) {
 	l := s.log
-	s.head = b.Next
 	l.mu.Lock()
 	l.recent.add(b.entries)
 	l.setMark(b.Next)
 	l.mu.Unlock()
-	for _, m := range b.members {
-		m.w.finish(m.res, nil)
-	}
-	if len(s.streams) > maxCached {
-		clear(s.streams)
-	}
-	if len(s.keys) > maxCached {
-		clear(s.keys)
-	}
+	b.answer()
+	s.streams.sweep()
+	s.subjects.sweep()
 }
 
 // now is max(clock, last), in microseconds. A clock that runs far behind the
@@ -208,14 +299,17 @@ func (s *sequencer) now() (time.Time, error) {
 	return now, nil
 }
 
-// isVerdict reports whether err is about one append only, so that the rest of
-// its batch may go on.
-func isVerdict(err error) bool {
-	var v *verdict
-	return errors.As(err, &v)
-}
-
-// verdict marks an error as being about one append.
+// verdict marks an error as being about one append, not about the log.
 type verdict struct{ error }
 
 func (v *verdict) Unwrap() error { return v.error }
+
+// verdictOn is what the one who appended is told.
+func (s *sequencer) verdictOn(err error) error {
+	var v *verdict
+	if errors.As(err, &v) {
+		return v.error
+	}
+	s.log.opts.Logger.Error("cannot check an append", "error", err)
+	return unavailable(err)
+}

@@ -130,6 +130,7 @@ type Batch struct {
 	Next     Head // what it becomes
 	Records  []*event.Record
 	Terms    [][]event.Term // parallel to Records: what each is found by
+	Hashes   []event.Hash   // parallel to Records: their leaf hashes
 	Tiles    []Tile
 	Outcomes []Outcome
 	Keys     []KeyUse // assigned or erased in this batch, in order

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"math/bits"
+	"slices"
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -59,9 +60,7 @@ func (t *tree) addEdge(level int, h event.Hash, full []Tile) []Tile {
 	return append(full, Tile{Level: level, Index: index, Data: data})
 }
 
-// root is the RFC 6962 §2.1 Merkle tree hash.
-func (t *tree) root() event.Hash { return rootOf(t.frontier) }
-
+// rootOf is the RFC 6962 §2.1 Merkle tree hash over a frontier.
 func rootOf(frontier []event.Hash) event.Hash {
 	if len(frontier) == 0 {
 		return sha256.Sum256(nil)
@@ -85,12 +84,10 @@ func nodeHash(left, right event.Hash) event.Hash {
 	return sha256.Sum256(b[:])
 }
 
-// loadTree restores the tree at a head from the store's tiles and records.
+// loadTree restores the tree at a head from the store's tiles and records, and
+// checks that they agree with the head.
 func loadTree(ctx context.Context, s Store, log event.LogID, h Head) (*tree, error) {
-	t := &tree{size: uint64(h.Size), frontier: append([]event.Hash(nil), h.Frontier...)}
-	if bits.OnesCount64(t.size) != len(t.frontier) {
-		return nil, fault.New(fault.Corrupt, "the log's head has %d subtree hashes for %d records", len(t.frontier), t.size)
-	}
+	t := &tree{size: uint64(h.Size)}
 	for level := 0; t.size>>(tileHeight*level) > 0; level++ {
 		nodes, err := edgeHashes(ctx, s, log, t.size, level)
 		if err != nil {
@@ -98,7 +95,35 @@ func loadTree(ctx context.Context, s Store, log event.LogID, h Head) (*tree, err
 		}
 		t.edge = append(t.edge, nodes)
 	}
+	for level := len(t.edge) - 1; level >= 0; level-- {
+		t.frontier = appendFrontier(t.frontier, t.edge[level])
+	}
+	if !slices.Equal(t.frontier, h.Frontier) {
+		return nil, fault.New(fault.Corrupt, "the records and tiles at the end of the log are not those that its head at position %d was made of", h.Size)
+	}
+	if h.Size == 0 {
+		return t, nil
+	}
+	for r, err := range s.Records(ctx, log, h.Size, h.Size) {
+		if err != nil {
+			return nil, fault.Wrap("load the last record", err)
+		}
+		if r.Hash() != h.Last {
+			return nil, fault.New(fault.Corrupt, "the record at position %d is not the one that the log's head names", h.Size)
+		}
+	}
 	return t, nil
+}
+
+// appendFrontier appends the roots of the perfect subtrees over fewer than 256
+// neighbouring nodes, widest first.
+func appendFrontier(dst, nodes []event.Hash) []event.Hash {
+	for len(nodes) > 0 {
+		width := 1 << (bits.Len(uint(len(nodes))) - 1)
+		dst = append(dst, perfectRoot(slices.Clone(nodes[:width])))
+		nodes = nodes[width:]
+	}
+	return dst
 }
 
 // edgeHashes returns the nodes of level 8*level that stand in no full tile of
@@ -138,11 +163,16 @@ func tileRoot(data []byte) event.Hash {
 	for i := range hashes {
 		copy(hashes[i][:], data[32*i:])
 	}
-	for len(hashes) > 1 {
-		for i := range len(hashes) / 2 {
-			hashes[i] = nodeHash(hashes[2*i], hashes[2*i+1])
+	return perfectRoot(hashes)
+}
+
+// perfectRoot is the root over a power of two of nodes, which it overwrites.
+func perfectRoot(nodes []event.Hash) event.Hash {
+	for len(nodes) > 1 {
+		for i := range len(nodes) / 2 {
+			nodes[i] = nodeHash(nodes[2*i], nodes[2*i+1])
 		}
-		hashes = hashes[:len(hashes)/2]
+		nodes = nodes[:len(nodes)/2]
 	}
-	return hashes[0]
+	return nodes[0]
 }

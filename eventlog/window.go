@@ -10,6 +10,7 @@ import (
 type entry struct {
 	rec   *event.Record
 	terms []event.Term
+	hash  event.Hash // of the leaf
 }
 
 // window holds the last records of a log in memory, contiguous and in order,
@@ -58,7 +59,7 @@ func (w *window) forget(s event.SubjectID) {
 			}
 		}
 		r.Blind = slices.DeleteFunc(slices.Clone(r.Blind), func(b event.BlindTag) bool { return b.Subject == s })
-		entries[i] = entry{&r, r.Terms()}
+		entries[i] = entry{&r, r.Terms(), e.hash}
 	}
 	w.entries = entries
 }

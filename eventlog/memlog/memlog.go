@@ -93,7 +93,7 @@ func (s *Store) Commit(_ context.Context, b *eventlog.Batch) error {
 		return fault.New(fault.Conflict, "the log is held by another (term %d)", h.Term)
 	}
 	for i, r := range b.Records {
-		l.add(r, b.Terms[i])
+		l.add(r, b.Terms[i], b.Hashes[i])
 	}
 	for _, t := range b.Tiles {
 		l.tiles[tileKey{t.Level, t.Index}] = t.Data
@@ -111,14 +111,14 @@ func (s *Store) Commit(_ context.Context, b *eventlog.Batch) error {
 	return nil
 }
 
-func (l *log) add(r *event.Record, terms []event.Term) {
+func (l *log) add(r *event.Record, terms []event.Term, hash event.Hash) {
 	stored := *r
 	stored.Ciphertexts = slices.Clone(r.Ciphertexts)
 	l.records = append(l.records, &stored)
 	for _, t := range terms {
 		l.postings[t] = append(l.postings[t], r.Position)
 	}
-	l.streams[r.Stream] = eventlog.StreamHead{Version: r.Version, Hash: r.Hash()}
+	l.streams[r.Stream] = eventlog.StreamHead{Version: r.Version, Hash: hash}
 	l.ids[r.ID] = r.Position
 }
 
@@ -291,16 +291,14 @@ func (s *Store) Erase(_ context.Context, id event.LogID, subject event.SubjectID
 				r.Ciphertexts[i] = nil
 			}
 		}
-		var kept []event.BlindTag
-		for _, b := range r.Blind {
-			if b.Subject != subject {
-				kept = append(kept, b)
-				continue
+		before := r.Terms()
+		r.Blind = slices.DeleteFunc(slices.Clone(r.Blind), func(b event.BlindTag) bool { return b.Subject == subject })
+		after := r.Terms()
+		for _, t := range before {
+			if _, stays := slices.BinarySearch(after, t); !stays {
+				l.postings[t] = slices.DeleteFunc(slices.Clone(l.postings[t]), func(q event.Position) bool { return q == p })
 			}
-			t := event.BlindTerm(b.Name, b.Version, b.Value)
-			l.postings[t] = slices.DeleteFunc(slices.Clone(l.postings[t]), func(q event.Position) bool { return q == p })
 		}
-		r.Blind = kept
 		l.records[p-1] = &r
 		if progress != nil {
 			progress(done + 1)
