@@ -207,11 +207,13 @@ func withQuery(uri string, pairs []string) string {
 	return string(b)
 }
 
-// private keeps an answer out of caches and its address out of Referer.
+// private keeps an answer out of caches and its address from other sites. Not
+// no-referrer: browsers then send "Origin: null" with our own forms, which
+// looks like forgery.
 func private(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache") // RFC 6749 §5.1
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 }

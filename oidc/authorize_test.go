@@ -192,8 +192,11 @@ func TestPrompts(t *testing.T) {
 					next := w.op.ResumeURL(f.ID)
 					var err error
 					switch do {
-					case "ada", "again":
+					case "ada":
 						w.signIn(rw, ada)
+					case "again": // the same session, raised
+						c, _ := r.Cookie("session")
+						w.raise(c.Value)
 					case "bob":
 						w.signIn(rw, bob)
 					case "account":
@@ -226,6 +229,31 @@ func TestPrompts(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestPostFromAnotherSite: browsers leave SameSite=Lax cookies out of it, yet
+// the person is signed in and prompt=none must find that out.
+func TestPostFromAnotherSite(t *testing.T) {
+	w := newWorld(t)
+	b, _ := w.signedIn(ada)
+	a := w.token(exchange(b.get(oidc.PathAuthorize, good()).next.Get("code")))
+	bare := w.browser()
+	bare.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	follow := func(path string, q url.Values) page {
+		p := bare.post(path, q)
+		u, err := p.url.Parse(p.loc)
+		if err != nil || p.status != http.StatusSeeOther {
+			t.Fatalf("POST %s: %d %s", path, p.status, p.body)
+		}
+		b.Jar.SetCookies(u, bare.Jar.Cookies(u))
+		return b.get(u.Path, u.Query())
+	}
+	if p := follow(oidc.PathAuthorize, with(good(), "prompt", "none")); !p.next.Has("code") {
+		t.Error("authorize:", p.loc)
+	}
+	if p := follow(oidc.PathLogout, url.Values{"id_token_hint": {a.ID}}); len(w.sessions) != 0 {
+		t.Error("logout:", p.status, p.body)
 	}
 }
 

@@ -100,7 +100,7 @@ func wantClaims(t *testing.T, got, want map[string]any) {
 	}
 }
 
-// TestNativeClient: RFC 8252 §7.3, any port on loopback; §8.6, the person
+// TestNativeClient: RFC 8252 §7.3, any port on loopback; RFC 8252 §8.6, the person
 // takes part; the API's audience only with the scope for it.
 func TestNativeClient(t *testing.T) {
 	w := newWorld(t)

@@ -140,8 +140,9 @@ func (j *jar) open(value, kind, id string) (sealedFlow, bool) {
 	return s, false
 }
 
-// makeRoom drops this browser's flows that cannot be opened any more, then
-// the oldest, until size more bytes fit.
+// makeRoom drops flows of this browser until size more bytes fit: first those
+// that cannot be opened (expired, or of another server on this host: cookies
+// do not know ports), then the oldest.
 func (j *jar) makeRoom(w http.ResponseWriter, r *http.Request, except string, size int) {
 	type kept struct {
 		id      string
@@ -166,7 +167,7 @@ func (j *jar) makeRoom(w http.ResponseWriter, r *http.Request, except string, si
 	}
 	slices.SortFunc(all, func(a, b kept) int { return cmp.Compare(a.expires, b.expires) })
 	for _, k := range all {
-		if k.expires != 0 && total <= maxFlows {
+		if total <= maxFlows {
 			break
 		}
 		j.drop(w, k.id)

@@ -87,6 +87,8 @@ func (p *Provider) note(ctx context.Context, endpoint, client string, e *refusal
 		p.c.Log.ErrorContext(ctx, "openid request not answered", slog.String("endpoint", endpoint),
 			slog.String("client", client), slog.Any("error", e.cause))
 		return
+	case codeLoginRequired, codeConsentRequired: // answers to a question (prompt=none), not refusals
+		return
 	}
 	if p.c.Refusals != nil && client != "" {
 		p.c.Refusals.Refused(ctx, Refusal{Endpoint: endpoint, Client: client, Code: e.code, Reason: e.desc})

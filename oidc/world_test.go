@@ -169,6 +169,15 @@ func (w *world) signIn(rw http.ResponseWriter, user event.ID) oidc.Session {
 	return s
 }
 
+// raise notes that the person of a session gave credentials again.
+func (w *world) raise(cookie string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.sessions[cookie]
+	s.AuthTime, s.ACR = w.clock, "urn:muniment:acr:mfa"
+	w.sessions[cookie] = s
+}
+
 func (w *world) IssueCode(_ context.Context, g oidc.CodeGrant) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
