@@ -15,6 +15,10 @@ const (
 // tagPath begins the path of a blind tag's commitment.
 const tagPath = "#tag/"
 
+// contextPath begins the path of a sealed item of context (an address, say),
+// which belongs to no field of the event's schema.
+const contextPath = "#context/"
+
 // blocks reads key 16: at most one block per subject, sorted by subject.
 func (l *Leaf) blocks(c *scanner) {
 	for n := c.array(); n > 0 && c.err == nil; n-- {
@@ -60,7 +64,7 @@ func block(c *scanner, b *Block) {
 		com.Path = c.text()
 		c.fixed(com.Sum[:])
 		if !isPath(com.Path) {
-			c.fail("path %q is neither an RFC 6901 pointer nor #tag/name/n", com.Path)
+			c.fail("path %q is neither an RFC 6901 pointer nor #context/name nor #tag/name/n", com.Path)
 		}
 		if i := len(b.Commitments); i > 0 && b.Commitments[i-1].Path >= com.Path {
 			c.fail("path %q is repeated or out of order", com.Path)
@@ -69,11 +73,20 @@ func block(c *scanner, b *Block) {
 	}
 }
 
-// isPath reports whether s is the path of a field or of a blind tag.
+// isPath reports whether s is the path of a field, an item of context or a blind tag.
 func isPath(s string) bool {
 	if tag, ok := strings.CutPrefix(s, tagPath); ok {
 		name, n, _ := strings.Cut(tag, "/")
 		return isName(name, 64) && isDecimal(n, 10)
+	}
+	return isFieldPath(s)
+}
+
+// isFieldPath reports whether s is the path of what a plaintext may hold: a
+// field or an item of context.
+func isFieldPath(s string) bool {
+	if name, ok := strings.CutPrefix(s, contextPath); ok {
+		return isName(name, 64)
 	}
 	return isPointer(s)
 }

@@ -96,8 +96,8 @@ func (k *sealKeys) unseal(l *Leaf, b *Block, ciphertext []byte) (map[string]stri
 	fields := make(map[string]string)
 	c := scanner{s: string(plain)}
 	c.textMap(func(path, value string) {
-		if !isPointer(path) {
-			c.fail("path %q is not an RFC 6901 pointer", path)
+		if !isFieldPath(path) {
+			c.fail("path %q is neither an RFC 6901 pointer nor #context/name", path)
 		}
 		fields[path] = value
 	})
