@@ -9,9 +9,11 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -96,11 +98,13 @@ func newBuilder(name string) *builder {
 	b := &builder{id: named("log " + name), heads: map[string]tlog.Hash{}, version: map[string]uint64{}}
 	b.origin = "log.example/" + b.id.String()
 	seed := sha256.Sum256([]byte("signer of " + name))
-	skey, vkey, err := note.GenerateKey(bytes.NewReader(seed[:]), b.origin)
-	if err != nil {
+	private := ed25519.NewKeyFromSeed(seed[:])
+	var err error
+	if b.vkey, err = note.NewEd25519VerifierKey(b.origin, private.Public().(ed25519.PublicKey)); err != nil {
 		panic(err)
 	}
-	b.vkey = vkey
+	hash := strings.Split(b.vkey, "+")[1]
+	skey := "PRIVATE+KEY+" + b.origin + "+" + hash + "+" + base64.StdEncoding.EncodeToString(append([]byte{1}, seed[:]...))
 	if b.signer, err = note.NewSigner(skey); err != nil {
 		panic(err)
 	}
