@@ -66,7 +66,7 @@ type FormPostPage struct {
 // Field is a hidden form field.
 type Field struct{ Name, Value string }
 
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "
 
 func (p *Provider) page(w http.ResponseWriter, formAction string) {
 	private(w)
