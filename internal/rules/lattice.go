@@ -21,6 +21,7 @@ eventlog, seal, authz < CONTRACTS              # short
 
 CONTRACTS < eventlog/memlog, eventlog/pebblelog < ENGINES     # the stores know the contract, nobody above knows a store
 seal < seal/kms/file < ENGINES                 # where the key over all keys lies; chosen like a store, by the wiring
+CONTRACTS < seal/erasure < react               # what an erasure in the log has destroyed; by the words of the log and the keys only
 CONTRACTS < eventlog/faultlog, eventlog/logtest < LOGTESTS    # for tests of whatever keeps the contract
 CONTRACTS, ledger/verify < ledger                             # what we sign is checked by the code that strangers run
 CONTRACTS < decide, view                                      # to change state; to read it
