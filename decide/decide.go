@@ -51,13 +51,15 @@ type Decider[S, C any] struct {
 	Decide func(S, C) ([]event.New, error)
 }
 
-// Envelope is what surrounds a command: who gives it, its idempotency key, a
-// digest of what was asked, and the context to be recorded.
+// Envelope is what surrounds a command: who gives it, its idempotency key,
+// what was asked, and the context to be recorded.
 type Envelope struct {
 	Actor   event.Actor
 	Command event.ID // zero: a fresh one is taken, and repeating is not safe
-	Digest  event.Hash
+	Request []byte   // what was asked, in a canonical form; a repeat must bring the same
 	Context seal.Context
+
+	digest event.Hash // keyed, of Request
 }
 
 // Result is what a command did. Stream is that of its first event.
@@ -85,10 +87,8 @@ const attempts = 64
 func Run[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelope, c C) (Result, error) {
 	if env.Command.IsZero() {
 		env.Command = event.NewID()
-	} else if done, ok, err := r.Log.Outcome(ctx, env.Actor, env.Command, env.Digest); err != nil {
-		return Result{}, err
-	} else if ok {
-		return r.result(ctx, done)
+	} else if done, ok, err := r.earlier(ctx, &env); err != nil || ok {
+		return done, err
 	}
 	if r.Slow != nil {
 		if err := r.Slow(ctx); err != nil {
@@ -108,6 +108,20 @@ func Run[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelope
 		r.settle(ctx, err)
 	}
 	return Result{}, err
+}
+
+// earlier finds what the same command did before.
+func (r *Runner) earlier(ctx context.Context, env *Envelope) (Result, bool, error) {
+	var err error
+	if env.digest, err = r.Sealer.RequestDigest(ctx, env.Request); err != nil {
+		return Result{}, false, err
+	}
+	done, ok, err := r.Log.Outcome(ctx, env.Actor, env.Command, env.digest)
+	if err != nil || !ok {
+		return Result{}, false, err
+	}
+	res, err := r.result(ctx, done)
+	return res, true, err
 }
 
 // retriable reports whether an append failed because the facts changed.
@@ -167,7 +181,7 @@ func (r *Runner) append(ctx context.Context, env Envelope, events []event.New, c
 	if err != nil {
 		return Result{}, err
 	}
-	done, err := r.Log.Append(ctx, eventlog.Request{Actor: env.Actor, Command: env.Command, Digest: env.Digest, Events: drafts, If: cond})
+	done, err := r.Log.Append(ctx, eventlog.Request{Actor: env.Actor, Command: env.Command, Digest: env.digest, Events: drafts, If: cond})
 	if err != nil {
 		return Result{}, err
 	}
@@ -260,6 +274,6 @@ func (r *Runner) recordRefusal(ctx context.Context, name string, env Envelope, w
 	}
 	e := event.New{Stream: event.Stream{Kind: "access", ID: env.Actor.ID},
 		Payload: authz.Refused{Command: name, Right: fault.Public(why), User: env.Actor.ID}}
-	env.Command, env.Digest = event.NewID(), event.Hash{}
+	env.Command, env.digest = event.NewID(), event.Hash{}
 	r.append(ctx, env, []event.New{e}, event.Condition{})
 }

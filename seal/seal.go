@@ -214,19 +214,34 @@ func (s *Sealer) blindTags(ctx context.Context, fields []event.BlindField) ([]ev
 	return tags, nil
 }
 
-func (s *Sealer) blindKey(ctx context.Context) ([]byte, error) {
-	id, state, err := s.Assigned.AssignedKey(ctx, s.Instance)
+// RequestDigest is the keyed hash of a request by which a repeated command is
+// recognized. It is keyed because requests hold what people choose: a plain
+// hash of a password would be a gift to whoever steals the log.
+func (s *Sealer) RequestDigest(ctx context.Context, request []byte) (event.Hash, error) {
+	k, err := s.instanceKey(ctx)
 	if err != nil {
-		return nil, err
+		return event.Hash{}, fault.Wrap("digest a request", err)
 	}
-	if state != event.Present {
-		return nil, fault.New(fault.Unavailable, "the instance has no key yet; create it first")
-	}
-	k, err := s.Keys.Get(ctx, s.Log, id)
+	return mac(k.derive(s.Log, "muniment/request/v1"), request), nil
+}
+
+func (s *Sealer) blindKey(ctx context.Context) ([]byte, error) {
+	k, err := s.instanceKey(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return k.derive(s.Log, "muniment/blind/v1"), nil
+}
+
+func (s *Sealer) instanceKey(ctx context.Context) (Secret, error) {
+	id, state, err := s.Assigned.AssignedKey(ctx, s.Instance)
+	if err != nil {
+		return Secret{}, err
+	}
+	if state != event.Present {
+		return Secret{}, fault.New(fault.Unavailable, "the instance has no key yet; create it first")
+	}
+	return s.Keys.Get(ctx, s.Log, id)
 }
 
 // BlindTerm is what finds the records that carry a personal value: the term of

@@ -40,6 +40,17 @@ type Begun struct {
 	Expires      event.Instant        `event:"expires,public"`
 }
 
+// Renewed says that the person gave their password again in a session: it
+// lasts longer from now on, and its secret is another.
+type Renewed struct {
+	Session      event.ID             `event:"session,public,tag=session"`
+	User         event.ID             `event:"user,public,subject,tag=user"`
+	Organization event.ID             `event:"organization,public,tag=org"`
+	Digest       event.Sealed[[]byte] `event:"digest"`
+	AuthTime     event.Instant        `event:"auth_time,public"`
+	Expires      event.Instant        `event:"expires,public"`
+}
+
 // Ended says that a session is over.
 type Ended struct {
 	Session      event.ID `event:"session,public,tag=session"`
@@ -106,6 +117,7 @@ func Events() []event.Descriptor {
 		event.Describe[SignInFailed]("signin.failed", 1, "somebody failed to sign in: {reason}"),
 		event.Describe[PasswordChecked]("user.password.checked", 1, "{user} gave the right password"),
 		event.Describe[Begun]("session.begun", 1, "{user} signed in"),
+		event.Describe[Renewed]("session.renewed", 1, "{user} signed in again in a session"),
 		event.Describe[Ended]("session.ended", 1, "a session of {user} ended: {reason}"),
 		event.Describe[CodeIssued]("authorization.code.issued", 1, "{user} let {application} in"),
 		event.Describe[CodeRedeemed]("authorization.code.redeemed", 1, "{application} redeemed a code for {user}"),

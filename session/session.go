@@ -34,6 +34,8 @@ func Evolve(s State, f event.Fact) State {
 	switch p := f.Payload.(type) {
 	case Begun:
 		s.Begun, s.Over = p, false
+	case Renewed:
+		s.Digest, s.AuthTime, s.Expires = p.Digest, p.AuthTime, p.Expires
 	case Ended:
 		s.Over = true
 	case user.Locked, user.Deactivated, user.Erased, user.PasswordSet:
@@ -78,7 +80,7 @@ func (s State) Proves(digest [32]byte) bool {
 
 // Begin signs a person in after their password was checked.
 type Begin struct {
-	Session      event.ID // fresh
+	Session      event.ID // fresh, or that of a live session of the same person, to renew it
 	User         event.ID
 	Organization event.ID
 	Hash         string // that the password was checked against; must still be the user's
@@ -103,12 +105,16 @@ var Beginning = decide.Decider[State, Begin]{
 		if s.user.Status != user.Active || s.org.Usable() != nil || s.user.Organization != c.Organization {
 			return nil, ErrMayNotSignIn
 		}
+		checked := event.New{Stream: Stream(c.Session), Payload: PasswordChecked{c.User, c.Organization, c.Session}}
+		if s.User == c.User && s.Live(c.Now) == nil {
+			return []event.New{checked, {Stream: Stream(c.Session), Payload: Renewed{c.Session, c.User, c.Organization, event.Seal(c.Digest[:]), c.Now, c.Expires}}}, nil
+		}
+		if !s.Session.IsZero() {
+			return nil, ErrNoSession
+		}
 		begun := Begun{Session: c.Session, User: c.User, Organization: c.Organization, Digest: event.Seal(c.Digest[:]),
 			AuthTime: c.Now, AMR: c.AMR, ACR: c.ACR, Expires: c.Expires}
-		return []event.New{
-			{Stream: Stream(c.Session), Payload: PasswordChecked{c.User, c.Organization, c.Session}},
-			{Stream: Stream(c.Session), Payload: begun},
-		}, nil
+		return []event.New{checked, {Stream: Stream(c.Session), Payload: begun}}, nil
 	},
 }
 

@@ -1,0 +1,100 @@
+package call
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+	"muniment.dev/seal"
+)
+
+// Envelope surrounds the command that a request of the API asks for: the
+// caller as actor, its idempotency key, the request as what was asked, and the
+// facts of the call as context.
+func Envelope(ctx context.Context, req proto.Message) (decide.Envelope, error) {
+	c, err := CallerOf(ctx)
+	if err != nil {
+		return decide.Envelope{}, err
+	}
+	f, _ := FactsOf(ctx)
+	asked, err := canonical(f.Method, req)
+	if err != nil {
+		return decide.Envelope{}, fault.Wrap("canonicalize the request", err)
+	}
+	return decide.Envelope{Actor: c.Actor(), Command: f.CommandID, Request: asked, Context: Context(f, c)}, nil
+}
+
+// canonical is the method and the request in deterministic form, without the
+// command id: what must be the same when a command is repeated.
+func canonical(method string, req proto.Message) ([]byte, error) {
+	if fd := req.ProtoReflect().Descriptor().Fields().ByName("command_id"); fd != nil {
+		req = proto.Clone(req)
+		req.ProtoReflect().Clear(fd)
+	}
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(req)
+	return append([]byte(method+"\n"), b...), err
+}
+
+// Context is what records keep of a call: ids and the source in clear;
+// address, user agent and reason sealed under the caller.
+func Context(f Facts, c Caller) seal.Context {
+	public := map[string]any{}
+	for name, id := range map[string]event.ID{"request": f.RequestID, "command": f.CommandID, "session": c.SessionID} {
+		if !id.IsZero() {
+			public[name] = id
+		}
+	}
+	for name, v := range map[string]string{"source": f.Source, "method": f.Method, "correlation": f.Correlation, "client": c.ClientID} {
+		if v != "" {
+			public[name] = v
+		}
+	}
+	return seal.Context{Public: public, Subject: event.SubjectID{ID: c.ID}, Sealed: personal(f)}
+}
+
+func personal(f Facts) map[string]string {
+	sealed := map[string]string{}
+	if f.IP.IsValid() {
+		sealed["ip"] = f.IP.String()
+	}
+	if f.UserAgent != "" {
+		sealed["agent"] = f.UserAgent
+	}
+	if f.Reason != "" {
+		sealed["reason"] = f.Reason
+	}
+	if len(sealed) == 0 {
+		return nil
+	}
+	return sealed
+}
+
+// Visitor is the actor of whoever is not signed in, on a day in UTC: one
+// subject for all of a log's visitors that day, so that what they leave behind
+// can be destroyed by day.
+func Visitor(log event.LogID, now time.Time) event.Actor {
+	h := sha256.New()
+	h.Write([]byte("muniment/visitor/v1"))
+	h.Write(log.ID[:])
+	h.Write([]byte(now.UTC().Format(time.DateOnly)))
+	return event.Actor{Kind: "visitor", ID: event.ID(h.Sum(nil)[:16])}
+}
+
+// VisitorEnvelope surrounds a command of somebody who is not signed in.
+func VisitorEnvelope(ctx context.Context, log event.LogID, now time.Time) decide.Envelope {
+	a := Visitor(log, now)
+	f, _ := FactsOf(ctx)
+	return decide.Envelope{Actor: a, Context: Context(f, Caller{ID: a.ID})}
+}
+
+// UserEnvelope surrounds a command of a person who has just proved who they
+// are, or whose session was just checked.
+func UserEnvelope(ctx context.Context, user, session event.ID) decide.Envelope {
+	f, _ := FactsOf(ctx)
+	return decide.Envelope{Actor: event.Actor{Kind: "user", ID: user}, Context: Context(f, Caller{ID: user, SessionID: session})}
+}

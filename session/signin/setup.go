@@ -1,0 +1,91 @@
+package signin
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+	"time"
+
+	"muniment.dev/api/call"
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+	"muniment.dev/user"
+)
+
+// LinkLife is how long a set-up link works.
+const LinkLife = 72 * time.Hour
+
+// Setup is what a set-up link is for.
+type Setup struct {
+	Name, Email string
+	Expires     time.Time
+}
+
+// errNoLink answers for links that do not work, whatever the reason.
+var errNoLink = fault.New(fault.NotFound, "this link was used already, has expired, or was replaced by a newer one; ask for a new one")
+
+// NewLink makes the secret of a set-up link for a user, and its SHA-256.
+func NewLink(uid event.ID) (secret string, digest [32]byte) {
+	b := make([]byte, 32)
+	rand.Read(b)
+	return uid.String() + "." + base64.RawURLEncoding.EncodeToString(b), sha256.Sum256(b)
+}
+
+func parseLink(secret string) (uid event.ID, digest [32]byte, err error) {
+	id, b64, _ := strings.Cut(secret, ".")
+	uid, err1 := event.ParseID(id)
+	b, err2 := base64.RawURLEncoding.Strict().DecodeString(b64)
+	if err1 != nil || err2 != nil || len(b) != 32 {
+		return uid, digest, errNoLink
+	}
+	return uid, sha256.Sum256(b), nil
+}
+
+// Setup says what a link is for, without using it up. Kind NotFound if it does
+// not work.
+func (s *Service) Setup(ctx context.Context, secret string) (Setup, error) {
+	u, _, err := s.link(ctx, secret)
+	if err != nil {
+		return Setup{}, err
+	}
+	return Setup{Name: u.DisplayName.Value, Email: u.Email.Value, Expires: time.UnixMicro(int64(u.LinkExpires)).UTC()}, nil
+}
+
+func (s *Service) link(ctx context.Context, secret string) (user.State, [32]byte, error) {
+	uid, digest, err := parseLink(secret)
+	if err != nil {
+		return user.State{}, digest, err
+	}
+	u, err := s.user(ctx, uid)
+	if err != nil {
+		return u, digest, err
+	}
+	if u.LinkValid(digest, instant(s.runner.Log.Now())) != nil {
+		return u, digest, errNoLink
+	}
+	return u, digest, nil
+}
+
+// UseSetup sets the password by a link and begins a session; it succeeds once.
+func (s *Service) UseSetup(ctx context.Context, secret, pass string) (Session, error) {
+	u, digest, err := s.link(ctx, secret)
+	if err != nil {
+		return Session{}, err
+	}
+	hash, err := s.pool.Hash(ctx, pass)
+	if err != nil {
+		return Session{}, err
+	}
+	now := s.runner.Log.Now()
+	c := user.UseSetupLink{User: u.User, Digest: digest, Hash: hash, Now: instant(now)}
+	if _, err := decide.Run(ctx, s.runner, user.UsingSetupLink, call.UserEnvelope(ctx, u.User, event.ID{}), c); err != nil {
+		if fault.Is(err, fault.Refused) {
+			err = errNoLink
+		}
+		return Session{}, err
+	}
+	return s.begin(ctx, u, hash, "", now)
+}
