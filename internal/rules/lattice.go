@@ -32,11 +32,13 @@ react < member < instance < org < policy < idp < user < project < app < grant < 
 setup < SLICES                                 # short
 
 api/gen/muniment/v1 < api/gen/muniment/v1/munimentv1connect < EDGE # messages, then the services of them; made from api/proto
-event < api/call < EDGE                        # who is calling and from where, as the router tells the adapters
+decide < api/call < EDGE                       # who is calling and from where, as the router tells the adapters
 
 react, ledger < audit                          # reads records through descriptors: it may not know a slice
 audit, EDGE < audit/auditapi                   # the API of the events and of their proofs
 SLICES, EDGE < member/memberapi, instance/instanceapi, org/orgapi, policy/policyapi, idp/idpapi, user/userapi, project/projectapi, app/appapi, grant/grantapi, session/sessionapi, setup/setupapi < ADAPTERS # a slice's face in the API: translates, decides nothing
+fault < user/password                          # argon2id in a bounded pool
+SLICES, EDGE, user/password < session/signin < ADAPTERS # where people prove who they are: asks the deciders, keeps nothing
 SLICES, EDGE < oidc, saml, scim, ldap < PROTOCOLS # what the world speaks to us
 fault < page                                   # layout, assets and safety headers of every web page
 
@@ -46,7 +48,7 @@ api/gen < api, cli                             # the sources with their comments
 ADAPTERS, PROTOCOLS, audit/auditapi < api      # router, authentication, errors
 ADAPTERS, PROTOCOLS, audit, page < login, console # web pages
 ADAPTERS, PROTOCOLS, audit, ENGINES < ops      # backup, restore, verify, doctor, metrics: the first that may open a store
-api, login, console, ops < SERVER              # short
+api, login, console, ops < server < SERVER     # assembles an instance
 SERVER, LOGTESTS < sim                         # the whole server, in a bubble
 sample                                         # an application of somebody else: it knows us by our protocols only
 SERVER, sample < cli < cmd/muniment            # commands; wiring
