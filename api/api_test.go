@@ -96,7 +96,6 @@ func options(u *users, e *events) api.Options {
 			Me:           connectv1.UnimplementedMeServiceHandler{},
 		},
 		Authenticator: tokens{"good": ada, "nobody": {Kind: "user"}},
-		DigestKey:     []byte("sixteen bytes or more"),
 		Log:           slog.New(slog.DiscardHandler),
 	}
 }

@@ -2,8 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,7 +39,7 @@ func (i *interceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 		if !ok {
 			return nil, toConnect(ctx, fault.New(fault.Internal, "a request that is no message"))
 		}
-		ctx, err = i.s.prepare(ctx, msg)
+		ctx, err = prepare(ctx, msg)
 		if err != nil {
 			return nil, toConnect(ctx, err)
 		}
@@ -162,9 +160,9 @@ func inTime(ctx context.Context, err error) error {
 
 const maxReason = 1000 // bytes
 
-// prepare requires a caller, and settles the command id, the reason and the
-// digest of a change, in the message and in the facts.
-func (s *Server) prepare(ctx context.Context, msg proto.Message) (context.Context, error) {
+// prepare requires a caller, and settles the command id and the reason of a
+// change, in the message and in the facts.
+func prepare(ctx context.Context, msg proto.Message) (context.Context, error) {
 	if _, err := call.CallerOf(ctx); err != nil {
 		return ctx, err
 	}
@@ -172,7 +170,7 @@ func (s *Server) prepare(ctx context.Context, msg proto.Message) (context.Contex
 	m := msg.ProtoReflect()
 	field := m.Descriptor().Fields().ByName("command_id")
 	if field == nil {
-		facts.CommandID, facts.Digest = event.ID{}, event.Hash{}
+		facts.CommandID = event.ID{}
 		return call.WithFacts(ctx, facts), nil
 	}
 	if v := m.Get(field).String(); v != "" {
@@ -197,26 +195,7 @@ func (s *Server) prepare(ctx context.Context, msg proto.Message) (context.Contex
 			return ctx, fault.Field("reason", "a reason has at most %d bytes; this one has %d", maxReason, len(facts.Reason))
 		}
 	}
-	digest, err := s.digest(facts.Method, msg)
-	if err != nil {
-		return ctx, fault.Wrap("digest the request", err)
-	}
-	facts.Digest = digest
 	return call.WithFacts(ctx, facts), nil
-}
-
-// digest is that of a method and its message. Go's encoder is deterministic for
-// one version of it; should a new one differ, a retry across the upgrade is
-// refused, which is the safe side.
-func (s *Server) digest(method string, msg proto.Message) (event.Hash, error) {
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(msg)
-	if err != nil {
-		return event.Hash{}, err
-	}
-	h := hmac.New(sha256.New, s.opts.DigestKey)
-	h.Write([]byte(method + "\x00"))
-	h.Write(b)
-	return event.Hash(h.Sum(nil)), nil
 }
 
 // changeOf finds the place that a response says its change has.

@@ -16,7 +16,6 @@ import (
 	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	connectv1 "muniment.dev/api/gen/muniment/v1/munimentv1connect"
-	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
 )
@@ -25,11 +24,8 @@ import (
 // and in process.
 func TestProtocolsAgree(t *testing.T) {
 	var seen []*munimentv1.LockUserRequest
-	digests := map[event.Hash]bool{}
 	u := &users{lock: func(ctx context.Context, r *munimentv1.LockUserRequest) (*munimentv1.LockUserResponse, error) {
 		seen = append(seen, proto.CloneOf(r))
-		f, _ := call.FactsOf(ctx)
-		digests[f.Digest] = true
 		return locked(ctx, r)
 	}}
 	s, hs := serve(t, options(u, &events{}))
@@ -65,13 +61,6 @@ func TestProtocolsAgree(t *testing.T) {
 	}
 	if len(seen) != 1 || !proto.Equal(seen[0], want) {
 		t.Errorf("rest: the service saw %v, want %v", seen, want)
-	}
-	if len(digests) != 1 || digests[event.Hash{}] {
-		t.Errorf("%d digests for one request", len(digests))
-	}
-	send(t, "POST", hs.URL+"/v1/users/"+someID+":lock", good(), `{"commandId":"`+someLog+`","reason":"otherwise"}`)
-	if len(digests) != 2 {
-		t.Error("another request has the same digest")
 	}
 }
 
@@ -290,11 +279,6 @@ func TestNothingMissing(t *testing.T) {
 	o.Authenticator = nil
 	if _, err := api.New(o); err == nil {
 		t.Error("served without an Authenticator")
-	}
-	o = options(&users{}, &events{})
-	o.DigestKey = nil
-	if _, err := api.New(o); err == nil {
-		t.Error("served without a DigestKey")
 	}
 	// Every service of the sources has its place.
 	s, err := api.New(options(&users{}, &events{}))

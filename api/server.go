@@ -38,14 +38,10 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, bearer string) (call.Caller, error)
 }
 
-// Options say how the API is served. Services, Authenticator and DigestKey are
-// required.
+// Options say how the API is served. Services and Authenticator are required.
 type Options struct {
 	Services      Services
 	Authenticator Authenticator
-	// DigestKey is a secret of at least 16 bytes, the same on all nodes and
-	// after a restart: with it a repeated command is recognised (call.Facts).
-	DigestKey []byte
 	// Log receives defects and unknown outcomes; slog.Default() if nil.
 	Log *slog.Logger
 	// ClientIP finds the address of a caller, where a proxy stands before the
@@ -73,9 +69,6 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	if o.Authenticator == nil {
 		return nil, errors.New("api: no Authenticator")
-	}
-	if len(o.DigestKey) < 16 {
-		return nil, errors.New("api: the DigestKey is shorter than 16 bytes")
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()

@@ -225,7 +225,7 @@ func newServer(clean func(func())) *httptest.Server {
 			Instance:     connectv1.UnimplementedInstanceServiceHandler{},
 			Me:           connectv1.UnimplementedMeServiceHandler{},
 		},
-		Authenticator: tokens{}, DigestKey: []byte("sixteen bytes or more"), Log: slog.New(slog.DiscardHandler),
+		Authenticator: tokens{}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		panic(err)

@@ -43,10 +43,6 @@ type Facts struct {
 	// CommandID makes a change idempotent. Set for every method that changes
 	// state, made by the server if the caller gave none; zero for others.
 	CommandID event.ID
-	// Digest is what a change asks for, the same for the same message by
-	// whatever protocol it came: an HMAC, since messages hold passwords. Zero
-	// for methods that change nothing.
-	Digest event.Hash
 	// Method is the full name, such as "muniment.v1.UserService.LockUser".
 	Method string
 	// Source is what sort of program calls: "api" unless it says otherwise.
