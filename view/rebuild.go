@@ -1,0 +1,216 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"muniment.dev/event"
+	"muniment.dev/fault"
+)
+
+// buildBatch is how many records share a transaction when a file is built that
+// nobody reads from yet.
+const buildBatch = 10000
+
+// Rebuild makes all views again from the whole log, in a file beside the one
+// that serves meanwhile, and then puts it in its place. It mends whatever was
+// wrong with the old one; a set that had stopped goes on. progress may be nil.
+//
+// If it fails, with the same kinds of errors that stop a set, the old file
+// stays.
+func (s *Set) Rebuild(ctx context.Context, progress func(Progress)) error {
+	const op = "rebuild the views"
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	release, err := s.occupy(ctx)
+	if err != nil {
+		return fault.Wrap(op, err)
+	}
+	defer release()
+	s.change(func(st *state) { st.rebuilding, st.rebuildErr = &Progress{}, nil })
+	err = s.build(ctx, newSuffix, func(p Progress) {
+		s.change(func(st *state) { st.rebuilding = &p })
+		if progress != nil {
+			progress(p)
+		}
+	}, func(d *database) error { return s.replace(ctx, d) })
+	s.change(func(st *state) { st.rebuilding, st.rebuildErr = nil, err })
+	return fault.Wrap(op, err)
+}
+
+// bound is ctx that also ends when the set is closed.
+func (s *Set) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+func (s *Set) rebuildInBackground() {
+	if err := s.Rebuild(s.ctx, s.opts.Progress); err != nil && s.ctx.Err() == nil {
+		s.opts.Logger.Error("views that were declared anew could not be built", slog.Any("err", err))
+	}
+}
+
+// build makes a database of all declared views up to the mark and gives it to
+// use, which owns it then.
+func (s *Set) build(ctx context.Context, suffix string, progress func(Progress), use func(*database) error) error {
+	path := s.path
+	if path != inMemory {
+		path += suffix
+		if err := remove(path); err != nil {
+			return err
+		}
+		defer remove(path)
+	}
+	d, err := create(path, s.all.views, s.log.ID(), building)
+	if err != nil {
+		return err
+	}
+	s.setShadow(d)
+	defer s.setShadow(nil)
+	for reached := event.Position(0); ; {
+		mark := s.log.Mark().Size
+		progress(Progress{reached, mark})
+		if reached >= mark {
+			return use(d)
+		}
+		if reached, err = s.patientStep(ctx, d, mark, buildBatch); err != nil {
+			d.shut()
+			return err
+		}
+	}
+}
+
+// patientStep is step that waits for keys or a log that are not available now.
+func (s *Set) patientStep(ctx context.Context, d *database, upto event.Position, most int) (event.Position, error) {
+	for delay := firstRetry; ; delay = min(2*delay, lastRetry) {
+		reached, err := s.step(ctx, d, upto, most)
+		if err == nil || !passes(err) || ctx.Err() != nil {
+			return reached, err
+		}
+		s.pause(delay)
+	}
+}
+
+func (s *Set) setShadow(d *database) {
+	s.mu.Lock()
+	s.shadow = d
+	s.mu.Unlock()
+}
+
+// shut closes a database that others may be writing to.
+func (d *database) shut() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	return d.close()
+}
+
+// replace brings d to the place of the live database and puts it there. It
+// owns d.
+func (s *Set) replace(ctx context.Context, d *database) error {
+	defer d.shut() // unless it is live then
+	for {
+		// Most of the way while the old one serves.
+		for target := s.current().place().position; d.place().position < target; {
+			if _, err := s.patientStep(ctx, d, target, buildBatch); err != nil {
+				return err
+			}
+		}
+		if final, err := s.swap(ctx, d); final || !passes(err) || ctx.Err() != nil {
+			return err
+		}
+		s.pause(firstRetry)
+	}
+}
+
+// swap brings d the rest of the way and puts it in the place of live, while
+// readers and the tail wait. Unless final, it can be tried again.
+func (s *Set) swap(ctx context.Context, d *database) (final bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	live := s.live
+	live.mu.Lock()
+	defer live.mu.Unlock()
+	for d.place().position < live.at.position {
+		if _, err := s.step(ctx, d, live.at.position, buildBatch); err != nil {
+			return false, err
+		}
+	}
+	next, err := s.install(live, d)
+	if err != nil {
+		// The old file is closed. It or the new one is whole; which, the next
+		// start finds out.
+		err = &fault.Error{Kind: fault.Internal, Op: "replace the file of views", Msg: "restart the server", Err: err}
+		s.change(func(st *state) { st.stopped = err })
+		return true, err
+	}
+	s.live, s.shadow = next, nil
+	s.change(func(st *state) { st.applied, st.stopped, st.retrying = next.at.position, nil, nil })
+	select {
+	case s.resume <- struct{}{}:
+	default:
+	}
+	return true, nil
+}
+
+func (d *database) place() place {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.at
+}
+
+// install puts the file of d, which is finished, in the place of the live one.
+// The caller holds the locks of the set and of live.
+func (s *Set) install(live, d *database) (*database, error) {
+	if s.path == inMemory {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.closed = true // its connection lives on
+		return &database{lay: d.lay, w: d.w, at: d.at}, live.close()
+	}
+	if err := d.shut(); err != nil {
+		return nil, err
+	}
+	if err := syncFile(d.path); err != nil {
+		return nil, err
+	}
+	if err := live.close(); err != nil {
+		return nil, err
+	}
+	for _, suffix := range remains { // of the old file; they would be taken for the new one's
+		if err := os.Remove(s.path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	if err := os.Rename(d.path, s.path); err != nil {
+		return nil, err
+	}
+	if err := syncFile(filepath.Dir(s.path)); err != nil {
+		return nil, err
+	}
+	next, err := open(s.path, d.lay.views, serving)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := next.inspect(); err != nil {
+		next.close()
+		return nil, err
+	}
+	return next, next.addReaders(s.opts.Readers)
+}
+
+// syncFile makes a file's or a folder's content durable.
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	return errors.Join(err, f.Close())
+}

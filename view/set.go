@@ -1,0 +1,316 @@
+package view
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"muniment.dev/event"
+	"muniment.dev/eventlog"
+	"muniment.dev/fault"
+)
+
+// Log is what a set reads: an *eventlog.Log.
+type Log interface {
+	ID() event.LogID
+	Mark() eventlog.Mark
+	// ReadTo yields the records that q selects in (after, upto], in order.
+	ReadTo(ctx context.Context, q event.Query, after, upto event.Position) iter.Seq2[*event.Record, error]
+	// Wait returns when the mark is past after; with an error if the context
+	// ends or the log is closed.
+	Wait(ctx context.Context, after event.Position) error
+}
+
+// Decode makes a fact of a record, opening what is sealed. An error of kind
+// Unavailable or Unknown means that it may work later; with any other the set
+// stops at this record. After a subject was erased it opens nothing of theirs.
+type Decode func(ctx context.Context, r *event.Record) (event.Fact, error)
+
+// Options of a set. The zero value is usable.
+type Options struct {
+	Readers  int           // connections for queries; default 4
+	Batch    int           // records that share a transaction at most; default 1000
+	Patience time.Duration // how long a read waits for the view to catch up; default 5 s
+	Rebuild  bool          // begin with an empty file, whatever is there
+	Progress func(Progress)
+	Logger   *slog.Logger
+}
+
+func (o *Options) defaults() {
+	if o.Readers == 0 {
+		o.Readers = 4
+	}
+	if o.Batch == 0 {
+		o.Batch = 1000
+	}
+	if o.Patience == 0 {
+		o.Patience = 5 * time.Second
+	}
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Set keeps the views of one log. It is safe for concurrent use.
+type Set struct {
+	log    Log
+	decode Decode
+	path   string
+	all    *layout // of all declared views
+	opts   Options
+
+	ctx     context.Context
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	resume  chan struct{} // wakes the tail after a stop was mended
+
+	busy     chan struct{} // holds one value while the file is being rebuilt, checked or rewritten
+	erasures atomic.Uint64
+
+	// mu is held for reading while a query uses live, and for writing while
+	// live is replaced. It is taken before any database's own lock.
+	mu     sync.RWMutex
+	live   *database
+	shadow *database // what will replace live, or nil
+
+	state state
+}
+
+// The file that is being built, beside the one that serves.
+const (
+	newSuffix   = ".new"
+	checkSuffix = ".check"
+)
+
+var errOtherLog = fault.New(fault.Refused, "the file of views does not follow this log: it belongs to another log, or this one was changed; rebuild the views, or delete their file")
+
+// Open opens the views of a log, kept in the file at path (made if it does not
+// exist; the empty path means in memory), and begins to follow the log. Views
+// that were declared differently when the file was made are built anew in the
+// background. Close must be called, before the log is closed.
+//
+// It fails with fault.Refused if the file does not follow this log.
+func Open(ctx context.Context, path string, log Log, decode Decode, views []View, opts Options) (*Set, error) {
+	opts.defaults()
+	declared := make([]*View, len(views))
+	for i := range views {
+		declared[i] = &views[i]
+	}
+	all, err := newLayout(declared)
+	if err != nil {
+		return nil, err
+	}
+	s := &Set{log: log, decode: decode, path: path, all: all, opts: opts,
+		resume: make(chan struct{}, 1), busy: make(chan struct{}, 1)}
+	s.state.moved = make(chan struct{})
+	live, incomplete, err := s.openLive(ctx)
+	if err != nil {
+		return nil, fault.Wrap("open the views", err)
+	}
+	s.live, s.state.applied = live, live.at.position
+	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.running.Go(s.tail)
+	if incomplete {
+		s.running.Go(s.rebuildInBackground)
+	}
+	return s, nil
+}
+
+// Close stops following the log and closes the file.
+func (s *Set) Close() error {
+	s.stop()
+	s.running.Wait()
+	s.busy <- struct{}{} // and stays: nothing begins any more
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live.mu.Lock()
+	defer s.live.mu.Unlock()
+	if s.live.closed {
+		return nil
+	}
+	return s.live.close()
+}
+
+// openLive opens the file, or makes a new one. incomplete says that some
+// declared views are not in it.
+func (s *Set) openLive(ctx context.Context) (d *database, incomplete bool, err error) {
+	if s.path != inMemory {
+		for _, suffix := range []string{newSuffix, checkSuffix} {
+			if err := remove(s.path + suffix); err != nil {
+				return nil, false, err
+			}
+		}
+		if _, err := os.Stat(s.path); err == nil && !s.opts.Rebuild {
+			d, incomplete, err := s.openExisting(ctx)
+			if d != nil || err != nil {
+				return d, incomplete, err
+			}
+		}
+		if err := remove(s.path); err != nil {
+			return nil, false, err
+		}
+	}
+	if d, err = create(s.path, s.all.views, s.log.ID(), serving); err != nil {
+		return nil, false, err
+	}
+	return d, false, d.addReaders(s.opts.Readers)
+}
+
+// openExisting returns nil if the file has nothing that could be used.
+func (s *Set) openExisting(ctx context.Context) (d *database, incomplete bool, err error) {
+	d, err = open(s.path, nil, serving)
+	if err != nil {
+		return nil, false, s.unusable(err)
+	}
+	usable := false
+	defer func() {
+		if !usable {
+			d.close()
+			d = nil
+		}
+	}()
+	prints, ours, err := d.inspect()
+	if err != nil || !ours {
+		return d, false, s.unusable(err)
+	}
+	if err := s.follows(ctx, d.at); err != nil {
+		return d, false, err
+	}
+	var same []*View
+	for _, v := range s.all.views {
+		if prints[v.Name] == v.fingerprint() {
+			same = append(same, v)
+		}
+	}
+	if len(same) == 0 {
+		return d, false, nil
+	}
+	if err := d.keep(same, prints); err != nil {
+		return d, false, err
+	}
+	usable = true
+	return d, len(same) < len(s.all.views), d.addReaders(s.opts.Readers)
+}
+
+// unusable turns the errors of a damaged file into none: it is made again.
+func (s *Set) unusable(err error) error {
+	if code := sqliteCode(err); err == nil || code == codeNotADB || code == codeCorrupt {
+		s.opts.Logger.Warn("the file of views cannot be used and is made again from the log", slog.Any("reason", err))
+		return nil
+	}
+	return err
+}
+
+// follows checks that a place is one of this log.
+func (s *Set) follows(ctx context.Context, at place) error {
+	if at.log != s.log.ID() || at.position > s.log.Mark().Size {
+		return errOtherLog
+	}
+	if at.position == 0 {
+		return nil
+	}
+	for r, err := range s.log.ReadTo(ctx, event.Everything(), at.position-1, at.position) {
+		if err != nil {
+			return err
+		}
+		if r.Hash() == at.leaf {
+			return nil
+		}
+	}
+	return errOtherLog
+}
+
+func (s *Set) current() *database {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.live
+}
+
+// occupy waits until no other work on the whole file is going on, and keeps
+// others from beginning any until release is called.
+func (s *Set) occupy(ctx context.Context) (release func(), err error) {
+	select {
+	case s.busy <- struct{}{}:
+		return func() { <-s.busy }, nil
+	case <-s.ctx.Done():
+		return nil, errClosing
+	case <-ctx.Done():
+		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "the views are being rebuilt or checked; try again later", Err: ctx.Err()}
+	}
+}
+
+var errClosing = fault.New(fault.Unavailable, "the server is stopping; try again in a moment")
+
+// snapshot is one state of a table's database, for one read.
+type snapshot struct {
+	c  *conn
+	t  *table
+	at event.Position
+}
+
+// read waits until the views are as fresh as r asks, and runs f on one state.
+func (s *Set) read(ctx context.Context, name string, r Read, f func(context.Context, *snapshot) error) error {
+	if s.all.tables[name] == nil {
+		return fault.New(fault.Internal, "there is no table %q in the views", name)
+	}
+	if err := s.settle(ctx, r); err != nil {
+		return err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	t := s.live.lay.tables[name]
+	if t == nil {
+		return s.unavailable("the view " + s.all.tables[name].view.Name + " is being built")
+	}
+	if s.live.readers == nil && s.path != inMemory {
+		return errClosing
+	}
+	err := s.live.read(ctx, func(c *conn) error {
+		sn := &snapshot{c: c, t: t}
+		err := c.query(ctx, sqlPosition, nil, func(vals []any) error { sn.at = event.Position(vals[0].(int64)); return nil })
+		if err != nil {
+			return err
+		}
+		return f(ctx, sn)
+	})
+	if err != nil && (ctx.Err() != nil || sqliteCode(err) != 0 && passes(err)) {
+		return &fault.Error{Kind: fault.Unavailable, Op: "read " + name, Msg: "the read was not finished; try again", Err: err}
+	}
+	return fault.Wrap("read "+name, err)
+}
+
+// rows runs a query that gives columns, gone, since, until.
+func (sn *snapshot) rows(ctx context.Context, sql string, args []any, each func(Row)) error {
+	n := len(sn.t.Columns)
+	return sn.c.query(ctx, sql, args, func(vals []any) error {
+		row := Row{t: sn.t, vals: append(make([]any, 0, n), vals[:n]...)}
+		gone, ok := vals[n].(int64)
+		since, ok2 := vals[n+1].(int64)
+		until, ok3 := vals[n+2].(int64)
+		for i, v := range row.vals {
+			ok = ok && fits(sn.t.Columns[i].Kind, v)
+		}
+		if !ok || !ok2 || !ok3 {
+			return fault.New(fault.Corrupt, "a row of table %s is malformed; rebuild the views", sn.t.Name)
+		}
+		row.gone, row.Since, row.Until = gone, event.Position(since), event.Position(until)
+		each(row)
+		return nil
+	})
+}
+
+func (s *Set) unavailable(what string) error {
+	st := s.Status()
+	if p := st.Rebuilding; p != nil && p.Total > 0 {
+		what = fmt.Sprintf("%s (%d of %d events)", what, p.Done, p.Total)
+	}
+	return &fault.Error{Kind: fault.Unavailable, Msg: what + "; try again later", Err: st.RebuildErr}
+}

@@ -1,0 +1,292 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"muniment.dev/event"
+	"muniment.dev/fault"
+)
+
+// Progress is how far some work on the whole log has come, in events.
+type Progress struct{ Done, Total event.Position }
+
+// Status is how a set is doing, for operators.
+type Status struct {
+	Log        event.LogID
+	Applied    event.Position // what the views contain
+	Mark       event.Position // what the log contains
+	Lag        time.Duration  // for how long the views have been behind
+	Stopped    error          // the event that could not be applied; usually a *Failure
+	Retrying   error          // a passing error; it is being tried again
+	Rebuilding *Progress      // nil if nothing is being rebuilt
+	RebuildErr error          // why the last rebuild failed
+	Missing    []string       // views that do not serve until they are built
+}
+
+// state is what waiting readers and operators look at.
+type state struct {
+	mu         sync.Mutex
+	applied    event.Position
+	moved      chan struct{} // closed and replaced when anything here changes
+	behind     time.Time     // since when records wait to be applied; zero: none is known
+	stopped    error
+	retrying   error
+	rebuilding *Progress
+	rebuildErr error
+}
+
+func (s *Set) change(f func(*state)) {
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	f(&s.state)
+	close(s.state.moved)
+	s.state.moved = make(chan struct{})
+}
+
+// Status returns how the set is doing.
+func (s *Set) Status() Status {
+	st := Status{Log: s.log.ID(), Mark: s.log.Mark().Size, Lag: s.Lag()}
+	s.state.mu.Lock()
+	st.Applied, st.Stopped, st.Retrying, st.RebuildErr = s.state.applied, s.state.stopped, s.state.retrying, s.state.rebuildErr
+	if p := s.state.rebuilding; p != nil {
+		progress := *p
+		st.Rebuilding = &progress
+	}
+	s.state.mu.Unlock()
+	live := s.current()
+	for _, v := range s.all.views {
+		if !slices.ContainsFunc(live.lay.views, func(l *View) bool { return l.Name == v.Name }) {
+			st.Missing = append(st.Missing, v.Name)
+		}
+	}
+	return st
+}
+
+// Lag is for how long the views have been behind the log; 0 if they are not.
+// It is cheap: who appends may ask each time.
+func (s *Set) Lag() time.Duration {
+	mark := s.log.Mark().Size
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	if s.state.applied >= mark || s.state.behind.IsZero() {
+		return 0
+	}
+	return time.Since(s.state.behind)
+}
+
+// Fresh returns when the views contain everything up to p. It fails with
+// fault.Unavailable when the context ends before, or when they have stopped.
+func (s *Set) Fresh(ctx context.Context, p event.Position) error {
+	for {
+		s.state.mu.Lock()
+		applied, moved, stopped := s.state.applied, s.state.moved, s.state.stopped
+		s.state.mu.Unlock()
+		switch {
+		case applied >= p:
+			return nil
+		case stopped != nil:
+			return &fault.Error{Kind: fault.Unavailable, Msg: fmt.Sprintf("the views stopped at position %d and need an operator", applied), Err: stopped}
+		}
+		select {
+		case <-moved:
+		case <-s.ctx.Done():
+			return errClosing
+		case <-ctx.Done():
+			return &fault.Error{Kind: fault.Unavailable, Msg: fmt.Sprintf("the views are behind: at position %d, not yet at %d; try again in a moment", applied, p), Err: ctx.Err()}
+		}
+	}
+}
+
+// settle is Fresh as far as a read wants it, with the set's patience.
+func (s *Set) settle(ctx context.Context, r Read) error {
+	mark := s.log.Mark().Size
+	want := mark
+	switch {
+	case r.At > mark:
+		return fault.Field("at", "position %d lies behind the end of the log, which is at %d", r.At, mark)
+	case r.At > 0:
+		want = r.At
+	case r.AtLeast > 0:
+		want = r.AtLeast
+	case r.Stale:
+		return nil
+	}
+	s.state.mu.Lock()
+	applied := s.state.applied
+	s.state.mu.Unlock()
+	if applied >= want {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Patience)
+	defer cancel()
+	return s.Fresh(ctx, want)
+}
+
+// How long the tail waits after an error that may pass, at first and at most.
+const (
+	firstRetry = 20 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+// tail follows the log until the set is closed.
+func (s *Set) tail() {
+	delay := firstRetry
+	for s.ctx.Err() == nil {
+		applied, err := s.follow()
+		switch {
+		case errors.Is(err, errLogClosed):
+			return
+		case err == nil || errors.Is(err, errReplaced) || s.ctx.Err() != nil:
+			if applied {
+				delay = firstRetry
+			}
+		case passes(err):
+			s.opts.Logger.Warn("the views could not follow the log and try again", slog.Any("err", err))
+			s.change(func(st *state) { st.retrying = err })
+			s.pause(delay)
+			delay = min(2*delay, lastRetry)
+		default:
+			s.opts.Logger.Error("the views stopped", slog.Any("err", err))
+			s.change(func(st *state) { st.stopped, st.retrying = err, nil })
+			select {
+			case <-s.resume:
+			case <-s.ctx.Done():
+			}
+		}
+	}
+}
+
+func (s *Set) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-s.ctx.Done():
+	}
+}
+
+var (
+	errLogClosed = errors.New("the log is closed")
+	errReplaced  = errors.New("the database was replaced")
+)
+
+// follow applies one batch, or waits until there is one.
+func (s *Set) follow() (applied bool, err error) {
+	s.state.mu.Lock()
+	at := s.state.applied
+	s.state.mu.Unlock()
+	upto := s.log.Mark().Size
+	if upto <= at {
+		if err := s.log.Wait(s.ctx, at); err != nil {
+			return false, errLogClosed // or ours: the loop looks
+		}
+		return false, nil
+	}
+	began := time.Now()
+	s.state.mu.Lock()
+	if s.state.behind.IsZero() {
+		s.state.behind = began
+	}
+	s.state.mu.Unlock()
+	d := s.current()
+	reached, err := s.step(s.ctx, d, upto, s.opts.Batch)
+	if reached > at {
+		s.change(func(st *state) {
+			st.applied, st.retrying = reached, nil
+			switch {
+			case reached >= s.log.Mark().Size:
+				st.behind = time.Time{}
+			case reached >= upto:
+				st.behind = began // what waits now came after
+			}
+		})
+	}
+	return reached > at, err
+}
+
+// step reads records behind d's place, most of them at most and none behind
+// upto, and applies them in one transaction. It returns the place that d has
+// then reached, which is not behind a record that failed: what comes before it
+// is applied.
+//
+// Reading and opening are under d's lock, so that a value that was opened
+// before an erasure is also written before it.
+func (s *Set) step(ctx context.Context, d *database, upto event.Position, most int) (event.Position, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return 0, errReplaced
+	}
+	upto = min(upto, d.at.position+event.Position(most))
+	facts, to, stopped := s.gather(ctx, d, upto)
+	for to != d.at {
+		erasing := slices.ContainsFunc(facts, func(f event.Fact) bool { return f.Type == erasedType })
+		err := d.apply(facts, to)
+		var bad *Failure
+		switch {
+		case err == nil:
+			if erasing {
+				s.erasures.Add(1)
+			}
+			return to.position, stopped
+		case !errors.As(err, &bad):
+			return d.at.position, err
+		}
+		first := facts[bad.index]
+		facts, to, stopped = facts[:bad.index], place{d.at.log, first.Position - 1, first.Prev}, bad
+	}
+	return d.at.position, stopped
+}
+
+// gather reads and decodes what follows d's place, up to a position or the
+// first error, and says how far it came.
+func (s *Set) gather(ctx context.Context, d *database, upto event.Position) (facts []event.Fact, to place, err error) {
+	to = d.at
+	var last *event.Record
+	defer func() {
+		if last != nil {
+			to.leaf = last.Hash()
+		}
+	}()
+	for r, err := range s.log.ReadTo(ctx, event.Everything(), d.at.position, upto) {
+		if err != nil {
+			return facts, to, fault.Wrap("read the log for the views", err)
+		}
+		if r.Position != to.position+1 || r.Log != to.log || last == nil && r.Prev != d.at.leaf {
+			return facts, to, errOtherLog
+		}
+		consumers := d.lay.types[r.Type]
+		if len(consumers) > 0 || r.Type == erasedType {
+			f, err := s.decode(ctx, r)
+			if err != nil {
+				return facts, to, undecoded(consumers, r, err)
+			}
+			facts = append(facts, f)
+		}
+		to.position, last = r.Position, r
+	}
+	return facts, to, nil
+}
+
+// undecoded is the error for a record that a view consumes and that cannot be
+// decoded.
+func undecoded(consumers []*View, r *event.Record, err error) error {
+	if passes(err) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	names := []string{"(all)"}
+	if len(consumers) > 0 {
+		names = names[:0]
+	}
+	for _, v := range consumers {
+		names = append(names, v.Name)
+	}
+	return failed(strings.Join(names, ", "), event.Fact{Record: r}, 0, fault.Wrap("decode it", err))
+}
