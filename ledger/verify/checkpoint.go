@@ -25,7 +25,7 @@ type Head struct {
 // Checkpoint is a tree head as the operator states it (C2SP tlog-checkpoint).
 type Checkpoint struct {
 	Head
-	Origin string // <host>/<log id in lower-case hex>
+	Origin string `json:"origin"` // <host>/<log id in lower-case hex>
 }
 
 // ParseCheckpoint reads a signed checkpoint and checks its form, not its signatures.

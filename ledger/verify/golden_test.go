@@ -280,13 +280,13 @@ func TestGoldenVerifies(t *testing.T) {
 	for _, s := range g.Subjects {
 		keys.list = append(keys.list, person{ID(unhex(s.Subject)), ID(unhex(s.KeyID)), unhex(s.Secret)})
 	}
-	r := verifyLog(t, goldenSource(g, false), Options{Key: g.VerifierKey, Open: keys, EventIDs: true})
+	r := verifyLog(t, goldenSource(g, false), Options{Key: g.VerifierKey, Open: keys, Index: true, EventIDs: true})
 	// Three blocks and three blind tags of Ada's, and her key, are still there.
 	if r.Verdict != Verified || r.Opened != 4 || r.Commitments != 8 || r.Pending != 7 || r.Erased != 0 || r.Checkpoints != 2 {
 		t.Errorf("%+v %s", r, describe(r))
 	}
 	keys.erased[ID(unhex(g.Records[4].Erasure.Subject))] = true
-	r = verifyLog(t, goldenSource(g, true), Options{Key: g.VerifierKey, Open: keys})
+	r = verifyLog(t, goldenSource(g, true), Options{Key: g.VerifierKey, Open: keys, Index: true})
 	if r.Verdict != Verified || r.Opened != 1 || r.Pending != 0 || r.Erased != 3 {
 		t.Errorf("%+v %s", r, describe(r))
 	}

@@ -81,8 +81,8 @@ type Erasure struct {
 // Continued is the payload of log.continued, the first record of a log that
 // takes over from another.
 type Continued struct {
-	LogID      ID
-	Checkpoint string // signed note, "" if none was known
+	LogID      ID     `json:"log"`
+	Checkpoint string `json:"checkpoint,omitempty"` // signed note, "" if none was known
 }
 
 // At returns the record's time.

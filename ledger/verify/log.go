@@ -17,11 +17,9 @@ type Entry struct {
 	Leaf     []byte
 	// Ciphertexts are parallel to the leaf's blocks; nil means missing.
 	Ciphertexts [][]byte
-	// Tags are the public tags under which the store's index finds the record,
-	// in any order; nil means that the source does not say.
-	Tags []string
-	// Blind are the blind tags under which the index finds the record, in any
-	// order; nil means that the source does not say.
+	// Tags and Blind are the public and the blind tags under which the store's
+	// index finds the record, in any order. They count if Options.Index is set.
+	Tags  []string
 	Blind []BlindTag
 }
 
@@ -39,6 +37,7 @@ type Options struct {
 	Checkpoint []byte         // a signed checkpoint, kept outside
 	Register   *Head          // the newest tree head, kept apart from the log
 	Open       Opener         // the subjects' keys, to recompute commitments
+	Index      bool           // the source says what the index holds: compare it with the leaves
 	EventIDs   bool           // also check that no event id occurs twice (about 40 bytes per record)
 	Progress   func(Progress) // called every few thousand records, and at the end
 }
@@ -236,7 +235,7 @@ func (v *run) header(l *Leaf, s slot) {
 
 // index compares the index's public tags with the leaf's.
 func (v *run) index(pos uint64, e *Entry, l *Leaf) {
-	if e.Tags == nil {
+	if !v.opt.Index {
 		return
 	}
 	tags := e.Tags

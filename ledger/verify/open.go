@@ -99,9 +99,9 @@ func (v *run) pendingKeys(ctx context.Context) error {
 }
 
 // blind returns the values of the index's blind tags by subject and path, or nil
-// if the source does not say. A tag that the leaf does not commit to is reported.
+// if the index is not compared. A tag that the leaf does not commit to is reported.
 func (v *run) blind(pos uint64, e *Entry, l *Leaf) map[ID]map[string]string {
-	if e.Blind == nil {
+	if !v.opt.Index {
 		return nil
 	}
 	tags := make(map[ID]map[string]string)

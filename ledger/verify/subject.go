@@ -12,7 +12,7 @@ type life struct {
 	key     ID
 	keyed   bool   // key is known
 	erased  uint64 // position whose erasure lists the key, 0 if none
-	gone    uint64 // position of the subject's first erasure, 0 if none
+	gone    uint64 // position of the subject's first erasure, 0 if none; set whenever erased is
 
 	sealed lack // blocks: ciphertext there or missing
 	opened lack // blocks for which the key store had the key or not
@@ -34,7 +34,8 @@ func (l *lack) count(pos uint64, present bool) {
 	}
 }
 
-// lives holds the rules of keys and erasures. It keeps one entry per subject.
+// lives holds the rules of keys and erasures. It keeps one entry per subject,
+// about 250 bytes.
 type lives struct {
 	r         *Report
 	bySubject map[ID]*life
@@ -55,9 +56,6 @@ func (s *lives) use(pos uint64, b *Block) *life {
 	case l.subject != b.Subject:
 		s.r.add(Finding{Code: KeyShared, Position: pos,
 			Msg: fmt.Sprintf("record %d seals subject %s under key %s of subject %s", pos, b.Subject, b.Key, l.subject)})
-	case l.erased != 0:
-		s.r.add(Finding{Code: KeyAfter, Position: pos,
-			Msg: fmt.Sprintf("record %d uses key %s, erased at record %d", pos, b.Key, l.erased)})
 	case l.gone != 0:
 		s.after(pos, l)
 	}
@@ -87,7 +85,7 @@ func (s *lives) first(pos uint64, b *Block) *life {
 
 func (s *lives) after(pos uint64, l *life) {
 	s.r.add(Finding{Code: KeyAfter, Position: pos,
-		Msg: fmt.Sprintf("record %d seals for subject %s, erased at record %d", pos, l.subject, l.gone)})
+		Msg: fmt.Sprintf("record %d seals for subject %s, which record %d erased", pos, l.subject, l.gone)})
 }
 
 // erase notes an erasure. Blocks of the same record are noted before.
@@ -108,12 +106,12 @@ func (s *lives) erase(pos uint64, e *Erasure) {
 		k := s.byKey[key]
 		switch {
 		case k == nil: // drawn, but never used
-			s.byKey[key] = &life{subject: e.Subject, key: key, keyed: true, erased: pos, gone: pos}
+			s.byKey[key] = &life{subject: e.Subject, key: key, keyed: true, erased: pos, gone: l.gone}
 		case k.subject != e.Subject:
 			s.r.add(Finding{Code: KeyShared, Position: pos,
 				Msg: fmt.Sprintf("record %d erases key %s for subject %s, it belongs to subject %s", pos, key, e.Subject, k.subject)})
 		case k.erased == 0:
-			k.erased, k.gone = pos, pos
+			k.erased, k.gone = pos, l.gone
 		}
 	}
 }
