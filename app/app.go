@@ -23,7 +23,7 @@ type WebAdded struct {
 	Redirects      []string             `event:"redirect_uris,public"`
 	LogoutRedirect []string             `event:"post_logout_redirect_uris,public"`
 	Algorithm      string               `event:"id_token_alg,public"` // JWS "alg": ES256 or RS256
-	Secret         event.Sealed[[]byte] `event:"secret"`              // SHA-256 of it
+	Secret         event.Sealed[[]byte] `event:"secret,secret"`       // SHA-256 of it
 }
 
 // NativeAdded says that an application that cannot keep a secret, on people's
@@ -51,7 +51,7 @@ type SecretRotated struct {
 	Application  event.ID             `event:"application,public,subject,tag=app"`
 	Project      event.ID             `event:"project,public,tag=project"`
 	Organization event.ID             `event:"organization,public,tag=org"`
-	Secret       event.Sealed[[]byte] `event:"secret"`
+	Secret       event.Sealed[[]byte] `event:"secret,secret"`
 }
 
 // Removed says that an application can ask nobody to sign in any more.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"muniment.dev/fault"
 )
@@ -28,6 +29,9 @@ const (
 // Instant is a point in time as events hold it: microseconds since 1970 UTC.
 type Instant int64
 
+// Time returns the instant as a time in UTC.
+func (i Instant) Time() time.Time { return time.UnixMicro(int64(i)).UTC() }
+
 // Field is what is known of one field of an event type.
 type Field struct {
 	Name   string // JSON name; its path is "/" + Name
@@ -39,6 +43,7 @@ type Field struct {
 	Blind  string // for sealed text: name of the blind tag that its value becomes; "" for none
 	Fold   bool   // blind tag of the case-folded value
 	Only   bool   // the value is not stored at all, only its blind tag
+	Secret bool   // a credential: sealed, and never shown to anybody
 
 	index int // in the Go struct
 }
@@ -105,6 +110,8 @@ func (d *Descriptor) checkField(f *Field) error {
 		return fault.Field(f.Name, "a sealed field of %s cannot become a public tag", d.Type)
 	case f.Blind != "" && f.Kind != Text:
 		return fault.Field(f.Name, "only text can become a blind tag")
+	case f.Public && f.Secret:
+		return fault.Field(f.Name, "a secret of %s cannot be public", d.Type)
 	case f.Only && f.Blind == "":
 		return fault.Field(f.Name, "a field that is not stored must have a blind tag")
 	case f.Public:
@@ -171,6 +178,8 @@ func describeField(t reflect.Type, i int) (f Field, isSubject bool) {
 			f.Fold = true
 		case "only":
 			f.Only = true
+		case "secret":
+			f.Secret = true
 		case "of":
 			f.Of = value
 		case "key":

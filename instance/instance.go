@@ -18,28 +18,19 @@ import (
 type Created struct {
 	Instance         event.ID             `event:"instance,public,subject"`
 	Name             string               `event:"name,public"`
-	CheckpointKey    string               `event:"checkpoint_key,public"` // note verifier key (C2SP signed-note)
-	CheckpointSigner event.Sealed[string] `event:"checkpoint_signer"`     // note signer key
-	FlowKey          event.Sealed[[]byte] `event:"flow_key"`              // 32 bytes; seals sign-in flows in browsers
-	CLI              event.ID             `event:"cli,public"`            // the command line's application
+	CheckpointKey    string               `event:"checkpoint_key,public"`    // note verifier key (C2SP signed-note)
+	CheckpointSigner event.Sealed[string] `event:"checkpoint_signer,secret"` // note signer key
+	FlowKey          event.Sealed[[]byte] `event:"flow_key,secret"`          // 32 bytes; seals sign-in flows in browsers
+	CLI              event.ID             `event:"cli,public"`               // the command line's application
 }
 
 // SigningKeyCreated says that tokens may be signed with a key from now on.
 type SigningKeyCreated struct {
 	Instance  event.ID             `event:"instance,public,subject"`
-	Key       string               `event:"key,public"`        // JWK thumbprint (RFC 7638)
-	Algorithm string               `event:"algorithm,public"`  // JWS "alg"
-	Public    []byte               `event:"public_key,public"` // PKIX, ASN.1 DER
-	Private   event.Sealed[[]byte] `event:"private_key"`       // PKCS #8, ASN.1 DER
-}
-
-// AuditRead says that somebody read records of the log, and which.
-type AuditRead struct {
-	Organization event.ID `event:"organization,public,tag=org"` // zero: of the whole instance
-	Filter       string   `event:"filter,public"`               // what was asked for, without personal values
-	From         int64    `event:"from,public"`                 // least position that was shown
-	To           int64    `event:"to,public"`                   // greatest
-	Count        int64    `event:"count,public"`
+	Key       string               `event:"key,public"`         // JWK thumbprint (RFC 7638)
+	Algorithm string               `event:"algorithm,public"`   // JWS "alg"
+	Public    []byte               `event:"public_key,public"`  // PKIX, ASN.1 DER
+	Private   event.Sealed[[]byte] `event:"private_key,secret"` // PKCS #8, ASN.1 DER
 }
 
 // Events are the types that this slice owns.
@@ -47,7 +38,6 @@ func Events() []event.Descriptor {
 	return []event.Descriptor{
 		event.Describe[Created]("instance.created", 1, "{actor} created the instance {name}"),
 		event.Describe[SigningKeyCreated]("instance.signing-key.created", 1, "{actor} created the {algorithm} signing key {key}"),
-		event.Describe[AuditRead]("audit.read", 1, "{actor} read {count} records, {from} to {to}: {filter}"),
 	}
 }
 
@@ -135,22 +125,5 @@ var CreatingSigningKey = decide.Decider[State, CreateSigningKey]{
 			return nil, nil
 		}
 		return []event.New{{Stream: Stream(c.Instance), Payload: SigningKeyCreated{c.Instance, c.Key, c.Algorithm, c.Public, event.Seal(c.Private)}}}, nil
-	},
-}
-
-// RecordRead records that somebody read records.
-type RecordRead struct {
-	Read AuditRead
-	ID   event.ID // fresh: of the reading
-}
-
-// RecordingRead decides RecordRead. Who may read was settled before.
-var RecordingRead = decide.Decider[struct{}, RecordRead]{
-	Name:   "record a reading of the audit trail",
-	Query:  func(RecordRead) []decide.Facts { return nil },
-	Evolve: func(s struct{}, _ event.Fact) struct{} { return s },
-	Allow:  func(authz.Authority, struct{}, RecordRead) error { return nil },
-	Decide: func(_ struct{}, c RecordRead) ([]event.New, error) {
-		return []event.New{{Stream: event.Stream{Kind: "audit", ID: c.ID}, Payload: c.Read}}, nil
 	},
 }

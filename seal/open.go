@@ -71,9 +71,10 @@ func (s *Sealer) Decode(ctx context.Context, r *event.Record) (event.Fact, error
 
 // ContextValue is one item of a record's sealed context.
 type ContextValue struct {
-	Name  string
-	State event.State
-	Text  string
+	Subject event.SubjectID
+	Name    string
+	State   event.State
+	Text    string
 }
 
 // SealedContext lists the sealed context of a record (address, user agent,
@@ -86,7 +87,7 @@ func SealedContext(r *event.Record, opened []event.Opened) []ContextValue {
 			if !ok {
 				continue
 			}
-			v := ContextValue{Name: name, State: event.Locked}
+			v := ContextValue{Subject: b.Subject, Name: name, State: event.Locked}
 			if i < len(opened) {
 				v.State = opened[i].State
 				if raw, ok := opened[i].Fields[f.Path]; ok && event.Strict.Unmarshal(raw, &v.Text) != nil {

@@ -33,7 +33,7 @@ type Begun struct {
 	Session      event.ID             `event:"session,public,tag=session"`
 	User         event.ID             `event:"user,public,subject,tag=user"`
 	Organization event.ID             `event:"organization,public,tag=org"`
-	Digest       event.Sealed[[]byte] `event:"digest"` // SHA-256 of the session's secret
+	Digest       event.Sealed[[]byte] `event:"digest,secret"` // SHA-256 of the session's secret
 	AuthTime     event.Instant        `event:"auth_time,public"`
 	AMR          []string             `event:"amr,public"` // RFC 8176
 	ACR          string               `event:"acr,public"`
@@ -46,7 +46,7 @@ type Renewed struct {
 	Session      event.ID             `event:"session,public,tag=session"`
 	User         event.ID             `event:"user,public,subject,tag=user"`
 	Organization event.ID             `event:"organization,public,tag=org"`
-	Digest       event.Sealed[[]byte] `event:"digest"`
+	Digest       event.Sealed[[]byte] `event:"digest,secret"`
 	AuthTime     event.Instant        `event:"auth_time,public"`
 	Expires      event.Instant        `event:"expires,public"`
 }
@@ -67,10 +67,10 @@ type CodeIssued struct {
 	User          event.ID             `event:"user,public,subject,tag=user"`
 	Organization  event.ID             `event:"organization,public,tag=org"`
 	Application   event.ID             `event:"application,public,tag=app"`
-	Code          event.Sealed[string] `event:"code,blind=code,only"` // SHA-256 of it, hexadecimal
+	Code          event.Sealed[string] `event:"code,blind=code,only,secret"` // SHA-256 of it, hexadecimal
 	RedirectURI   string               `event:"redirect_uri,public"`
-	Challenge     event.Sealed[string] `event:"challenge"` // PKCE, S256
-	Nonce         event.Sealed[string] `event:"nonce"`
+	Challenge     event.Sealed[string] `event:"challenge,secret"` // PKCE, S256
+	Nonce         event.Sealed[string] `event:"nonce,secret"`
 	Scopes        []string             `event:"scopes,public"`
 	AuthTime      event.Instant        `event:"auth_time,public"`
 	AMR           []string             `event:"amr,public"`

@@ -41,7 +41,7 @@ type EmailChanged struct {
 type PasswordSet struct {
 	User         event.ID             `event:"user,public,subject,tag=user"`
 	Organization event.ID             `event:"organization,public,tag=org"`
-	Hash         event.Sealed[string] `event:"hash"` // argon2id in PHC string format
+	Hash         event.Sealed[string] `event:"hash,secret"` // argon2id in PHC string format
 }
 
 // SetupLinkCreated says that whoever holds the link may set the password, once
@@ -49,7 +49,7 @@ type PasswordSet struct {
 type SetupLinkCreated struct {
 	User         event.ID             `event:"user,public,subject,tag=user"`
 	Organization event.ID             `event:"organization,public,tag=org"`
-	Digest       event.Sealed[[]byte] `event:"digest"` // SHA-256 of the link's secret
+	Digest       event.Sealed[[]byte] `event:"digest,secret"` // SHA-256 of the link's secret
 	Expires      event.Instant        `event:"expires,public"`
 }
 

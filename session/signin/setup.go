@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"strings"
 	"time"
 
 	"muniment.dev/api/call"
@@ -31,17 +30,15 @@ var errNoLink = fault.New(fault.NotFound, "this link was used already, has expir
 func NewLink(uid event.ID) (secret string, digest [32]byte) {
 	b := make([]byte, 32)
 	rand.Read(b)
-	return uid.String() + "." + base64.RawURLEncoding.EncodeToString(b), sha256.Sum256(b)
+	return base64.RawURLEncoding.EncodeToString(append(uid[:], b...)), sha256.Sum256(b)
 }
 
 func parseLink(secret string) (uid event.ID, digest [32]byte, err error) {
-	id, b64, _ := strings.Cut(secret, ".")
-	uid, err1 := event.ParseID(id)
-	b, err2 := base64.RawURLEncoding.Strict().DecodeString(b64)
-	if err1 != nil || err2 != nil || len(b) != 32 {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(secret)
+	if err != nil || len(b) != 48 || len(secret) > 128 {
 		return uid, digest, errNoLink
 	}
-	return uid, sha256.Sum256(b), nil
+	return event.ID(b[:16]), sha256.Sum256(b[16:]), nil
 }
 
 // Setup says what a link is for, without using it up. Kind NotFound if it does

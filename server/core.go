@@ -1,0 +1,267 @@
+// Package server assembles an instance: stores, log, keys, views, ledger and
+// erasure below; the API, the OpenID provider and the pages above. It is the
+// one library package that knows everything; cmd/muniment only parses what the
+// operator says and calls it.
+//
+// A data directory holds: log/ (the truth), keys.db (subject keys, wrapped),
+// root.key (wraps them, unless it is kept elsewhere), views.db (derived, may be
+// deleted), register.json (where the last size and root are kept apart from
+// the log; it belongs on another disk).
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"muniment.dev/app"
+	"muniment.dev/authz"
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/eventlog"
+	"muniment.dev/fault"
+	"muniment.dev/grant"
+	"muniment.dev/instance"
+	"muniment.dev/ledger"
+	"muniment.dev/member"
+	"muniment.dev/org"
+	"muniment.dev/project"
+	"muniment.dev/seal"
+	"muniment.dev/seal/erasure"
+	"muniment.dev/seal/kms/file"
+	"muniment.dev/session"
+	"muniment.dev/user"
+	"muniment.dev/view"
+)
+
+// Registry returns the descriptors of all built-in event types. The table is
+// here and nowhere else.
+func Registry() *event.Registry {
+	return event.NewRegistry(authz.Events(), instance.Events(), org.Events(), user.Events(), project.Events(),
+		app.Events(), grant.Events(), session.Events())
+}
+
+// Views are the views of all slices.
+func Views() []view.View {
+	return []view.View{org.View(), user.View(), project.View(), app.View(), grant.View(), member.View(), session.View()}
+}
+
+// Options of an instance. Data and Store are required.
+type Options struct {
+	Data     string           // directory; made with mode 0700 if it does not exist
+	Store    eventlog.Store   // the engine; closed with the core
+	Host     string           // host name in the log's origin, fixed when the instance is made
+	Name     string           // of the instance, when it is made
+	Register string           // path of the register; default register.json in Data
+	RootKey  string           // path of the root key; default root.key in Data
+	Clock    func() time.Time // default time.Now
+	Logger   *slog.Logger
+	// MaxLag is how far views may be behind before changes wait; default 100 ms.
+	MaxLag time.Duration
+}
+
+// Core is an instance without its network.
+type Core struct {
+	Log       *eventlog.Log
+	Keys      *seal.Keys
+	Sealer    *seal.Sealer
+	Runner    *decide.Runner
+	Views     *view.Set
+	Publisher *ledger.Publisher
+	Prover    *ledger.Prover
+	Erasure   *erasure.Process
+	Instance  instance.State
+	Created   bool // by this opening
+
+	opts   Options
+	stop   context.CancelFunc
+	closer []func() error
+	done   chan struct{}
+}
+
+func (o *Options) defaults() {
+	if o.Register == "" {
+		o.Register = filepath.Join(o.Data, "register.json")
+	}
+	if o.RootKey == "" {
+		o.RootKey = filepath.Join(o.Data, "root.key")
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Name == "" {
+		o.Name = "Muniment"
+	}
+	if o.Host == "" {
+		o.Host = "localhost"
+	}
+	if o.MaxLag == 0 {
+		o.MaxLag = 100 * time.Millisecond
+	}
+}
+
+// Open opens an instance's stores, makes the instance if there is none, carries
+// out erasures that were interrupted, and starts what runs by itself. Close
+// must be called.
+func Open(ctx context.Context, o Options) (_ *Core, err error) {
+	o.defaults()
+	c := &Core{opts: o, done: make(chan struct{})}
+	c.onClose(o.Store.Close)
+	defer func() {
+		if err != nil {
+			c.shut()
+		}
+	}()
+	if err := os.MkdirAll(o.Data, 0o700); err != nil {
+		return nil, &fault.Error{Kind: fault.Unavailable, Op: "open the data directory", Msg: "the data directory cannot be made; check the path and its permissions", Err: err}
+	}
+	if err := c.openLog(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.openInstance(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.openDerived(ctx); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Core) onClose(f func() error) { c.closer = append(c.closer, f) }
+
+// openLog opens keys, register, log and runner.
+func (c *Core) openLog(ctx context.Context) error {
+	root, err := file.Open(c.opts.RootKey)
+	if err != nil {
+		return err
+	}
+	if c.Keys, err = seal.OpenKeys(ctx, filepath.Join(c.opts.Data, "keys.db"), root); err != nil {
+		return err
+	}
+	c.onClose(c.Keys.Close)
+	id, err := c.logID(ctx)
+	if err != nil {
+		return err
+	}
+	term, err := ledger.Admit(ctx, c.opts.Store, id, ledger.NewFileRegister(c.opts.Register))
+	if err != nil {
+		return fault.Wrap("compare the log with its register", err)
+	}
+	c.Log, err = eventlog.Open(ctx, c.opts.Store, id, eventlog.Options{Clock: c.opts.Clock, Term: term, Logger: c.opts.Logger})
+	if err != nil {
+		return err
+	}
+	// The log stops first, so that the last checkpoint covers all of it.
+	c.onClose(func() error {
+		if c.Publisher == nil {
+			return nil
+		}
+		return c.Publisher.Close()
+	})
+	c.onClose(c.Log.Close)
+	c.Sealer = &seal.Sealer{Log: id, Assigned: c.Log, Keys: c.Keys, Registry: Registry()}
+	c.Runner = &decide.Runner{Log: c.Log, Sealer: c.Sealer}
+	return nil
+}
+
+// logID returns the id of the store's log, a fresh one if it has none yet.
+func (c *Core) logID(ctx context.Context) (event.LogID, error) {
+	logs, err := c.opts.Store.Logs(ctx)
+	if err != nil {
+		return event.LogID{}, err
+	}
+	switch len(logs) {
+	case 0:
+		state, err := ledger.NewFileRegister(c.opts.Register).Load(ctx)
+		if err != nil || state.IsZero() {
+			return event.LogID{ID: event.NewID()}, err
+		}
+		return state.Log, nil // Admit will say that the log is missing
+	case 1:
+		return logs[0], nil
+	}
+	return event.LogID{}, fault.New(fault.Refused, "the store holds %d logs; this version serves one", len(logs))
+}
+
+// openDerived opens what follows from the log.
+func (c *Core) openDerived(ctx context.Context) error {
+	signer, err := ledger.NewSigner(c.Instance.CheckpointSigner.Value)
+	if err != nil {
+		return fault.Wrap("open the checkpoint key", err)
+	}
+	c.Prover = ledger.NewProver(c.Log.Store(), c.Log.ID())
+	c.Publisher, err = ledger.StartPublisher(ctx, c.Log, signer, ledger.NewFileRegister(c.opts.Register), ledger.PublisherOptions{Logger: c.opts.Logger})
+	if err != nil {
+		return err
+	}
+	if c.Views, err = view.Open(ctx, filepath.Join(c.opts.Data, "views.db"), c.Log, c.Sealer.Decode, Views(), view.Options{Logger: c.opts.Logger}); err != nil {
+		return err
+	}
+	c.onClose(c.Views.Close)
+	c.Runner.Slow = c.slow
+	return c.startErasure(ctx)
+}
+
+// slow holds changes back while the views are far behind.
+func (c *Core) slow(ctx context.Context) error {
+	for c.Views.Lag() > c.opts.MaxLag {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return &fault.Error{Kind: fault.Unavailable, Msg: "the server is catching up; nothing was changed", Err: ctx.Err()}
+		}
+	}
+	return nil
+}
+
+func (c *Core) startErasure(ctx context.Context) error {
+	c.Erasure = &erasure.Process{
+		Log: c.Log, Keys: c.Keys, Logger: c.opts.Logger,
+		Registered: func(ctx context.Context, p event.Position) error {
+			_, err := c.Publisher.WaitFor(ctx, p)
+			return err
+		},
+		Forget: []erasure.Forget{
+			{Name: "views", Do: func(ctx context.Context, s event.SubjectID) error { return c.Views.Forget(ctx, s) }},
+			{Name: "folded states", Do: func(context.Context, event.SubjectID) error { c.Runner.Forget(); return nil }},
+		},
+		IsComplete: erasure.ByEvent(c.Log, "user.erasure.completed", "user"),
+		Complete: func(ctx context.Context, s event.SubjectID) error {
+			_, err := decide.Run(ctx, c.Runner, user.CompletingErasure, decide.Envelope{Actor: event.System}, user.CompleteErasure{User: s.ID})
+			return err
+		},
+	}
+	if err := c.Erasure.Resume(ctx); err != nil {
+		return err
+	}
+	run, stop := context.WithCancel(context.Background())
+	c.stop = stop
+	go func() {
+		defer close(c.done)
+		if err := c.Erasure.Run(run); err != nil && !errors.Is(err, context.Canceled) && !fault.Is(err, fault.Unavailable) {
+			c.opts.Logger.Error("erasures stopped", "error", err)
+		}
+	}()
+	return nil
+}
+
+// Close stops everything in order: nothing that was acknowledged is lost.
+func (c *Core) Close() error {
+	c.stop()
+	<-c.done
+	return c.shut()
+}
+
+func (c *Core) shut() error {
+	var errs []error
+	for i := len(c.closer) - 1; i >= 0; i-- {
+		errs = append(errs, c.closer[i]())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,264 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"muniment.dev/api/call"
+	"muniment.dev/app"
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+	"muniment.dev/grant"
+	"muniment.dev/login"
+	"muniment.dev/oidc"
+	"muniment.dev/page"
+	"muniment.dev/project"
+	"muniment.dev/session"
+	"muniment.dev/session/signin"
+	"muniment.dev/user"
+)
+
+// CLIClient is the client id of the command line, the same in every instance.
+const CLIClient = "muniment-cli"
+
+// provider implements what the OpenID provider needs, on the log.
+type provider struct {
+	core   *Core
+	signin *signin.Service
+	site   *page.Site
+}
+
+// appID finds an application by its client id.
+func (p *provider) appID(client string) (event.ID, error) {
+	if client == CLIClient {
+		return p.core.Instance.CLI, nil
+	}
+	id, err := event.ParseID(client)
+	if err != nil || len(client) != 32 {
+		return id, app.ErrNotFound
+	}
+	return id, nil
+}
+
+// clientID is the reverse of appID.
+func (p *provider) clientID(id event.ID) string {
+	if id == p.core.Instance.CLI {
+		return CLIClient
+	}
+	return id.String()
+}
+
+func (p *provider) app(ctx context.Context, client string) (app.State, error) {
+	id, err := p.appID(client)
+	if err != nil {
+		return app.State{}, err
+	}
+	a, err := decide.Read(ctx, p.core.Runner, "application", app.Facts(id), app.State{}, app.Evolve)
+	if err != nil {
+		return a, err
+	}
+	if !a.Exists {
+		return a, app.ErrNotFound
+	}
+	pr, err := decide.Read(ctx, p.core.Runner, "project", project.Facts(a.Project), project.State{}, project.Evolve)
+	if err != nil {
+		return a, err
+	}
+	if !pr.Exists {
+		return a, app.ErrNotFound
+	}
+	return a, nil
+}
+
+// Client implements oidc.Clients.
+func (p *provider) Client(ctx context.Context, id string) (oidc.Client, error) {
+	a, err := p.app(ctx, id)
+	if err != nil {
+		return oidc.Client{}, err
+	}
+	c := oidc.Client{ID: id, Name: a.Name, RedirectURIs: a.Redirects, PostLogoutURIs: a.LogoutRedirect,
+		Project: a.Project.String(), IDTokenAlg: a.Algorithm}
+	if a.Native {
+		c.Type = oidc.Native
+	}
+	if secret, ok := a.Secret.Get(); ok && len(secret) == 32 {
+		c.Secrets = [][32]byte{[32]byte(secret)}
+	}
+	if id == CLIClient {
+		c.Scopes = []string{oidc.ScopeAPI}
+	}
+	return c, nil
+}
+
+// Current implements oidc.Sessions.
+func (p *provider) Current(r *http.Request) (oidc.Session, error) {
+	s, err := p.signin.Session(r.Context(), p.site.Session(r))
+	if err != nil {
+		return oidc.Session{}, err
+	}
+	return oidc.Session{ID: s.Begun.Session, User: s.User, AuthTime: s.AuthTime, AMR: s.AMR, ACR: s.ACR}, nil
+}
+
+// End implements oidc.Sessions.
+func (p *provider) End(w http.ResponseWriter, r *http.Request, s oidc.Session, _ string) error {
+	token := p.site.Session(r)
+	if err := p.signin.SignOut(r.Context(), token); err != nil {
+		return err
+	}
+	rest := slices.DeleteFunc(p.site.Sessions(r), func(t string) bool { return t == token })
+	p.site.SetSessions(w, r, rest, sessionCookieLife)
+	return nil
+}
+
+// subject names what a grant rests on.
+func (p *provider) subject(ctx context.Context, g oidc.CodeGrant) (session.Subject, error) {
+	a, err := p.app(ctx, g.Client)
+	if err != nil {
+		return session.Subject{}, err
+	}
+	u, err := decide.Read(ctx, p.core.Runner, "user", user.Facts(g.User), user.Start(g.User), user.Evolve)
+	if err != nil {
+		return session.Subject{}, err
+	}
+	return session.Subject{Authorization: g.Grant, Session: g.Session, User: g.User, Organization: u.Organization,
+		Application: a.Application, Project: a.Project}, nil
+}
+
+// IssueCode implements oidc.Grants.
+func (p *provider) IssueCode(ctx context.Context, g oidc.CodeGrant) error {
+	s, err := p.subject(ctx, g)
+	if err != nil {
+		return err
+	}
+	_, err = decide.Run(ctx, p.core.Runner, session.IssuingCode, call.UserEnvelope(ctx, g.User, g.Session), session.IssueCode{
+		Subject: s, CodeHash: g.CodeHash, RedirectURI: g.RedirectURI, Challenge: g.Challenge, Nonce: g.Nonce, Scopes: g.Scopes,
+		AuthTime: instant(g.AuthTime), AMR: g.AMR, ACR: g.ACR, Consented: g.Consented, Now: instant(g.Issued), Expires: instant(g.Expires),
+	})
+	return err
+}
+
+// authorization reads all that is known of one.
+func (p *provider) authorization(ctx context.Context, s session.Subject) (session.Authorization, error) {
+	return decide.Read(ctx, p.core.Runner, "authorization", session.AuthorizationFacts(s), session.StartAuthorization(s), session.EvolveAuthorization)
+}
+
+// byCode finds an authorization by its code.
+func (p *provider) byCode(ctx context.Context, hash [32]byte) (session.CodeIssued, time.Time, error) {
+	type found struct {
+		issued session.CodeIssued
+		at     time.Time
+	}
+	f, err := decide.Read(ctx, p.core.Runner, "code", session.ByCode(hash), found{}, func(_ found, f event.Fact) found {
+		issued, _ := f.Payload.(session.CodeIssued)
+		return found{issued, f.Time}
+	})
+	if err == nil && f.issued.Authorization.IsZero() {
+		err = session.ErrNoCode
+	}
+	return f.issued, f.at, err
+}
+
+// Code implements oidc.Grants.
+func (p *provider) Code(ctx context.Context, hash [32]byte) (oidc.CodeGrant, bool, error) {
+	i, at, err := p.byCode(ctx, hash)
+	if err != nil {
+		return oidc.CodeGrant{}, false, err
+	}
+	own := []decide.Facts{{Stream: session.AuthorizationStream(i.Authorization)}}
+	st, err := decide.Read(ctx, p.core.Runner, "authorization alone", own, session.Authorization{}, session.EvolveAuthorization)
+	if err != nil {
+		return oidc.CodeGrant{}, false, err
+	}
+	return oidc.CodeGrant{Grant: i.Authorization, CodeHash: hash, Client: p.clientID(i.Application), RedirectURI: i.RedirectURI,
+		Challenge: i.Challenge.Value, Nonce: i.Nonce.Value, Scopes: i.Scopes, User: i.User, Session: i.Session,
+		AuthTime: i.AuthTime.Time(), AMR: i.AMR, ACR: i.ACR, Consented: i.Consented, Issued: at, Expires: i.Expires.Time()}, st.Spent, nil
+}
+
+// Redeem implements oidc.Grants.
+func (p *provider) Redeem(ctx context.Context, rd oidc.Redemption) error {
+	i, _, err := p.byCode(ctx, rd.CodeHash)
+	if err != nil {
+		return err
+	}
+	s, err := p.subject(ctx, oidc.CodeGrant{Grant: i.Authorization, Client: p.clientID(i.Application), User: i.User, Session: i.Session})
+	if err != nil {
+		return err
+	}
+	_, err = decide.Run(ctx, p.core.Runner, session.Redeeming, p.byApplication(ctx, i), session.Redeem{
+		Subject: s, Token: rd.Token, Now: instant(rd.Issued), Expires: instant(rd.Expires)})
+	return err
+}
+
+// byApplication surrounds what an application does with a code. Where it calls
+// from is sealed under the person whose code it is.
+func (p *provider) byApplication(ctx context.Context, i session.CodeIssued) decide.Envelope {
+	f, _ := call.FactsOf(ctx)
+	c := call.Context(f, call.Caller{ID: i.User, ClientID: p.clientID(i.Application)})
+	return decide.Envelope{Actor: event.Actor{Kind: "application", ID: i.Application}, Context: c}
+}
+
+// EndGrant implements oidc.Grants' End under another name; see grants.
+func (p *provider) endGrant(ctx context.Context, id event.ID, why oidc.EndReason) error {
+	_, err := decide.Run(ctx, p.core.Runner, session.EndingAuthorization, bySystem("oidc"), session.EndAuthorization{Authorization: id, Reason: string(why)})
+	return err
+}
+
+// grants is provider as oidc.Grants, whose End is another than that of
+// oidc.Sessions.
+type grants struct{ *provider }
+
+// End implements oidc.Grants.
+func (g grants) End(ctx context.Context, id event.ID, why oidc.EndReason) error {
+	return g.endGrant(ctx, id, why)
+}
+
+// Active implements oidc.Tokens.
+func (p *provider) Active(ctx context.Context, t oidc.AccessToken) error {
+	s, err := p.subject(ctx, oidc.CodeGrant{Grant: t.Grant, Client: t.Client, User: t.User, Session: t.Session})
+	if err != nil {
+		return err
+	}
+	st, err := p.authorization(ctx, s)
+	if err != nil {
+		return err
+	}
+	return st.Live(instant(p.core.Log.Now()))
+}
+
+// Claims implements oidc.Users.
+func (p *provider) Claims(ctx context.Context, id event.ID, c oidc.Client, _ []string) (oidc.UserClaims, error) {
+	u, err := decide.Read(ctx, p.core.Runner, "user", user.Facts(id), user.Start(id), user.Evolve)
+	if err != nil {
+		return oidc.UserClaims{}, err
+	}
+	if err := u.Exists(); err != nil {
+		return oidc.UserClaims{}, err
+	}
+	held, err := decide.Read(ctx, p.core.Runner, "held roles", grant.HeldFacts(id), grant.Held{}, grant.EvolveHeld)
+	if err != nil {
+		return oidc.UserClaims{}, err
+	}
+	claims := oidc.UserClaims{Name: u.DisplayName.Value, GivenName: u.GivenName.Value, FamilyName: u.FamilyName.Value,
+		Username: u.Email.Value, Email: u.Email.Value}
+	if pid, err := event.ParseID(c.Project); err == nil && len(held[pid]) > 0 {
+		claims.Roles = map[string][]string{c.Project: held[pid]}
+	}
+	return claims, nil
+}
+
+func instant(t time.Time) event.Instant { return event.Instant(t.UnixMicro()) }
+
+// Authenticate implements api.Authenticator.
+func (p *provider) authenticate(ctx context.Context, op *oidc.Provider, bearer string) (call.Caller, error) {
+	t, err := op.VerifyAccessToken(ctx, bearer, op.APIAudience())
+	if err != nil {
+		if fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Internal) {
+			return call.Caller{}, err
+		}
+		return call.Caller{}, fault.New(fault.Unauthenticated, "the access token is not good: it is malformed, expired, revoked or not meant for this API; sign in again")
+	}
+	return call.Caller{Kind: "user", ID: t.User, SessionID: t.Session, ClientID: t.Client}, nil
+}
