@@ -1,0 +1,79 @@
+package grant
+
+import (
+	"muniment.dev/event"
+	"muniment.dev/project"
+	"muniment.dev/user"
+	"muniment.dev/view"
+	"muniment.dev/view/entity"
+)
+
+// The tables of grants, by user and project, and of the roles in them. A grant
+// whose roles were all withdrawn or ended stays, without roles.
+const (
+	Table = "grants"
+	Roles = "grant_roles"
+)
+
+// View declares both tables. Grants end with their project and their user.
+func View() view.View {
+	return view.View{
+		Name: "grants", Revision: 1, Types: append(entity.Types(Events()), "project.removed", "project.role.removed", "user.erased"), Apply: apply,
+		Tables: []view.Table{{
+			Name: Table,
+			Key:  []string{"user", "project"},
+			Columns: entity.Columns(
+				view.Column{Name: "user", Kind: event.IDRef},
+				view.Column{Name: "project", Kind: event.IDRef},
+				view.Column{Name: "organization", Kind: event.IDRef},
+			),
+			Indexes: [][]string{{entity.Order}, {"organization", entity.Order}, {"project", entity.Order}},
+		}, {
+			Name: Roles,
+			Key:  []string{"user", "project", "role"},
+			Columns: []view.Column{
+				{Name: "user", Kind: event.IDRef},
+				{Name: "project", Kind: event.IDRef},
+				{Name: "role", Kind: event.Text},
+			},
+			Indexes: [][]string{{"project", "role"}},
+		}},
+	}
+}
+
+func apply(f event.Fact) []view.Change {
+	var changes []view.Change
+	switch p := f.Payload.(type) {
+	case RolesGranted:
+		set := entity.Changed(f, nil)
+		if f.Version == 1 {
+			set = entity.Created(f, nil)
+		}
+		set["organization"] = p.Organization
+		changes = append(changes, view.Put(Table, view.Values{"user": p.User, "project": p.Project}, set))
+		for _, r := range p.Roles {
+			changes = append(changes, view.Put(Roles, view.Values{"user": p.User, "project": p.Project, "role": r}, nil))
+		}
+	case RolesWithdrawn:
+		// The grant may have ended with its user or project.
+		changes = append(changes, view.Change{Table: Table, Where: view.Values{"user": p.User, "project": p.Project}, Set: entity.Changed(f, nil)})
+		for _, r := range p.Roles {
+			changes = append(changes, view.Remove(Roles, view.Values{"user": p.User, "project": p.Project, "role": r}))
+		}
+	case project.RoleRemoved:
+		changes = append(changes, view.Change{Table: Roles, Where: view.Values{"project": p.Project, "role": p.Key}, Delete: true})
+	case project.Removed:
+		changes = everyOf("project", p.Project)
+	case user.Erased:
+		changes = everyOf("user", p.User)
+	}
+	return changes
+}
+
+// everyOf removes all grants of a project or of a user.
+func everyOf(column string, id event.ID) []view.Change {
+	return []view.Change{
+		{Table: Table, Where: view.Values{column: id}, Delete: true},
+		{Table: Roles, Where: view.Values{column: id}, Delete: true},
+	}
+}

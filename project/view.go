@@ -1,0 +1,58 @@
+package project
+
+import (
+	"muniment.dev/event"
+	"muniment.dev/view"
+	"muniment.dev/view/entity"
+)
+
+// The tables of projects that have not ended, by id, and of their roles, by
+// project and key.
+const (
+	Table = "projects"
+	Roles = "project_roles"
+)
+
+// View declares both tables.
+func View() view.View {
+	return view.View{
+		Name: "projects", Revision: 1, Types: entity.Types(Events()), Apply: apply,
+		Tables: []view.Table{{
+			Name: Table,
+			Key:  []string{"id"},
+			Columns: entity.Columns(
+				view.Column{Name: "id", Kind: event.IDRef},
+				view.Column{Name: "organization", Kind: event.IDRef},
+				view.Column{Name: "name", Kind: event.Text},
+			),
+			Indexes: [][]string{{entity.Order}, {"organization", entity.Order}},
+			Prefix:  []string{"name"},
+		}, {
+			Name: Roles,
+			Key:  []string{"project", "role"},
+			Columns: []view.Column{
+				{Name: "project", Kind: event.IDRef},
+				{Name: "role", Kind: event.Text},
+				{Name: "name", Kind: event.Text},
+			},
+		}},
+	}
+}
+
+func apply(f event.Fact) []view.Change {
+	key := view.Values{"id": f.Stream.ID}
+	own := view.Put(Table, key, entity.Changed(f, nil))
+	switch p := f.Payload.(type) {
+	case Added:
+		return []view.Change{view.Put(Table, key, entity.Created(f, view.Values{"organization": p.Organization, "name": p.Name}))}
+	case Renamed:
+		return []view.Change{view.Put(Table, key, entity.Changed(f, view.Values{"name": p.Name}))}
+	case Removed:
+		return []view.Change{view.Remove(Table, key), {Table: Roles, Where: view.Values{"project": p.Project}, Delete: true}}
+	case RoleAdded:
+		return []view.Change{own, view.Put(Roles, view.Values{"project": p.Project, "role": p.Key}, view.Values{"name": p.Name})}
+	case RoleRemoved:
+		return []view.Change{own, view.Remove(Roles, view.Values{"project": p.Project, "role": p.Key})}
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package user
+
+import (
+	"muniment.dev/event"
+	"muniment.dev/view"
+	"muniment.dev/view/entity"
+)
+
+// Table is the table of all users, by id. A user's status follows from three
+// of its columns: a lock stays under a deactivation.
+const Table = "users"
+
+// View declares the table of users. Everything personal belongs to the user.
+func View() view.View {
+	personal := func(name string) view.Column {
+		return view.Column{Name: name, Kind: event.Text, Personal: "id"}
+	}
+	return view.View{
+		Name: "users", Revision: 1, Types: entity.Types(Events()), Apply: apply,
+		Tables: []view.Table{{
+			Name: Table,
+			Key:  []string{"id"},
+			Columns: entity.Columns(
+				view.Column{Name: "id", Kind: event.IDRef},
+				view.Column{Name: "organization", Kind: event.IDRef},
+				personal("email"), personal("given_name"), personal("family_name"), personal("display_name"),
+				view.Column{Name: "password_set", Kind: event.Bool},
+				view.Column{Name: "locked", Kind: event.Bool},
+				view.Column{Name: "deactivated", Kind: event.Bool},
+				view.Column{Name: "erased", Kind: event.Bool},
+			),
+			Indexes: [][]string{{entity.Order}, {"organization", entity.Order}},
+			Prefix:  []string{"email", "given_name", "family_name", "display_name"},
+		}},
+	}
+}
+
+// apply is the rows' part of Evolve.
+func apply(f event.Fact) []view.Change {
+	set := view.Values{}
+	switch p := f.Payload.(type) {
+	case Registered:
+		set = entity.Created(f, view.Values{"organization": p.Organization, "email": p.Email, "given_name": p.GivenName, "family_name": p.FamilyName,
+			"display_name": p.DisplayName, "password_set": false, "locked": false, "deactivated": false, "erased": false})
+	case ProfileChanged:
+		set = view.Values{"given_name": p.GivenName, "family_name": p.FamilyName, "display_name": p.DisplayName}
+	case EmailChanged:
+		set["email"] = p.Email
+	case PasswordSet:
+		set["password_set"] = true
+	case Locked:
+		set["locked"] = true
+	case Unlocked:
+		set["locked"] = false
+	case Deactivated:
+		set["deactivated"] = true
+	case Reactivated:
+		set["deactivated"] = false
+	case Erased:
+		set["erased"] = true
+	}
+	return []view.Change{view.Put(Table, view.Values{"id": f.Stream.ID}, entity.Changed(f, set))}
+}
+
+// StatusOf is the status of a row of Table.
+func StatusOf(r view.Row) Status {
+	switch {
+	case r.Bool("erased"):
+		return IsErased
+	case r.Bool("deactivated"):
+		return IsDeactivated
+	case r.Bool("locked"):
+		return IsLocked
+	}
+	return Active
+}
+
+// WithStatus are the conditions on rows of Table that hold for one status.
+func WithStatus(s Status) []view.Cond {
+	switch s {
+	case IsErased:
+		return []view.Cond{view.Eq("erased", true)}
+	case IsDeactivated:
+		return []view.Cond{view.Eq("erased", false), view.Eq("deactivated", true)}
+	}
+	return []view.Cond{view.Eq("erased", false), view.Eq("deactivated", false), view.Eq("locked", s == IsLocked)}
+}
