@@ -23,7 +23,7 @@ const (
 const tagDecimal = 4
 
 // maxDepth bounds nesting of arrays, maps and tags, the leaf's own map included.
-const maxDepth = 32
+const maxDepth = 16
 
 var majorNames = [8]string{"unsigned integer", "negative integer", "byte string",
 	"text", "array", "map", "tag", "simple value"}

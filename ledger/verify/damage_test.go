@@ -133,7 +133,7 @@ func TestLogDamage(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b, _ := sampleLog()
-			src, opt := b.source().clone(), Options{Key: b.vkey, Index: true}
+			src, opt := b.source().clone(), Options{Key: b.vkey, Tags: true, Blind: true}
 			tc.do(b, src, &opt)
 			if b.size() > 12 { // the case added to the log
 				b.add(event{Stream: stream("org", "zeta"), Type: "org.created"})
@@ -167,7 +167,7 @@ func TestLogDamageAlone(t *testing.T) {
 		b, _ := sampleLog()
 		src := b.source().clone()
 		tc.do(src)
-		r := verifyLog(t, src, Options{Key: b.vkey, Index: true})
+		r := verifyLog(t, src, Options{Key: b.vkey, Tags: true, Blind: true})
 		var got []Code
 		for _, f := range r.Findings {
 			got = append(got, f.Code)

@@ -143,7 +143,7 @@ func makeGolden() (*golden, *builder) {
 	g.add(b, event{Stream: user, Type: "user.registered", Time: 1767225600000123, Actor: admin, Tags: []string{user, org},
 		Public: rawJSON(`{"state":"active"}`),
 		Seal: []sealed{{ada, map[string]any{"/email": rawJSON(`"Ada@Example.org"`), "/name/given": rawJSON(`"Ada"`), "/height": rawJSON(`1.65`)}, []BlindTag{email.tag}},
-			{visitor, map[string]any{"/address": rawJSON(`"192.0.2.7"`)}, nil}}}, email)
+			{visitor, map[string]any{"#context/address": rawJSON(`"192.0.2.7"`)}, nil}}}, email)
 	g.add(b, event{Stream: user, Type: "user.email.changed", Revision: 2, Time: 1767225660000000, Actor: []string{"user", named("ada").String()}, Tags: []string{user},
 		Seal: []sealed{{ada, map[string]any{"/email": rawJSON(`"countess@example.org"`)}, []BlindTag{newEmail.tag}}}}, newEmail)
 	g.checkpoint(b)
@@ -280,13 +280,13 @@ func TestGoldenVerifies(t *testing.T) {
 	for _, s := range g.Subjects {
 		keys.list = append(keys.list, person{ID(unhex(s.Subject)), ID(unhex(s.KeyID)), unhex(s.Secret)})
 	}
-	r := verifyLog(t, goldenSource(g, false), Options{Key: g.VerifierKey, Open: keys, Index: true, EventIDs: true})
+	r := verifyLog(t, goldenSource(g, false), Options{Key: g.VerifierKey, Open: keys, Tags: true, Blind: true, EventIDs: true})
 	// Three blocks and three blind tags of Ada's, and her key, are still there.
 	if r.Verdict != Verified || r.Opened != 4 || r.Commitments != 8 || r.Pending != 7 || r.Erased != 0 || r.Checkpoints != 2 {
 		t.Errorf("%+v %s", r, describe(r))
 	}
 	keys.erased[ID(unhex(g.Records[4].Erasure.Subject))] = true
-	r = verifyLog(t, goldenSource(g, true), Options{Key: g.VerifierKey, Open: keys, Index: true})
+	r = verifyLog(t, goldenSource(g, true), Options{Key: g.VerifierKey, Open: keys, Tags: true, Blind: true})
 	if r.Verdict != Verified || r.Opened != 1 || r.Pending != 0 || r.Erased != 3 {
 		t.Errorf("%+v %s", r, describe(r))
 	}

@@ -95,7 +95,7 @@ func TestParseLeafRefuses(t *testing.T) {
 		return func(m map[uint64]any) { m[7], m[13] = "subject.erased", v }
 	}
 	deep := any(1)
-	for range 31 {
+	for range 15 {
 		deep = []any{deep}
 	}
 	for name, tc := range map[string]struct {
@@ -156,7 +156,7 @@ func TestParseLeafRefuses(t *testing.T) {
 		"decimal of three":     {payload(cbor.Tag{Number: 4, Content: []int{-1, 1, 1}}), "of 3 elements"},
 		"decimal mantissa":     {payload(cbor.Tag{Number: 4, Content: []any{-1, "1"}}), "mantissa"},
 		"nested integer keys":  {payload(map[int]int{1: 1}), "where text"},
-		"too deep":             {payload(deep), "deeper than 32"},
+		"too deep":             {payload(deep), "deeper than 16"},
 		"tag without colon":    {set(15, []string{"a"}), "name:value"},
 		"tag name":             {set(15, []string{":a"}), "name:value"},
 		"tags unsorted":        {set(15, []string{"b:2", "a:1"}), "out of order"},
@@ -174,6 +174,8 @@ func TestParseLeafRefuses(t *testing.T) {
 		"path tilde":           {blocks(func(l []any) { l[0].([]any)[4] = []any{[]any{"/a~2", zero}} }), "RFC 6901"},
 		"tag path number":      {blocks(func(l []any) { l[0].([]any)[4] = []any{[]any{"#tag/a/01", zero}} }), "#tag"},
 		"tag path name":        {blocks(func(l []any) { l[0].([]any)[4] = []any{[]any{"#tag//0", zero}} }), "#tag"},
+		"context path name":    {blocks(func(l []any) { l[0].([]any)[4] = []any{[]any{"#context/", zero}} }), "#context"},
+		"other hash path":      {blocks(func(l []any) { l[0].([]any)[4] = []any{[]any{"#other/a", zero}} }), "#context"},
 		"paths unsorted":       {blocks(func(l []any) { l[0].([]any)[4] = []any{[]any{"/b", zero}, []any{"/a", zero}} }), "out of order"},
 		"paths by length":      {blocks(func(l []any) { l[0].([]any)[4] = []any{[]any{"/b", zero}, []any{"/aa", zero}} }), "out of order"},
 		"erased without":       {func(m map[uint64]any) { m[7] = "subject.erased"; delete(m, 13) }, "without its payload"},
@@ -243,6 +245,10 @@ func TestParseLeafRefusesSpellings(t *testing.T) {
 
 // What a payload may hold, at its edges.
 func TestParseLeafValues(t *testing.T) {
+	deep := any(1)
+	for range 14 {
+		deep = []any{deep}
+	}
 	for name, v := range map[string]any{
 		"min int64":       int64(math.MinInt64),
 		"max int64":       int64(math.MaxInt64),
@@ -258,6 +264,7 @@ func TestParseLeafValues(t *testing.T) {
 		"-2^63 - 1":       cbor.Tag{Number: 4, Content: []any{0, cbor.RawMessage(unhex("3b8000000000000000"))}},
 		"keys by length":  map[string]any{"b": 1, "aa": 2, "": 3, strings.Repeat("c", 30): 4},
 		"text beyond BMP": "é𝄞",
+		"16 deep":         deep,
 	} {
 		m := goodLeaf()
 		m[13] = map[string]any{"v": v}

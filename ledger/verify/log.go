@@ -18,7 +18,8 @@ type Entry struct {
 	// Ciphertexts are parallel to the leaf's blocks; nil means missing.
 	Ciphertexts [][]byte
 	// Tags and Blind are the public and the blind tags under which the store's
-	// index finds the record, in any order. They count if Options.Index is set.
+	// index finds the record, in any order. They count if Options.Tags and
+	// Options.Blind are set.
 	Tags  []string
 	Blind []BlindTag
 }
@@ -37,7 +38,8 @@ type Options struct {
 	Checkpoint []byte         // a signed checkpoint, kept outside
 	Register   *Head          // the newest tree head, kept apart from the log
 	Open       Opener         // the subjects' keys, to recompute commitments
-	Index      bool           // the source says what the index holds: compare it with the leaves
+	Tags       bool           // entries say what public tags the index holds: compare them
+	Blind      bool           // entries say what blind tags the index holds: compare them
 	EventIDs   bool           // also check that no event id occurs twice (about 40 bytes per record)
 	Progress   func(Progress) // called every few thousand records, and at the end
 }
@@ -235,7 +237,7 @@ func (v *run) header(l *Leaf, s slot) {
 
 // index compares the index's public tags with the leaf's.
 func (v *run) index(pos uint64, e *Entry, l *Leaf) {
-	if !v.opt.Index {
+	if !v.opt.Tags {
 		return
 	}
 	tags := e.Tags

@@ -29,7 +29,7 @@ func TestLogSound(t *testing.T) {
 		{"register", Options{Register: reg}, Consistent},
 		{"checkpoint without key", Options{Checkpoint: last}, Consistent},
 		{"key", Options{Key: b.vkey}, Verified},
-		{"everything", Options{Key: b.vkey, Checkpoint: b.notes[0], Register: reg, Open: key, Index: true, EventIDs: true}, Verified},
+		{"everything", Options{Key: b.vkey, Checkpoint: b.notes[0], Register: reg, Open: key, Tags: true, Blind: true, EventIDs: true}, Verified},
 	} {
 		r := verifyLog(t, b.source(), tc.opt)
 		if r.Verdict != tc.want || r.Size != 12 || r.Root != b.root(12) || r.LogID != b.id || r.FirstBad != 0 {
@@ -150,7 +150,7 @@ func TestLogEveryBitOfTags(t *testing.T) {
 	keys := &people{list: persons, erased: map[ID]bool{persons[0].Subject: true}}
 	src := b.source().clone()
 	check := func(pos int, what string) {
-		r := verifyLog(t, src, Options{Open: keys, Index: true})
+		r := verifyLog(t, src, Options{Open: keys, Tags: true, Blind: true})
 		if r.Verdict != Failed || r.FirstBad != uint64(pos) {
 			t.Fatalf("record %d, %s: %s", pos, what, describe(r))
 		}
@@ -261,20 +261,20 @@ func TestLogPending(t *testing.T) {
 	b.add(erasureOf(bob)) // recorded; nothing deleted yet
 	b.checkpoint()
 	keys := &people{list: persons, erased: map[ID]bool{persons[0].Subject: true}}
-	r := verifyLog(t, b.source(), Options{Key: b.vkey, Index: true})
+	r := verifyLog(t, b.source(), Options{Key: b.vkey, Tags: true, Blind: true})
 	// Two ciphertexts and one blind tag.
 	if r.Verdict != Verified || r.Erased != 3 || r.Pending != 3 {
 		t.Errorf("pending %d, erased %d: %s", r.Pending, r.Erased, describe(r))
 	}
 	// With the key store, the key that is still there counts too.
-	if r := verifyLog(t, b.source(), Options{Key: b.vkey, Open: keys, Index: true}); r.Verdict != Verified || r.Pending != 4 {
+	if r := verifyLog(t, b.source(), Options{Key: b.vkey, Open: keys, Tags: true, Blind: true}); r.Verdict != Verified || r.Pending != 4 {
 		t.Errorf("pending %d: %s", r.Pending, describe(r))
 	}
 	keys.erased[bob.Subject] = true
 	for i := range b.entries {
 		b.forget(i, bob.Subject)
 	}
-	if r := verifyLog(t, b.source(), Options{Key: b.vkey, Open: keys, Index: true}); r.Verdict != Verified || r.Erased != 5 || r.Pending != 0 {
+	if r := verifyLog(t, b.source(), Options{Key: b.vkey, Open: keys, Tags: true, Blind: true}); r.Verdict != Verified || r.Erased != 5 || r.Pending != 0 {
 		t.Errorf("pending %d, erased %d: %s", r.Pending, r.Erased, describe(r))
 	}
 }

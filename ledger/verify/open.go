@@ -101,7 +101,7 @@ func (v *run) pendingKeys(ctx context.Context) error {
 // blind returns the values of the index's blind tags by subject and path, or nil
 // if the index is not compared. A tag that the leaf does not commit to is reported.
 func (v *run) blind(pos uint64, e *Entry, l *Leaf) map[ID]map[string]string {
-	if !v.opt.Index {
+	if !v.opt.Blind {
 		return nil
 	}
 	tags := make(map[ID]map[string]string)

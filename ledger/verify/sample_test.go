@@ -30,7 +30,7 @@ func sampleLog() (*builder, []person) {
 		Context: rawJSON(`{"source":"api"}`), Tags: []string{"org:" + named("acme").String()}})
 	b.add(event{Stream: stream("user", "ada"), Type: "user.registered", Tags: []string{"user:" + named("ada").String(), "org:" + named("acme").String()},
 		Seal: []sealed{seal(ada, map[string]any{"/email": "ada@example.org", "/name": "Ada"}, blindTag(ada, "email", 0, "ada@example.org")),
-			seal(visitor, map[string]any{"/address": "192.0.2.7"})}})
+			seal(visitor, map[string]any{"#context/address": "192.0.2.7"})}})
 	b.add(event{Stream: stream("user", "bob"), Type: "user.registered",
 		Seal: []sealed{seal(bob, map[string]any{"/email": "bob@example.org"}, blindTag(bob, "email", 0, "bob@example.org"))}})
 	b.checkpoint()
@@ -47,7 +47,7 @@ func sampleLog() (*builder, []person) {
 	b.add(event{Stream: stream("user", "bob"), Type: "user.unlocked"})
 	b.checkpoint()
 	b.add(event{Stream: stream("session", "s2"), Type: "session.begun",
-		Seal: []sealed{seal(bob, map[string]any{"/agent": "curl"}), seal(visitor, map[string]any{"/address": "192.0.2.8"})}})
+		Seal: []sealed{seal(bob, map[string]any{"/agent": "curl"}), seal(visitor, map[string]any{"#context/address": "192.0.2.8"})}})
 	b.add(event{Stream: stream("org", "acme"), Type: "org.renamed", Public: rawJSON(`{"name":"Acme"}`)})
 	b.checkpoint()
 	return b, []person{ada, bob, visitor}
