@@ -7,6 +7,7 @@ import "github.com/fxamacker/cbor/v2"
 var Deterministic = func() cbor.EncMode {
 	o := cbor.CoreDetEncOptions()
 	o.ByteArray = cbor.ByteArrayToByteSlice
+	o.NilContainers = cbor.NilContainerAsEmpty
 	m, err := o.EncMode()
 	if err != nil {
 		panic(err)

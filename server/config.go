@@ -1,0 +1,212 @@
+package server
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"muniment.dev/fault"
+)
+
+// Config is what an operator can say. Every setting has a flag --name, an
+// environment variable MUNIMENT_NAME and a line `name = value` in a file; the
+// first of flag, variable, file and default that says something counts.
+type Config struct {
+	Data         string
+	Listen       string
+	ExternalURL  string
+	TLSCert      string
+	TLSKey       string
+	Register     string
+	RootKey      string
+	Name         string
+	OwnerEmail   string
+	OwnerName    string
+	Organization string
+	LogLevel     string
+}
+
+// Setting describes one setting.
+type Setting struct {
+	Name, Default, Help string
+	field               func(*Config) *string
+}
+
+// Settings lists all settings, in the order in which they are shown.
+var Settings = []Setting{
+	{"data", "", "directory of the stores; made if it does not exist (required)", func(c *Config) *string { return &c.Data }},
+	{"listen", "127.0.0.1:8300", "address and port to listen on", func(c *Config) *string { return &c.Listen }},
+	{"external-url", "", "address under which browsers reach the server, if a proxy stands before it; default: where it listens", func(c *Config) *string { return &c.ExternalURL }},
+	{"tls-cert", "", "file with the certificate chain (PEM), to serve https without a proxy", func(c *Config) *string { return &c.TLSCert }},
+	{"tls-key", "", "file with the certificate's private key (PEM)", func(c *Config) *string { return &c.TLSKey }},
+	{"register", "", "file where size and root of the log are kept apart from it, best on another disk; default: register.json in the data directory", func(c *Config) *string { return &c.Register }},
+	{"root-key", "", "file of the key that wraps all others, best on another disk; default: root.key in the data directory", func(c *Config) *string { return &c.RootKey }},
+	{"name", "Muniment", "what the instance is called, when it is made", func(c *Config) *string { return &c.Name }},
+	{"owner-email", "admin@localhost", "e-mail address of the first owner, when the instance is made", func(c *Config) *string { return &c.OwnerEmail }},
+	{"owner-name", "Administrator", "name of the first owner, when the instance is made", func(c *Config) *string { return &c.OwnerName }},
+	{"organization", "Home", "name of the first organization, when the instance is made", func(c *Config) *string { return &c.Organization }},
+	{"log-level", "info", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }},
+}
+
+// Variable is the setting's environment variable.
+func (s Setting) Variable() string {
+	return "MUNIMENT_" + strings.ToUpper(strings.ReplaceAll(s.Name, "-", "_"))
+}
+
+// Effective is a setting's value and where it came from.
+type Effective struct {
+	Setting
+	Value, Source string
+}
+
+// LoadConfig reads the settings from the flags in args, the environment and the
+// file that --config or MUNIMENT_CONFIG names. It returns what is left of args.
+func LoadConfig(args []string, getenv func(string) string) (Config, []Effective, []string, error) {
+	flags, rest, err := parseFlags(args)
+	if err != nil {
+		return Config{}, nil, nil, err
+	}
+	path, source := flags["config"], "flag --config"
+	if path == "" {
+		path, source = getenv("MUNIMENT_CONFIG"), "MUNIMENT_CONFIG"
+	}
+	file := map[string]string{}
+	if path != "" {
+		if file, err = readFile(path); err != nil {
+			return Config{}, nil, nil, fault.Wrap("read the configuration file of "+source, err)
+		}
+	}
+	var c Config
+	var all []Effective
+	for _, s := range Settings {
+		e := Effective{Setting: s, Value: s.Default, Source: "default"}
+		if v, ok := file[s.Name]; ok {
+			e.Value, e.Source = v, "file"
+		}
+		if v := getenv(s.Variable()); v != "" {
+			e.Value, e.Source = v, s.Variable()
+		}
+		if v, ok := flags[s.Name]; ok {
+			e.Value, e.Source = v, "flag"
+		}
+		*s.field(&c) = e.Value
+		all = append(all, e)
+	}
+	return c, all, rest, nil
+}
+
+// parseFlags takes --name value and --name=value of known settings out of args.
+func parseFlags(args []string) (flags map[string]string, rest []string, err error) {
+	flags = map[string]string{}
+	for i := 0; i < len(args); i++ {
+		name, isFlag := strings.CutPrefix(args[i], "--")
+		if !isFlag {
+			rest = append(rest, args[i])
+			continue
+		}
+		name, value, hasValue := strings.Cut(name, "=")
+		if name != "config" && !slices.ContainsFunc(Settings, func(s Setting) bool { return s.Name == name }) {
+			return nil, nil, fault.Field("--"+name, "there is no such setting; muniment config lists them")
+		}
+		if !hasValue {
+			if i++; i == len(args) {
+				return nil, nil, fault.Field("--"+name, "needs a value")
+			}
+			value = args[i]
+		}
+		if _, twice := flags[name]; twice {
+			return nil, nil, fault.Field("--"+name, "was given twice")
+		}
+		flags[name] = value
+	}
+	return flags, rest, nil
+}
+
+// readFile reads lines `name = value`; empty ones and those that begin with #
+// are passed over.
+func readFile(path string) (map[string]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &fault.Error{Kind: fault.Invalid, Msg: "the file cannot be read", Err: err}
+	}
+	defer f.Close()
+	return parseFile(f)
+}
+
+func parseFile(r io.Reader) (map[string]string, error) {
+	out := map[string]string{}
+	sc := bufio.NewScanner(r)
+	for n := 1; sc.Scan(); n++ {
+		line := strings.TrimSpace(sc.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok || !slices.ContainsFunc(Settings, func(s Setting) bool { return s.Name == name }) {
+			return nil, fault.Field(fmt.Sprintf("line %d", n), "must be name = value with a setting that muniment config lists")
+		}
+		if _, twice := out[name]; twice {
+			return nil, fault.Field(fmt.Sprintf("line %d", n), "%s stands there twice", name)
+		}
+		out[name] = value
+	}
+	return out, sc.Err()
+}
+
+// Check reports the first setting that cannot be, or nil, and completes those
+// that follow from others.
+func (c *Config) Check() error {
+	if c.Data == "" {
+		return fault.Field("data", "say where the data shall be: --data DIR or MUNIMENT_DATA")
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return fault.Field("tls-cert", "certificate and key go together")
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return fault.Field("listen", "must be address:port, such as 127.0.0.1:8300")
+	}
+	if c.ExternalURL == "" {
+		if host == "" || host == "0.0.0.0" || host == "::" {
+			return fault.Field("external-url", "say under which address browsers reach this server, such as https://id.example.com")
+		}
+		c.ExternalURL = c.scheme() + "://" + net.JoinHostPort(browserHost(host), port)
+	}
+	u, err := url.Parse(c.ExternalURL)
+	if err != nil || u.Host == "" || u.Path != "" && u.Path != "/" {
+		return fault.Field("external-url", "must be like https://id.example.com, without a path")
+	}
+	c.ExternalURL = u.Scheme + "://" + u.Host
+	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		return fault.Field("external-url", "must be https unless it is on this machine: passwords would travel in clear")
+	}
+	return nil
+}
+
+func (c *Config) scheme() string {
+	if c.TLSCert != "" {
+		return "https"
+	}
+	return "http"
+}
+
+// browserHost is loopback as browsers know it: passkeys and secure contexts
+// want the name.
+func browserHost(host string) string {
+	if host == "127.0.0.1" || host == "::1" {
+		return "localhost"
+	}
+	return host
+}
+
+func isLoopback(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && a.IsLoopback()
+}
