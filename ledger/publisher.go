@@ -50,8 +50,8 @@ type Publisher struct {
 }
 
 // StartPublisher publishes a checkpoint of the log as it is, unless it is
-// empty, and begins to publish those that follow. [Admit] must have let the log
-// be opened. Close must be called.
+// empty, and begins to publish those that follow. The log must have been opened
+// by [OpenLog]. Close must be called.
 func StartPublisher(ctx context.Context, log *eventlog.Log, signer *Signer, reg Register, o PublisherOptions) (*Publisher, error) {
 	if o.Every == 0 {
 		o.Every = 200 * time.Millisecond

@@ -80,6 +80,47 @@ func Admit(ctx context.Context, store eventlog.Store, log event.LogID, reg Regis
 	return state.Term + 1, nil
 }
 
+// OpenLog opens a log for writing as its register admits it, and has the
+// register note the new term before anything is appended: so the first record
+// of a new log is covered, and a server that held the log before signs nothing
+// more. Errors are those of [Admit], [eventlog.Open] and the register.
+func OpenLog(ctx context.Context, store eventlog.Store, id event.LogID, reg Register, o eventlog.Options) (*eventlog.Log, error) {
+	term, err := Admit(ctx, store, id, reg)
+	if err != nil {
+		return nil, err
+	}
+	o.Term = max(o.Term, term)
+	log, err := eventlog.Open(ctx, store, id, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := claim(ctx, log, reg); err != nil {
+		_ = log.Close() // nothing was appended
+		return nil, fault.Wrap("note the new term in the register", err)
+	}
+	return log, nil
+}
+
+func claim(ctx context.Context, log *eventlog.Log, reg Register) error {
+	old, err := reg.Load(ctx)
+	if err != nil {
+		return err
+	}
+	m := log.Mark()
+	new := State{Log: log.ID(), Term: m.Term, Tree: old.Tree}
+	switch {
+	case old.IsZero() && m.Size > 0:
+		return ErrNoRegister
+	case old.IsZero():
+		new.Tree = Tree{m.Size, m.Root}
+	case old.Log != new.Log:
+		return ErrOtherLog
+	case old.Term > new.Term:
+		return fault.New(fault.Refused, "another server has taken the log meanwhile (term %d, ours is %d)", old.Term, new.Term)
+	}
+	return reg.CompareAndSwap(ctx, old, new)
+}
+
 // continues checks that a log's tree continues the one registered.
 func continues(ctx context.Context, p *Prover, registered, now Tree) error {
 	if now.Size < registered.Size {

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"muniment.dev/event"
+	"muniment.dev/eventlog"
 	"muniment.dev/eventlog/memlog"
 	"muniment.dev/fault"
 )
@@ -321,6 +322,41 @@ func refusedAs(err, want error) bool {
 		return err == nil && want == nil
 	}
 	return errors.As(err, &got) && errors.As(want, &wanted) && got.Kind == fault.Refused && got.Msg == wanted.Msg
+}
+
+// Opening a log notes its term before the first record, so that a start that
+// was interrupted anywhere can be repeated; each opening takes a higher term
+// than the store and the register know.
+func TestOpenLog(t *testing.T) {
+	store, reg, id := memlog.New(), &MemoryRegister{}, event.LogID{ID: event.NewID()}
+	for i := range 3 {
+		l, err := OpenLog(t.Context(), store, id, reg, eventlog.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if reg.state.Log != id || reg.state.Term != l.Mark().Term {
+			t.Fatalf("the register holds %+v, the log has term %d", reg.state, l.Mark().Term)
+		}
+		if i == 1 {
+			reg.state.Term += 10 // as if another store's copy had been opened
+		}
+		grow(t, l, 2) // and the process ends before anything is published
+		l.Close()
+	}
+	if h, _ := store.Head(t.Context(), id); h.Term < 13 || h.Size != 6 {
+		t.Fatalf("term %d, size %d", h.Term, h.Size)
+	}
+	failing := &counting{fail: func(int) (bool, error) { return false, fault.New(fault.Unknown, "injected") }}
+	if _, err := OpenLog(t.Context(), memlog.New(), id, failing, eventlog.Options{}); !fault.Is(err, fault.Unknown) {
+		t.Fatalf("opened without the register: %v", err)
+	}
+	reg.state.Size = 100
+	if _, err := OpenLog(t.Context(), store, id, reg, eventlog.Options{}); !refusedAs(err, ErrRolledBack) {
+		t.Fatalf("%v", err)
+	}
+	if h, _ := store.Head(t.Context(), id); h.Term > 13 {
+		t.Fatalf("a log that was refused was taken: term %d", h.Term)
+	}
 }
 
 // The first start has neither log nor register; a register without its log

@@ -109,7 +109,7 @@ func (t tiles) extend(nodes []byte, tile tlog.Tile) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			root := perfectRoot(below)
+			root := TileRoot(below)
 			nodes = append(nodes, root[:]...)
 		}
 		return nodes, nil
@@ -132,8 +132,9 @@ func (t tiles) extend(nodes []byte, tile tlog.Tile) ([]byte, error) {
 	return nodes, nil
 }
 
-// perfectRoot is the root of a full tile's hashes.
-func perfectRoot(tile []byte) tlog.Hash {
+// TileRoot is the root of the perfect tree over the hashes of a full tile, whose
+// number must be a power of two.
+func TileRoot(tile []byte) tlog.Hash {
 	hashes := make([]tlog.Hash, len(tile)/tlog.HashSize)
 	for i := range hashes {
 		copy(hashes[i][:], tile[i*tlog.HashSize:])

@@ -1,0 +1,89 @@
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"muniment.dev/fault"
+)
+
+// The exit codes of the commands here.
+const (
+	ExitOK        = 0 // verified, consistent, or done
+	ExitFound     = 1 // something is wrong with what was checked
+	ExitUnchecked = 2 // it could not be checked, or the command line is wrong
+)
+
+// Command is one command line of this package. Run returns the exit code.
+type Command struct {
+	Name, Summary string
+	Run           func(ctx context.Context, args []string, stdout, stderr io.Writer) int
+}
+
+// Commands lists the commands, by name.
+func Commands() []Command {
+	return []Command{
+		command[receiptCommand]("receipt", "Make the receipt of a record, with which anybody can check it offline."),
+		command[registerCommand]("register", "Show what the register knows of the log, or adopt the log as it is."),
+		command[verifyCommand]("verify", "Verify the log in a data directory, offline or beside a running server."),
+		command[verifyReceiptCommand]("verify-receipt", "Check a receipt."),
+	}
+}
+
+// streams is where a command writes.
+type streams struct{ out, err io.Writer }
+
+type runner interface {
+	run(ctx context.Context, s streams) (int, error)
+}
+
+// command makes a Command of a grammar.
+func command[T any, P interface {
+	*T
+	runner
+}](name, summary string) Command {
+	return Command{name, summary, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+		var grammar T
+		code := -1
+		parser, err := kong.New(&grammar, kong.Name("muniment "+name), kong.Description(summary), kong.Writers(stdout, stderr),
+			kong.Exit(func(c int) { code = c }), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+		if err != nil {
+			panic(err) // the grammar is the programmer's
+		}
+		_, err = parser.Parse(args)
+		switch {
+		case code >= 0: // help was asked for
+			return code
+		case err != nil:
+			fmt.Fprintf(stderr, "muniment %s: %v\nRun `muniment %s --help` to see what it takes.\n", name, err, name)
+			return ExitUnchecked
+		}
+		code, err = P(&grammar).run(ctx, streams{stdout, stderr})
+		if err != nil {
+			fmt.Fprintf(stderr, "muniment %s: %s\n", name, explain(err))
+		}
+		return code
+	}}
+}
+
+// explain writes an error for whoever runs the command: it is their machine, so
+// nothing is hidden.
+func explain(err error) string {
+	var f *fault.Error
+	if !errors.As(err, &f) || f.Msg == "" {
+		return err.Error()
+	}
+	text := f.Msg
+	if f.Field != "" {
+		text = "--" + f.Field + ": " + text
+	}
+	if cause := err.Error(); !strings.HasSuffix(cause, f.Msg) {
+		text += "\n  (" + cause + ")"
+	}
+	return text
+}
