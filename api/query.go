@@ -14,14 +14,11 @@ import (
 // with dots, as in the sources or as in JSON; a list's name may repeat. What
 // is unknown, given twice or not valid is an Invalid fault that names it;
 // so is what is personal or secret, since addresses end up in logs.
-func fillQuery(msg proto.Message, query url.Values, taken map[string]string) error {
+func fillQuery(msg proto.Message, query url.Values) error {
 	for name, values := range query {
 		path := field.Find(msg.ProtoReflect().Descriptor(), name)
 		if path == nil {
 			return fault.Field(clip(name, 100), "unknown parameter")
-		}
-		if _, inPath := taken[string(path[0].Name())]; inPath {
-			return fault.Field(name, "it stands in the path already")
 		}
 		if field.Personal(path.Leaf()) {
 			return fault.Field(name, "personal or secret values do not belong into an address; send them in the body of a POST")
@@ -33,8 +30,8 @@ func fillQuery(msg proto.Message, query url.Values, taken map[string]string) err
 	return nil
 }
 
-// fillPath sets the fields that stand in the path; the body may repeat them,
-// but not contradict them.
+// fillPath sets the fields that stand in the path; body and query may repeat
+// them, but not contradict them.
 func fillPath(msg proto.Message, vars map[string]string) error {
 	m := msg.ProtoReflect()
 	for name, v := range vars {
@@ -45,7 +42,7 @@ func fillPath(msg proto.Message, vars map[string]string) error {
 			return err
 		}
 		if had && !before.Equal(m.Get(f)) {
-			return fault.Field(name, "the body and the path differ")
+			return fault.Field(name, "the path gives another value")
 		}
 	}
 	return nil

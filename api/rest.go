@@ -175,7 +175,7 @@ func (t *transcoder) read(w http.ResponseWriter, r *http.Request, end *endpoint,
 		if len(body) > 0 {
 			return nil, fault.New(fault.Invalid, "a %s has no body; its parameters stand in the query", end.HTTP)
 		}
-		if err := fillQuery(msg, query, vars); err != nil {
+		if err := fillQuery(msg, query); err != nil {
 			return nil, err
 		}
 		return msg, fillPath(msg, vars)

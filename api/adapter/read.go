@@ -1,0 +1,186 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"muniment.dev/api/call"
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/authz"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+	"muniment.dev/view"
+)
+
+// Reading is one request's reading of the views on behalf of its caller. The
+// first page that it selects fixes the position; what is read after it is of
+// the same.
+type Reading struct {
+	Who  authz.Authority
+	core Core
+	from view.Read
+	mark event.Position // of the log when the request came in
+}
+
+// Begin begins a reading, as fresh or as old as the request and the
+// Muniment-Position header ask.
+func (c Core) Begin(ctx context.Context, r *munimentv1.Read) (*Reading, error) {
+	caller, err := call.CallerOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	mark := c.Runner.Log.Mark().Size
+	from, err := c.freshness(ctx, r, mark)
+	if err != nil {
+		return nil, err
+	}
+	who, err := c.Runner.Authority(ctx, caller.Actor(), mark)
+	if err != nil {
+		return nil, err
+	}
+	if who.Blocked() {
+		return nil, fault.New(fault.Denied, "this account cannot be used at the moment; ask your administrator")
+	}
+	return &Reading{Who: who, core: c, from: from, mark: mark}, nil
+}
+
+func (c Core) freshness(ctx context.Context, r *munimentv1.Read, mark event.Position) (view.Read, error) {
+	facts, _ := call.FactsOf(ctx)
+	seen := facts.Seen
+	switch {
+	case !seen.IsZero() && seen.Log != c.Runner.Log.ID():
+		return view.Read{}, fault.Field("Muniment-Position", "this place is in another log than this instance's; leave it out")
+	case seen.Position > mark:
+		return view.Read{}, fault.Field("Muniment-Position", "the log has not reached position %d; it is at %d", seen.Position, mark)
+	case event.Position(r.GetAtPosition()) > mark:
+		return view.Read{}, fault.Field("read.at_position", "the log has not reached position %d; it is at %d", r.GetAtPosition(), mark)
+	case r.GetAtPosition() > 0:
+		return view.Read{At: event.Position(r.GetAtPosition())}, nil
+	case r.GetStaleOk():
+		return view.Read{Stale: true, AtLeast: seen.Position}, nil
+	}
+	return view.Read{}, nil
+}
+
+// answered says which position the answer reflects.
+func (r *Reading) answered(ctx context.Context, at event.Position) {
+	call.Answered(ctx, call.Place{Log: r.core.Runner.Log.ID(), Position: at})
+}
+
+// Now is the time that the answer is about: that of the record at the position
+// asked for, or the log's.
+func (r *Reading) Now(ctx context.Context, asked *munimentv1.Read) (time.Time, error) {
+	if asked.GetAtPosition() == 0 {
+		return r.core.Runner.Log.Now(), nil
+	}
+	rec, err := r.core.Runner.Log.Record(ctx, event.Position(asked.GetAtPosition()))
+	if err != nil {
+		return time.Time{}, err
+	}
+	return rec.Time, nil
+}
+
+// Get finds the row with that key; false if there is none. Whether the caller
+// may see it is still to be asked.
+func (r *Reading) Get(ctx context.Context, table string, key view.Values) (view.Row, bool, error) {
+	row, ok, err := r.core.Views.Get(ctx, table, key, r.from)
+	switch {
+	case err != nil:
+		return view.Row{}, false, err
+	case r.from.At > 0:
+		r.answered(ctx, r.from.At)
+	case !r.from.Stale:
+		r.answered(ctx, r.mark)
+	}
+	return row, ok, nil
+}
+
+// errToken says that a page token leads nowhere.
+var errToken = fault.Field("page_token", "this token is of no page of this list; begin again without one")
+
+// Select answers a page of what a query selects, and the token of the next.
+func (r *Reading) Select(ctx context.Context, q view.Query) ([]view.Row, string, error) {
+	q.Read = r.from
+	rows, next, at, err := r.core.Views.Select(ctx, q)
+	if err != nil {
+		var f *fault.Error
+		if errors.As(err, &f) && f.Kind == fault.Invalid && f.Field == "cursor" {
+			err = errToken
+		}
+		return nil, "", err
+	}
+	r.from = view.Read{At: at}
+	if at > 0 {
+		r.answered(ctx, at)
+	}
+	return rows, next, nil
+}
+
+// Page answers the page of a list that a request asks for.
+func (r *Reading) Page(ctx context.Context, q view.Query, size int32, token string) ([]view.Row, string, error) {
+	limit, err := PageSize(size)
+	if err != nil {
+		return nil, "", err
+	}
+	q.Limit, q.After = limit, token
+	return r.Select(ctx, q)
+}
+
+// All answers every row that a query selects.
+func (r *Reading) All(ctx context.Context, q view.Query) (rows []view.Row, err error) {
+	q.Limit = view.MaxLimit
+	for {
+		page, next, err := r.Select(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		if rows = append(rows, page...); next == "" {
+			return rows, nil
+		}
+		q.After = next
+	}
+}
+
+// Sees reports whether the caller may see an object of an organization (zero:
+// of the instance) that belongs to a user (zero: to nobody).
+func (r *Reading) Sees(organization, user event.ID) bool {
+	return r.Who.May(authz.ReadObjects, authz.Of(organization)) || !user.IsZero() && r.Who.Is(user)
+}
+
+// Visible is the condition that Sees sets for each row of a list: organization
+// and user name its columns; user may be empty.
+func (r *Reading) Visible(organization, user string) []view.Cond {
+	all, some := r.Who.Organizations(authz.ReadObjects)
+	if all {
+		return nil
+	}
+	cond := []view.Cond{view.In(organization, some...)}
+	if user != "" && r.Who.Is(r.Who.Actor.ID) {
+		cond = append(cond, view.Eq(user, r.Who.Actor.ID))
+	}
+	return []view.Cond{view.Any(cond...)}
+}
+
+// Conditions joins conditions of which any may be none.
+func Conditions(lists ...[]view.Cond) []view.Cond { return slices.Concat(lists...) }
+
+// Equal is the condition that a filter's id sets; none if it is empty.
+func Equal(column, field, text string) ([]view.Cond, error) {
+	if text == "" {
+		return nil, nil
+	}
+	id, err := ID(field, text)
+	return []view.Cond{view.Eq(column, id)}, err
+}
+
+// Time is a time for an answer: nil for none.
+func Time(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}

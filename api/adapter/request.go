@@ -1,0 +1,44 @@
+package adapter
+
+import (
+	"muniment.dev/event"
+	"muniment.dev/fault"
+)
+
+// ID reads an id of a request: exactly 32 lower-case hexadecimal digits, not
+// all of them zero, which stands for "none" inside. The fault names the field.
+func ID(field, text string) (event.ID, error) {
+	id, err := event.ParseID(text)
+	if err != nil || len(text) != 32 || id.IsZero() {
+		return event.ID{}, fault.Field(field, "an id is 32 lower-case hexadecimal digits, not all zero")
+	}
+	return id, nil
+}
+
+// maxPage bounds the size of a page; pages have defaultPage if nothing is said.
+const (
+	maxPage     = 500
+	defaultPage = 50
+)
+
+// PageSize reads the size of a page.
+func PageSize(n int32) (int, error) {
+	switch {
+	case n < 0 || n > maxPage:
+		return 0, fault.Field("page_size", "a page has 1 to %d entries; 0 means %d", maxPage, defaultPage)
+	case n == 0:
+		return defaultPage, nil
+	}
+	return int(n), nil
+}
+
+// maxPrefix bounds a text to search by, in bytes.
+const maxPrefix = 200
+
+// Prefix checks a text to search by.
+func Prefix(field, text string) error {
+	if len(text) > maxPrefix {
+		return fault.Field(field, "has at most %d bytes", maxPrefix)
+	}
+	return nil
+}
