@@ -163,7 +163,7 @@ func parse(s *page.Site) (*page.Pages, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := s.Pages(dir, page.Card)
+	pages, err := s.Pages(dir, page.Card, nil)
 	return pages, fault.Wrap("parse the sign-in pages", err)
 }
 

@@ -269,7 +269,7 @@ func TestSignOutFails(t *testing.T) {
 	v := visit(t, srv.URL).get("/login").send("/login", "email", "ada@example.org", "password", "correct horse battery")
 	v.get("/logout")
 	w.broken = &fault.Error{Kind: fault.Unknown, Msg: "it is not known whether the session ended", Err: errors.New("disk full at sector 7")}
-	v.send("/logout").want(http.StatusServiceUnavailable, "it is not known whether the session ended")
+	v.send("/logout").want(http.StatusServiceUnavailable, "It is not known whether the session ended")
 	if len(v.tokens()) != 1 || strings.Contains(v.body, "sector") {
 		t.Errorf("sessions %v\n%s", v.tokens(), v.body)
 	}
@@ -309,5 +309,5 @@ func TestStaleAndBroken(t *testing.T) {
 	clear(w.sessions)
 	v.get("/login").want(200, "Sign in")
 	w.broken = fault.New(fault.Unavailable, "the log cannot be read now")
-	v.get("/login").want(http.StatusServiceUnavailable, "the log cannot be read now")
+	v.get("/login").want(http.StatusServiceUnavailable, "The log cannot be read now")
 }

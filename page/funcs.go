@@ -42,7 +42,7 @@ func (s *Site) icon(name string) (template.HTML, error) {
 // exactTime shows a time to the second in UTC; its title has microseconds, the
 // resolution of the log.
 func exactTime(t time.Time) template.HTML {
-	if t.IsZero() {
+	if t.Unix() <= 0 {
 		return "–"
 	}
 	t = t.UTC()
@@ -52,7 +52,7 @@ func exactTime(t time.Time) template.HTML {
 
 // minuteTime shows a time to the minute, in words.
 func minuteTime(t time.Time) template.HTML {
-	if t.IsZero() {
+	if t.Unix() <= 0 {
 		return "–"
 	}
 	t = t.UTC()
@@ -74,7 +74,7 @@ func Sentence(s string) string {
 
 // relativeTime shows how long ago t was, with the exact time as title.
 func relativeTime(t, now time.Time) template.HTML {
-	if t.IsZero() {
+	if t.Unix() <= 0 {
 		return "–"
 	}
 	t = t.UTC()

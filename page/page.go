@@ -106,7 +106,7 @@ func New(s Settings) (*Site, error) {
 	if site.icons, err = loadIcons(); err != nil {
 		return nil, fault.Wrap("load icons", err)
 	}
-	if site.faults, err = site.Pages(nil, Card); err != nil {
+	if site.faults, err = site.Pages(nil, Card, nil); err != nil {
 		return nil, fault.Wrap("parse the layout", err)
 	}
 	return site, nil

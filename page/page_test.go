@@ -143,7 +143,7 @@ func form(t *testing.T) (srv *httptest.Server, c *http.Client, sent *int) {
 	srv = httptest.NewServer(mux)
 	t.Cleanup(srv.Close)
 	site, _ = newSite(t, Settings{Origin: srv.URL, PlainLoopback: true})
-	pages, err := site.Pages(fstest.MapFS{"form.html": {Data: []byte(`{{define "content"}}<form method="post">{{template "token" $}}</form>{{end}}`)}}, Card)
+	pages, err := site.Pages(fstest.MapFS{"form.html": {Data: []byte(`{{define "content"}}<form method="post">{{template "token" $}}</form>{{end}}`)}}, Card, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -331,9 +331,9 @@ func TestFail(t *testing.T) {
 		status int
 		says   string
 	}{
-		{fault.New(fault.NotFound, "there is no such person"), 404, "there is no such person"},
-		{fault.New(fault.Denied, "only administrators may do this"), 403, "only administrators"},
-		{&fault.Error{Kind: fault.Exhausted, Msg: "too many attempts", Err: waiting(90 * time.Second)}, 429, "too many attempts"},
+		{fault.New(fault.NotFound, "there is no such person"), 404, "There is no such person"},
+		{fault.New(fault.Denied, "only administrators may do this"), 403, "Only administrators"},
+		{&fault.Error{Kind: fault.Exhausted, Msg: "too many attempts", Err: waiting(90 * time.Second)}, 429, "Too many attempts"},
 		{errors.New("pq: relation secret_table does not exist"), 500, "it was logged"},
 		{fault.Wrap("read", errors.New("pq: secret_table")), 500, "it was logged"},
 	}

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"net/http"
 	"path"
@@ -35,8 +36,9 @@ type Pages struct {
 // Pages parses the files *.html of dir. Each is a page that defines "content"
 // and may define "crumbs" and "actions"; those whose name begins with an
 // underscore are shared by all pages. A nil dir has the page for faults only.
-func (s *Site) Pages(dir fs.FS, layout Layout) (*Pages, error) {
-	root, err := template.New("page").Funcs(s.funcs()).ParseFS(layoutFiles, "html/base.html", "html/pieces.html", "html/"+string(layout)+".html")
+// More adds functions for templates; it may be nil.
+func (s *Site) Pages(dir fs.FS, layout Layout, more template.FuncMap) (*Pages, error) {
+	root, err := template.New("page").Funcs(s.funcs()).Funcs(more).ParseFS(layoutFiles, "html/base.html", "html/pieces.html", "html/"+string(layout)+".html")
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +89,7 @@ type View struct {
 	Menu   *Menu  // Frame only
 	Script string // name of an asset that improves the page; it must work without
 	Calls  bool   // the script fetches from this site
+	Reload int    // without JavaScript, load the page again after so many seconds; 0: not
 	Next   string // own path to which the browser goes on at once; see [Site.Onward]
 	Data   any    // for the page's template
 }
@@ -180,4 +183,14 @@ func OwnPath(p string) bool {
 		}
 	}
 	return true
+}
+
+// Piece writes one of the templates of a page by itself, for a script to put
+// into the page that is open.
+func (p *Pages) Piece(w io.Writer, name, piece string, data any) error {
+	t, ok := p.byName[name]
+	if !ok {
+		return fmt.Errorf("page: no template %q", name)
+	}
+	return t.ExecuteTemplate(w, piece, data)
 }

@@ -1,0 +1,213 @@
+package console
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+	"muniment.dev/page"
+)
+
+// eventQuery is what the address of the events page says, as typed.
+type eventQuery struct {
+	Type, Stream, Actor, Org, User, Tag string
+	From, To                            string // UTC, as a browser writes datetime-local, or RFC 3339
+	Before                              string // position; the keyset of the next page, newest first
+}
+
+func readEventQuery(q url.Values) eventQuery {
+	get := func(k string) string { return strings.TrimSpace(q.Get(k)) }
+	return eventQuery{Type: get("type"), Stream: get("stream"), Actor: get("actor"), Org: get("org"), User: get("user"),
+		Tag: get("tag"), From: get("from"), To: get("to"), Before: get("before")}
+}
+
+// values writes the query back, without empty fields.
+func (q eventQuery) values() url.Values {
+	out := url.Values{}
+	for k, v := range map[string]string{"type": q.Type, "stream": q.Stream, "actor": q.Actor, "org": q.Org, "user": q.User,
+		"tag": q.Tag, "from": q.From, "to": q.To, "before": q.Before} {
+		if v != "" {
+			out.Set(k, v)
+		}
+	}
+	return out
+}
+
+// filter makes the API's filter of it. A field that cannot be right is an
+// Invalid fault that names it.
+func (q eventQuery) filter() (*munimentv1.EventFilter, error) {
+	f := &munimentv1.EventFilter{Types: split(q.Type), Stream: q.Stream, Actor: q.Actor, OrganizationId: q.Org, UserId: q.User, Tags: split(q.Tag)}
+	for _, s := range []struct{ field, value string }{{"stream", q.Stream}, {"actor", q.Actor}} {
+		if s.value == "" {
+			continue
+		}
+		kind, id, _ := strings.Cut(s.value, ":")
+		if _, err := event.ParseID(id); err != nil || kind == "" {
+			return nil, fault.Field(s.field, "write it as kind:id, such as user:0f3a…, with all 32 digits")
+		}
+	}
+	for _, s := range []struct{ field, value string }{{"org", q.Org}, {"user", q.User}} {
+		if _, err := event.ParseID(s.value); s.value != "" && err != nil {
+			return nil, fault.Field(s.field, "an id is 32 lower-case hexadecimal digits")
+		}
+	}
+	var err error
+	if f.From, err = readTime("from", q.From); err != nil {
+		return nil, err
+	}
+	if f.To, err = readTime("to", q.To); err != nil {
+		return nil, err
+	}
+	if q.Before != "" {
+		if f.BeforePosition, err = strconv.ParseUint(q.Before, 10, 64); err != nil || f.BeforePosition == 0 {
+			return nil, fault.Field("before", "a position is a number from 1")
+		}
+	}
+	return f, nil
+}
+
+// split separates words at spaces and commas.
+func split(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' || r == '\t' })
+}
+
+// readTime reads a time as a browser's field writes it, in UTC, or RFC 3339.
+func readTime(field, s string) (*timestamppb.Timestamp, error) {
+	if s == "" {
+		return nil, nil
+	}
+	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05", "2006-01-02", time.RFC3339Nano} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return timestamppb.New(t), nil
+		}
+	}
+	return nil, fault.Field(field, "write a time as 2026-01-31T15:04, in UTC")
+}
+
+// eventsPage is the data of events.html.
+type eventsPage struct {
+	Query    eventQuery
+	Orgs     []option
+	Types    []*munimentv1.EventType
+	Days     []eventDay
+	Last     uint64 // position of the newest event shown; where live begins
+	Older    string // path of the next page
+	Newest   string // path of the first page
+	Live     bool
+	LiveHref string // of the toggle
+	Stream   string // path of the live stream
+	Filtered bool
+	Problem  string
+	Field    string
+	Curl     string
+	Paged    bool
+}
+
+// eventDay is what happened on one day, newest first.
+type eventDay struct {
+	Day    time.Time
+	Events []*munimentv1.Event
+}
+
+func (v *visit) events() error {
+	q := readEventQuery(v.r.URL.Query())
+	p := eventsPage{Query: q, Live: v.r.URL.Query().Get("live") != "", Paged: q.Before != ""}
+	filter, err := q.filter()
+	if err == nil {
+		var got *munimentv1.ListEventsResponse
+		got, err = v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: filter, Descending: true, PageSize: pageSize})
+		err = v.c.AsFault(err)
+		if err == nil {
+			v.fillEvents(&p, got)
+		}
+	}
+	if fault.Is(err, fault.Invalid) {
+		p.Problem, p.Field, p.Live = page.Sentence(fault.Public(err)), faultField(err), false
+	} else if err != nil {
+		return err
+	}
+	if p.Orgs, err = v.orgOptions(); err != nil {
+		return err
+	}
+	types, err := v.c.API.Event.ListEventTypes(v.ctx, &munimentv1.ListEventTypesRequest{})
+	if err != nil {
+		return v.c.AsFault(err)
+	}
+	p.Types = newestRevisions(types.GetTypes())
+	view := page.View{Nav: "events", Title: "Events", Data: p}
+	status := 200
+	if p.Problem != "" {
+		status = 422
+	}
+	if p.Live {
+		view.Script, view.Calls, view.Reload = "live.js", true, 5
+	}
+	return v.showAs(status, "events", view)
+}
+
+// newestRevisions keeps one line per name.
+func newestRevisions(types []*munimentv1.EventType) []*munimentv1.EventType {
+	var out []*munimentv1.EventType
+	for _, t := range types {
+		if n := len(out); n > 0 && out[n-1].GetName() == t.GetName() {
+			out[n-1] = t
+			continue
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// fillEvents sorts events by day and finds the addresses around them.
+func (v *visit) fillEvents(p *eventsPage, got *munimentv1.ListEventsResponse) {
+	for _, e := range got.GetEvents() {
+		p.Last = max(p.Last, e.GetPosition())
+		day := instant(e.GetTime()).UTC().Truncate(24 * time.Hour)
+		if n := len(p.Days); n == 0 || !p.Days[n-1].Day.Equal(day) {
+			p.Days = append(p.Days, eventDay{Day: day})
+		}
+		d := &p.Days[len(p.Days)-1]
+		d.Events = append(d.Events, e)
+	}
+	at := func(q url.Values) string {
+		if len(q) == 0 {
+			return "/console/events"
+		}
+		return "/console/events?" + q.Encode()
+	}
+	first := p.Query
+	first.Before = ""
+	p.Newest, p.Filtered = at(first.values()), len(first.values()) > 0
+	if n := len(got.GetEvents()); got.GetNextPageToken() != "" && n > 0 {
+		older := p.Query
+		older.Before = strconv.FormatUint(got.GetEvents()[n-1].GetPosition(), 10)
+		p.Older = at(older.values())
+	}
+	live := first.values()
+	p.LiveHref = p.Newest
+	if !p.Live {
+		live.Set("live", "1")
+		p.LiveHref = at(live)
+		live.Del("live")
+	}
+	live.Set("after", strconv.FormatUint(p.Last, 10))
+	p.Stream = "/console/events/live?" + live.Encode()
+	q := p.Query
+	p.Curl = v.curl("/v1/events", "descending", "true", "filter.types", q.Type, "filter.stream", q.Stream, "filter.actor", q.Actor,
+		"filter.organization_id", q.Org, "filter.user_id", q.User, "filter.tags", q.Tag, "filter.from", stamp(q.From), "filter.to", stamp(q.To))
+}
+
+// stamp writes a time of the form as the API reads it; "" if there is none.
+func stamp(s string) string {
+	t, err := readTime("", s)
+	if err != nil || t == nil {
+		return ""
+	}
+	return t.AsTime().Format(time.RFC3339)
+}

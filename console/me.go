@@ -1,0 +1,78 @@
+package console
+
+import (
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/fault"
+	"muniment.dev/page"
+)
+
+// me is the signed-in person with what they administer. What it says only
+// decides what is offered; the API decides what is done.
+type me struct{ *munimentv1.GetMeResponse }
+
+// has reports whether the person holds one of the roles in the instance or, if
+// org is not empty, in that organization; with any, in whatever scope.
+func (m *me) has(org string, any bool, roles ...munimentv1.MemberRole) bool {
+	for _, s := range m.GetMemberships() {
+		if !any && !s.GetScope().GetInstance() && (org == "" || s.GetScope().GetOrganizationId() != org) {
+			continue
+		}
+		for _, r := range roles {
+			if s.GetRole() == r {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+const (
+	owner   = munimentv1.MemberRole_MEMBER_ROLE_OWNER
+	admin   = munimentv1.MemberRole_MEMBER_ROLE_ADMIN
+	viewer  = munimentv1.MemberRole_MEMBER_ROLE_VIEWER
+	auditor = munimentv1.MemberRole_MEMBER_ROLE_AUDITOR
+)
+
+// reads: may look at what is there, anywhere.
+func (m *me) reads() bool { return m.has("", true, owner, admin, viewer, auditor) }
+
+// audits: may look at events, anywhere.
+func (m *me) audits() bool { return m.has("", true, owner, admin, auditor) }
+
+// Writes: may change things in an organization ("" means the instance).
+func (m *me) Writes(org string) bool { return m.has(org, false, owner, admin) }
+
+// WritesAny: may change things somewhere.
+func (m *me) WritesAny() bool { return m.has("", true, owner, admin) }
+
+// Owns: may also erase people and appoint owners.
+func (m *me) Owns(org string) bool { return m.has(org, false, owner) }
+
+// menu is the navigation for this person.
+func (v *visit) menu() *page.Menu {
+	m := &page.Menu{Name: userName(v.me.GetUser()), Detail: v.me.GetUser().GetEmail().GetValue()}
+	if v.me.reads() {
+		m.Groups = append(m.Groups, page.MenuGroup{Heading: "Directory", Items: []page.MenuItem{
+			{Key: "people", Label: "People", Href: "/console/people", Icon: "people"},
+			{Key: "organizations", Label: "Organizations", Href: "/console/organizations", Icon: "org"},
+			{Key: "projects", Label: "Projects", Href: "/console/projects", Icon: "project"},
+			{Key: "members", Label: "Members", Href: "/console/members", Icon: "role"},
+		}})
+		ledger := page.MenuGroup{Heading: "Ledger"}
+		if v.me.audits() {
+			ledger.Items = append(ledger.Items, page.MenuItem{Key: "events", Label: "Events", Href: "/console/events", Icon: "events"})
+		}
+		ledger.Items = append(ledger.Items, page.MenuItem{Key: "instance", Label: "Instance", Href: "/console/instance", Icon: "seal"})
+		m.Groups = append(m.Groups, ledger)
+	}
+	m.Groups = append(m.Groups, page.MenuGroup{Heading: "You", Items: []page.MenuItem{
+		{Key: "account", Label: "My account", Href: "/account", Icon: "person"},
+		{Key: "activity", Label: "My events", Href: "/account/events", Icon: "clock"},
+	}})
+	return m
+}
+
+// nothing answers all other addresses.
+func (v *visit) nothing() error {
+	return fault.New(fault.NotFound, "there is no such page")
+}

@@ -1,0 +1,217 @@
+package console
+
+import (
+	"net/http"
+
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/page"
+)
+
+// projectsPage is the data of projects.html.
+type projectsPage struct {
+	Prefix, Org string
+	Orgs        []option
+	Rows        []projectRow
+	Next        string
+	Paged       bool
+	Filtered    bool
+	CanAdd      bool
+	Curl        string
+}
+
+type projectRow struct {
+	*munimentv1.Project
+	Org string
+}
+
+func (v *visit) projects() error {
+	q := v.r.URL.Query()
+	p := projectsPage{Prefix: q.Get("name"), Org: q.Get("org"), Paged: q.Get("token") != "", CanAdd: v.me.WritesAny()}
+	got, err := v.c.API.Project.ListProjects(v.ctx, &munimentv1.ListProjectsRequest{
+		Filter: &munimentv1.ProjectFilter{OrganizationId: p.Org, NamePrefix: p.Prefix}, PageSize: pageSize, PageToken: q.Get("token")})
+	if err != nil {
+		return v.c.AsFault(err)
+	}
+	for _, pr := range got.GetProjects() {
+		p.Rows = append(p.Rows, projectRow{pr, v.orgName(pr.GetOrganizationId())})
+	}
+	if p.Orgs, err = v.orgOptions(); err != nil {
+		return err
+	}
+	p.Next, p.Filtered = got.GetNextPageToken(), p.Prefix != "" || p.Org != ""
+	p.Curl = v.curl("/v1/projects", "filter.organization_id", p.Org, "filter.name_prefix", p.Prefix)
+	return v.show("projects", "projects", "Projects", p)
+}
+
+func (v *visit) newProjectForm() (nameForm, error) {
+	f := nameForm{Heading: "Add a project", Lede: "Applications that belong together and share roles.", Button: "Add", Back: "/console/projects"}
+	var err error
+	f.Orgs, err = v.orgOptions()
+	return f, err
+}
+
+func (v *visit) newProject() error {
+	f, err := v.newProjectForm()
+	if err != nil {
+		return err
+	}
+	if len(f.Orgs) == 0 {
+		v.c.Site.Say(v.w, v.r, page.Note{Text: "Projects belong to an organization. Add one first."})
+		http.Redirect(v.w, v.r, "/console/organizations/new", http.StatusSeeOther)
+		return nil
+	}
+	f.Org = v.r.URL.Query().Get("org")
+	return v.nameForm(http.StatusOK, "projects", f)
+}
+
+func (v *visit) createProject() error {
+	f, err := v.newProjectForm()
+	if err != nil {
+		return err
+	}
+	f.Name, f.Org = v.form("name"), v.form("org")
+	got, err := v.c.API.Project.CreateProject(v.ctx, &munimentv1.CreateProjectRequest{OrganizationId: f.Org, Name: f.Name, CommandId: v.command()})
+	if err != nil {
+		return v.nameFailed("projects", f, err)
+	}
+	return v.done(path("console", "projects", got.GetProjectId()), "The project is added. Give it roles, then applications.")
+}
+
+// projectPage is the data of project.html.
+type projectPage struct {
+	Project  *munimentv1.Project
+	Org      string
+	Roles    []*munimentv1.Role
+	Apps     []*munimentv1.Application
+	Grants   []holder
+	More     bool // there are more grants than shown
+	Events   []*munimentv1.Event
+	CanWrite bool
+}
+
+// holder is a person with roles in the project.
+type holder struct {
+	*munimentv1.Grant
+	User *munimentv1.User
+}
+
+func (v *visit) getProject() (*munimentv1.Project, error) {
+	id, err := v.id()
+	if err != nil {
+		return nil, err
+	}
+	got, err := v.c.API.Project.GetProject(v.ctx, &munimentv1.GetProjectRequest{ProjectId: id})
+	if err != nil {
+		return nil, v.c.AsFault(err)
+	}
+	return got.GetProject(), nil
+}
+
+func (v *visit) project() error {
+	pr, err := v.getProject()
+	if err != nil {
+		return err
+	}
+	id := pr.GetId()
+	p := projectPage{Project: pr, Org: v.orgName(pr.GetOrganizationId()), CanWrite: v.me.Writes(pr.GetOrganizationId())}
+	roles, err := v.c.API.Project.ListRoles(v.ctx, &munimentv1.ListRolesRequest{ProjectId: id, PageSize: 500})
+	if err = v.unlessDenied(err); err != nil {
+		return err
+	}
+	p.Roles = roles.GetRoles()
+	apps, err := v.c.API.Application.ListApplications(v.ctx, &munimentv1.ListApplicationsRequest{Filter: &munimentv1.ApplicationFilter{ProjectId: id}, PageSize: 100})
+	if err = v.unlessDenied(err); err != nil {
+		return err
+	}
+	p.Apps = apps.GetApplications()
+	grants, err := v.c.API.Grant.ListGrants(v.ctx, &munimentv1.ListGrantsRequest{Filter: &munimentv1.GrantFilter{ProjectId: id}, PageSize: 50})
+	if err = v.unlessDenied(err); err != nil {
+		return err
+	}
+	for _, g := range grants.GetGrants() {
+		p.Grants = append(p.Grants, holder{g, v.userOf(g.GetUserId())})
+	}
+	p.More = grants.GetNextPageToken() != ""
+	if v.me.audits() {
+		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Stream: "project:" + id}, Descending: true, PageSize: 12})
+		if err = v.unlessDenied(err); err != nil {
+			return err
+		}
+		p.Events = events.GetEvents()
+	}
+	return v.show("project", "projects", pr.GetName(), p)
+}
+
+func (v *visit) addRole() error {
+	pr, err := v.getProject()
+	if err != nil {
+		return err
+	}
+	back := path("console", "projects", pr.GetId())
+	if _, err := v.c.API.Project.AddRole(v.ctx, &munimentv1.AddRoleRequest{ProjectId: pr.GetId(), Key: v.form("key"), Name: v.form("name"), CommandId: v.command()}); err != nil {
+		return v.refused(back, err)
+	}
+	return v.done(back, "The role is added. Give it to people on their pages.")
+}
+
+func (v *visit) removeRole() error {
+	pr, err := v.getProject()
+	if err != nil {
+		return err
+	}
+	back := path("console", "projects", pr.GetId())
+	if _, err := v.c.API.Project.RemoveRole(v.ctx, &munimentv1.RemoveRoleRequest{ProjectId: pr.GetId(), Key: v.form("key"), CommandId: v.command()}); err != nil {
+		return v.refused(back, err)
+	}
+	return v.done(back, "The role is removed. Nobody has it any more.")
+}
+
+func projectRename(pr *munimentv1.Project) nameForm {
+	return nameForm{Heading: "Rename " + pr.GetName(), Button: "Rename", Back: path("console", "projects", pr.GetId()), Name: pr.GetName()}
+}
+
+func projectRemoval(pr *munimentv1.Project) question {
+	return question{Heading: "Remove " + pr.GetName() + "?", Button: "Remove", Danger: true, Nav: "projects", Back: path("console", "projects", pr.GetId()), Reason: true,
+		Points: []string{"Its applications let nobody in, and their secrets stop working.", "Its roles end, and nobody has them any more.", "Its history stays in the log."},
+		Type:   pr.GetName(), Typed: "the project's name"}
+}
+
+func (v *visit) askProject() error {
+	pr, err := v.getProject()
+	if err != nil {
+		return err
+	}
+	switch v.r.PathValue("a") {
+	case "rename":
+		return v.nameForm(http.StatusOK, "projects", projectRename(pr))
+	case "remove":
+		return v.ask(projectRemoval(pr))
+	}
+	return v.nothing()
+}
+
+func (v *visit) actProject() error {
+	pr, err := v.getProject()
+	if err != nil {
+		return err
+	}
+	switch v.r.PathValue("a") {
+	case "rename":
+		f := projectRename(pr)
+		f.Name = v.form("name")
+		if _, err := v.c.API.Project.RenameProject(v.ctx, &munimentv1.RenameProjectRequest{ProjectId: pr.GetId(), Name: f.Name, CommandId: v.command()}); err != nil {
+			return v.nameFailed("projects", f, err)
+		}
+		return v.done(f.Back, "Renamed.")
+	case "remove":
+		q := projectRemoval(pr)
+		if ok, err := v.confirmed(q); !ok {
+			return err
+		}
+		if _, err := v.c.API.Project.RemoveProject(v.ctx, &munimentv1.RemoveProjectRequest{ProjectId: pr.GetId(), CommandId: v.command(), Reason: v.form("reason")}); err != nil {
+			return v.refused(q.Back, err)
+		}
+		return v.done("/console/projects", "The project is removed.")
+	}
+	return v.nothing()
+}

@@ -1,0 +1,74 @@
+package console
+
+import "net/http"
+
+// routes are all pages and all forms.
+func (o *Console) routes() map[string]func(*visit) error {
+	return map[string]func(*visit) error{
+		"GET /{$}":         (*visit).home,
+		"GET /console":     (*visit).home,
+		"GET /console/{$}": (*visit).home,
+		"/":                (*visit).nothing,
+
+		"GET /console/people":                  (*visit).people,
+		"POST /console/people":                 (*visit).searchPeople,
+		"GET /console/people/new":              (*visit).newPerson,
+		"POST /console/people/new":             (*visit).createPerson,
+		"GET /console/people/{id}":             (*visit).person,
+		"GET /console/people/{id}/edit":        (*visit).editPerson,
+		"POST /console/people/{id}/edit":       (*visit).changePerson,
+		"GET /console/people/{id}/roles":       (*visit).chooseRole,
+		"POST /console/people/{id}/roles":      (*visit).grantRole,
+		"POST /console/people/{id}/withdraw":   (*visit).withdrawRole,
+		"GET /console/people/{id}/{action}":    (*visit).askPerson,
+		"POST /console/people/{id}/{action}":   (*visit).actPerson,
+		"POST /console/sessions/{id}/end":      (*visit).endSession,
+		"GET /console/members":                 (*visit).members,
+		"GET /console/members/new":             (*visit).newMember,
+		"POST /console/members/new":            (*visit).addMember,
+		"POST /console/members/remove":         (*visit).removeMember,
+		"GET /console/organizations":           (*visit).organizations,
+		"GET /console/organizations/new":       (*visit).newOrganization,
+		"POST /console/organizations/new":      (*visit).createOrganization,
+		"GET /console/organizations/{id}":      (*visit).organization,
+		"GET /console/organizations/{id}/{a}":  (*visit).askOrganization,
+		"POST /console/organizations/{id}/{a}": (*visit).actOrganization,
+
+		"GET /console/projects":                        (*visit).projects,
+		"GET /console/projects/new":                    (*visit).newProject,
+		"POST /console/projects/new":                   (*visit).createProject,
+		"GET /console/projects/{id}":                   (*visit).project,
+		"POST /console/projects/{id}/roles":            (*visit).addRole,
+		"POST /console/projects/{id}/roles/remove":     (*visit).removeRole,
+		"GET /console/projects/{id}/applications/new":  (*visit).newApplication,
+		"POST /console/projects/{id}/applications/new": (*visit).createApplication,
+		"GET /console/projects/{id}/{a}":               (*visit).askProject,
+		"POST /console/projects/{id}/{a}":              (*visit).actProject,
+		"GET /console/applications/{id}":               (*visit).application,
+		"POST /console/applications/{id}/addresses":    (*visit).changeAddresses,
+		"GET /console/applications/{id}/{a}":           (*visit).askApplication,
+		"POST /console/applications/{id}/{a}":          (*visit).actApplication,
+
+		"GET /console/events":                    (*visit).events,
+		"GET /console/events/live":               (*visit).live,
+		"GET /console/events/{position}":         (*visit).event,
+		"GET /console/events/{position}/receipt": (*visit).receipt,
+		"GET /console/instance":                  (*visit).instance,
+
+		"GET /account":           (*visit).account,
+		"POST /account":          (*visit).changeAccount,
+		"GET /account/password":  (*visit).askPassword,
+		"POST /account/password": (*visit).changePassword,
+		"GET /account/events":    (*visit).myEvents,
+	}
+}
+
+// home leads to the first place that the person may see.
+func (v *visit) home() error {
+	to := "/account"
+	if v.me.reads() {
+		to = "/console/people"
+	}
+	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
+	return nil
+}

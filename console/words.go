@@ -1,0 +1,224 @@
+package console
+
+import (
+	"html/template"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/event"
+	"muniment.dev/page"
+)
+
+// funcs are what the console's templates can call beside those of every page.
+func funcs() template.FuncMap {
+	return template.FuncMap{
+		"command":      func() string { return event.NewID().String() },
+		"name":         userName,
+		"isErased":     func(u *munimentv1.User) bool { return u.GetState() == munimentv1.UserState_USER_STATE_ERASED },
+		"state":        userState,
+		"orgState":     organizationState,
+		"sessionState": sessionState,
+		"role":         memberRole,
+		"roleKey":      memberRoleKey,
+		"at":           func(t *timestamppb.Timestamp) time.Time { return instant(t) },
+		"mark":         eventMark,
+		"stream":       streamPath,
+		"actor":        actorPath,
+		"device":       device,
+		"join":         strings.Join,
+		"value":        valueText,
+		"same":         sameValue,
+		"local":        func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04") },
+	}
+}
+
+// instant converts a time of the API; missing becomes the zero time.
+func instant(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+// userName is how to call a person: the name to show, else the two names, else
+// the e-mail address; empty if all are erased or missing.
+func userName(u *munimentv1.User) string {
+	if n := u.GetDisplayName().GetValue(); n != "" {
+		return n
+	}
+	if n := strings.TrimSpace(u.GetGivenName().GetValue() + " " + u.GetFamilyName().GetValue()); n != "" {
+		return n
+	}
+	return u.GetEmail().GetValue()
+}
+
+// badge is a state in a word, with its tone.
+type badge struct {
+	Word string
+	Tone page.Tone
+}
+
+func userState(s munimentv1.UserState) badge {
+	switch s {
+	case munimentv1.UserState_USER_STATE_ACTIVE:
+		return badge{"Active", page.Good}
+	case munimentv1.UserState_USER_STATE_LOCKED:
+		return badge{"Locked", page.Warn}
+	case munimentv1.UserState_USER_STATE_DEACTIVATED:
+		return badge{"Deactivated", page.Calm}
+	case munimentv1.UserState_USER_STATE_ERASED:
+		return badge{"Erased", page.Bad}
+	}
+	return badge{"Unknown", page.Calm}
+}
+
+func organizationState(s munimentv1.OrganizationState) badge {
+	switch s {
+	case munimentv1.OrganizationState_ORGANIZATION_STATE_ACTIVE:
+		return badge{"Active", page.Good}
+	case munimentv1.OrganizationState_ORGANIZATION_STATE_DEACTIVATED:
+		return badge{"Deactivated", page.Warn}
+	}
+	return badge{"Unknown", page.Calm}
+}
+
+func sessionState(s munimentv1.SessionState) badge {
+	switch s {
+	case munimentv1.SessionState_SESSION_STATE_ACTIVE:
+		return badge{"Active", page.Good}
+	case munimentv1.SessionState_SESSION_STATE_ENDED:
+		return badge{"Ended", page.Calm}
+	case munimentv1.SessionState_SESSION_STATE_EXPIRED:
+		return badge{"Expired", page.Calm}
+	}
+	return badge{"Unknown", page.Calm}
+}
+
+// memberRoles are the roles of members, the strongest first, with what they
+// mean to a person who chooses one.
+var memberRoles = [...]struct {
+	Role        munimentv1.MemberRole
+	Key, Word   string
+	Description string
+}{
+	{owner, "owner", "Owner", "everything, members and erasure included"},
+	{admin, "admin", "Administrator", "everything but owners and erasure"},
+	{auditor, "auditor", "Auditor", "read what is there, and the events"},
+	{viewer, "viewer", "Viewer", "read what is there; not the events"},
+}
+
+// memberRoleKey is how forms write a role.
+func memberRoleKey(r munimentv1.MemberRole) string {
+	for _, m := range memberRoles {
+		if m.Role == r {
+			return m.Key
+		}
+	}
+	return ""
+}
+
+func memberRole(r munimentv1.MemberRole) string {
+	for _, m := range memberRoles {
+		if m.Role == r {
+			return m.Word
+		}
+	}
+	return "Unknown"
+}
+
+// mark is the small picture beside an event.
+type mark struct {
+	Icon string
+	Tone page.Tone
+}
+
+// eventMark chooses it by the type's words; types that nobody thought of get
+// the plain one.
+func eventMark(eventType string) mark {
+	words := strings.Split(eventType, ".")
+	last := words[len(words)-1]
+	switch last {
+	case "failed", "refused", "denied", "rejected", "replayed":
+		return mark{"bad", page.Bad}
+	case "erased":
+		return mark{"flame", page.Bad}
+	case "locked", "deactivated", "suspended":
+		return mark{"lock", page.Warn}
+	case "unlocked", "reactivated":
+		return mark{"unlock", page.Good}
+	case "withdrawn", "removed", "revoked":
+		return mark{"close", page.Warn}
+	case "granted":
+		return mark{"role", page.Good}
+	}
+	for _, w := range words {
+		switch w {
+		case "password", "secret", "key", "token", "code", "keys":
+			return mark{"key", page.Calm}
+		case "session", "signin":
+			return mark{"device", page.Calm}
+		}
+	}
+	for prefix, icon := range map[string]string{
+		"user": "person", "organization": "org", "project": "project", "application": "app",
+		"role": "role", "grant": "role", "member": "people", "instance": "seal", "log": "seal", "audit": "search", "oidc": "link",
+	} {
+		if words[0] == prefix {
+			return mark{icon, page.Calm}
+		}
+	}
+	return mark{"events", page.Calm}
+}
+
+// streamPath is the page of what a stream is about; empty if there is none.
+func streamPath(stream string) string {
+	kind, id, ok := strings.Cut(stream, ":")
+	if _, err := event.ParseID(id); !ok || err != nil {
+		return ""
+	}
+	switch kind {
+	case "user":
+		return path("console", "people", id)
+	case "organization":
+		return path("console", "organizations", id)
+	case "project":
+		return path("console", "projects", id)
+	case "application":
+		return path("console", "applications", id)
+	}
+	return ""
+}
+
+// actorPath is the page of who acted; empty if there is none.
+func actorPath(a *munimentv1.Actor) string { return streamPath(a.GetKind() + ":" + a.GetId()) }
+
+// device names the program and the system of a user agent, as far as they are
+// among the usual ones.
+func device(agent string) string {
+	if agent == "" {
+		return ""
+	}
+	find := func(pairs ...string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if strings.Contains(agent, pairs[i]) {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+	// The order matters: each pretends to be those after it.
+	program := find("Edg/", "Edge", "OPR/", "Opera", "Firefox/", "Firefox", "HeadlessChrome/", "Chrome (headless)", "Chrome/", "Chrome", "Safari/", "Safari", "curl/", "curl", "Go-http-client", "a Go program", "muniment", "Muniment")
+	system := find("iPhone", "iPhone", "iPad", "iPad", "Android", "Android", "Windows", "Windows", "Mac OS X", "macOS", "CrOS", "ChromeOS", "Linux", "Linux")
+	switch {
+	case program == "" && system == "":
+		return agent[:min(len(agent), 40)]
+	case program == "":
+		return system
+	case system == "":
+		return program
+	}
+	return program + " on " + system
+}
