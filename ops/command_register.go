@@ -152,6 +152,10 @@ func (c *registerAdopt) run(ctx context.Context, s streams) (int, error) {
 	if err != nil {
 		return ExitUnchecked, err
 	}
+	if old == new {
+		w.line("The register says what the log is already; nothing was changed.")
+		return ExitOK, nil
+	}
 	w.line("The register was changed. Keep what it said before:\n")
 	showState(w, "before", old)
 	showState(w, "now", new)

@@ -68,6 +68,9 @@ func parseUse(b []byte) (other event.ID, erased bool, err error) {
 	r := reader{b: b}
 	copy(other[:], r.bytes(16))
 	state := r.bytes(1)
+	if !r.bad && state[0] > 1 {
+		return other, false, errMalformed
+	}
 	return other, !r.bad && state[0] == 1, r.end()
 }
 
