@@ -34,13 +34,22 @@ type Assignments interface {
 	AssignedKey(ctx context.Context, s event.SubjectID) (event.KeyID, event.State, error)
 }
 
+// KeyStore holds subjects' keys. *Keys is one.
+type KeyStore interface {
+	// Draw returns a fresh key of a log, durable already, that nobody else gets.
+	Draw(context.Context, event.LogID) (event.KeyID, Secret, error)
+	// Get returns a key; fault.Erased if it was destroyed, fault.NotFound if it
+	// was never in this store.
+	Get(context.Context, event.LogID, event.KeyID) (Secret, error)
+}
+
 // Sealer turns events into drafts and records into facts, for one log. It is
 // safe for concurrent use.
 type Sealer struct {
 	Log      event.LogID
 	Instance event.SubjectID // under whose key the blind-tag key stands
 	Assigned Assignments
-	Keys     *Keys
+	Keys     KeyStore
 	Registry *event.Registry
 }
 

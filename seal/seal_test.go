@@ -119,10 +119,10 @@ func TestDestroy(t *testing.T) {
 	r := register(t, s, a, user)
 	key := r.Blocks[0].Key
 	var wrapped []byte
-	if err := s.Keys.db.QueryRow("SELECT wrapped FROM subject_key WHERE id = ?", key.ID[:]).Scan(&wrapped); err != nil {
+	if err := s.Keys.(*Keys).db.QueryRow("SELECT wrapped FROM subject_key WHERE id = ?", key.ID[:]).Scan(&wrapped); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Keys.Destroy(t.Context(), s.Log, key); err != nil {
+	if err := s.Keys.(*Keys).Destroy(t.Context(), s.Log, key); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -130,7 +130,7 @@ func TestDestroy(t *testing.T) {
 		if err != nil || f.Payload.(registered).Email.State != event.Erased {
 			t.Fatalf("%v %v", f.Payload, err)
 		}
-		s.Keys.Close()
+		s.Keys.(*Keys).Close()
 		root, _ := file.Open(filepath.Join(dir, "root.key"))
 		s.Keys, _ = OpenKeys(t.Context(), filepath.Join(dir, "keys.db"), root)
 	}
@@ -146,7 +146,7 @@ func TestDestroy(t *testing.T) {
 func TestRootKey(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := sealer(t, dir)
-	s.Keys.Close()
+	s.Keys.(*Keys).Close()
 	other, err := file.Open(filepath.Join(dir, "other.key"))
 	if err != nil {
 		t.Fatal(err)
