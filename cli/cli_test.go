@@ -259,7 +259,7 @@ func (p *provider) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	back, err := url.Parse(q.Get("redirect_uri"))
 	if err != nil || back.Hostname() != "127.0.0.1" || back.Path != "/callback" || q.Get("client_id") != "muniment-cli" ||
-		q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" || len(q.Get("state")) < 32 || q.Get("scope") != "openid" {
+		q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" || len(q.Get("state")) < 32 || q.Get("scope") != "openid urn:muniment:scope:api" {
 		http.Error(w, "bad request", http.StatusBadRequest)
 		return
 	}

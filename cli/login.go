@@ -17,6 +17,9 @@ import (
 	"time"
 )
 
+// apiScope asks for an access token that the server's own API accepts.
+const apiScope = "urn:muniment:scope:api"
+
 // ClientID is the OAuth client that the server knows this program as: a native
 // application, without a secret, returned to at http://127.0.0.1:PORT/callback
 // (RFC 8252 §7.3).
@@ -50,7 +53,7 @@ func login(ctx context.Context, env Env, args []string) error {
 	redirect := "http://" + l.Addr().String() + "/callback"
 	challenge := sha256.Sum256([]byte(verifier))
 	address := meta.Authorization + "?" + url.Values{
-		"response_type": {"code"}, "client_id": {ClientID}, "redirect_uri": {redirect}, "scope": {"openid"},
+		"response_type": {"code"}, "client_id": {ClientID}, "redirect_uri": {redirect}, "scope": {"openid " + apiScope},
 		"state": {state}, "code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"},
 	}.Encode()
 	fmt.Fprintf(env.Stderr, "Sign in in the browser:\n%s\n", address)
