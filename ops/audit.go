@@ -30,6 +30,7 @@ type audit struct {
 
 	seed    maphash.Seed
 	want    map[event.Position]uint64 // by bucket: sum of the hashes of its postings
+	ids     map[event.Position]uint64 // the same of its event ids
 	terms   uint64                    // postings that the records ask for
 	streams map[event.Stream]eventlog.StreamHead
 	keys    map[event.SubjectID]eventlog.KeyUse
@@ -54,7 +55,7 @@ const perCode = 20
 
 func newAudit(store eventlog.Store, log event.LogID, head eventlog.Head) *audit {
 	return &audit{store: store, log: log, head: head, counts: map[verify.Code]int{}, seed: maphash.MakeSeed(),
-		want: map[event.Position]uint64{}, streams: map[event.Stream]eventlog.StreamHead{},
+		want: map[event.Position]uint64{}, ids: map[event.Position]uint64{}, streams: map[event.Stream]eventlog.StreamHead{},
 		keys: map[event.SubjectID]eventlog.KeyUse{}, erased: map[event.SubjectID]*Erasure{}, present: map[event.SubjectID]*remains{}, next: 1}
 }
 
@@ -76,23 +77,11 @@ func (a *audit) record(ctx context.Context, r *event.Record) error {
 		a.want[r.Position/bucket] += a.sum(termDigest(t), r.Position)
 		a.terms++
 	}
-	a.streams[r.Stream] = eventlog.StreamHead{Version: r.Version, Hash: r.Hash()}
+	a.ids[r.Position/bucket] += a.sum(r.ID, r.Position)
+	h := r.Hash()
+	a.streams[r.Stream] = eventlog.StreamHead{Version: r.Version, Hash: h}
 	a.sealed(r)
-	if err := a.tile(ctx, r); err != nil {
-		return err
-	}
-	at, ok, err := a.store.EventPosition(ctx, a.log, r.ID)
-	switch {
-	case err != nil && !isDamage(err):
-		return err
-	case err != nil:
-		a.add(StoreDamaged, r.Position, "the place of event %s cannot be read: %v", r.ID, err)
-	case !ok:
-		a.add(StoreEvent, r.Position, "event %s, record %d, is not known by its id", r.ID, r.Position)
-	case at != r.Position:
-		a.add(StoreEvent, r.Position, "event %s is record %d, the store says %d", r.ID, r.Position, at)
-	}
-	return nil
+	return a.tile(ctx, r.Position, tlog.Hash(h))
 }
 
 // sealed notes whose keys a record uses and ends, and what is still there.
@@ -133,12 +122,11 @@ func (a *audit) left(s event.SubjectID) *remains {
 
 // tile adds a record's hash to the tree's edge and compares each tile that it
 // fills with the stored one. After a gap the tiles are not comparable any more.
-func (a *audit) tile(ctx context.Context, r *event.Record) error {
-	if r.Position != a.next {
+func (a *audit) tile(ctx context.Context, p event.Position, h tlog.Hash) error {
+	if p != a.next {
 		return nil
 	}
 	a.next++
-	h := tlog.Hash(r.Hash())
 	for level := 0; ; level++ {
 		if level == len(a.edge) {
 			a.edge, a.edges = append(a.edge, nil), append(a.edges, 0)
@@ -199,19 +187,26 @@ func termDigest(t event.Term) [16]byte {
 	return [16]byte(sum[:16])
 }
 
-// sum is a posting's share in the sum of its bucket. The seed is fresh, so that
-// nobody can make postings whose sums cancel out.
-func (a *audit) sum(term [16]byte, p event.Position) uint64 {
+// sum is the share of a posting, or of an event id, in the sum of its bucket.
+// The seed is fresh, so that nobody can make some whose sums cancel out.
+func (a *audit) sum(what [16]byte, p event.Position) uint64 {
 	var b [24]byte
-	copy(b[:], term[:])
+	copy(b[:], what[:])
 	binary.BigEndian.PutUint64(b[16:], uint64(p))
 	return maphash.Bytes(a.seed, b[:])
 }
 
 // finish checks what only the end can tell.
 func (a *audit) finish(ctx context.Context) error {
-	for _, check := range []func(context.Context) error{a.checkHead, a.checkStreams, a.checkKeys, a.checkIndex} {
-		if err := check(ctx); err != nil {
+	l, ok := a.store.(lister)
+	if !ok {
+		return fault.New(fault.Internal, "this store cannot list what it keeps beside its records")
+	}
+	if err := a.checkHead(ctx); err != nil {
+		return fault.Wrap("check the log's head", err)
+	}
+	for _, check := range []func(context.Context, lister) error{a.checkStreams, a.checkKeys, a.checkEvents, a.checkIndex} {
+		if err := check(ctx, l); err != nil {
 			return fault.Wrap("check the index", err)
 		}
 	}

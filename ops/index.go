@@ -1,131 +1,181 @@
 package ops
 
 import (
+	"cmp"
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
 
 	"muniment.dev/event"
-	"muniment.dev/fault"
+	"muniment.dev/eventlog"
 )
 
-// indexLister is what an engine offers so that its index can be checked both
-// ways: each posting that it has, in any order.
-type indexLister interface {
+// lister is what an engine offers so that what it keeps beside the records can
+// be checked both ways: all of it, in any order, until yield returns false.
+type lister interface {
 	Indexed(ctx context.Context, log event.LogID, yield func(term [16]byte, p event.Position) bool) error
+	Events(ctx context.Context, log event.LogID, yield func(id event.ID, p event.Position) bool) error
+	Streams(ctx context.Context, log event.LogID, yield func(event.Stream, eventlog.StreamHead) bool) error
+	Subjects(ctx context.Context, log event.LogID, yield func(eventlog.KeyUse) bool) error
+	Keys(ctx context.Context, log event.LogID, yield func(eventlog.KeyUse) bool) error
 }
 
-func (a *audit) checkStreams(ctx context.Context) error {
-	for s, want := range a.streams {
-		got, ok, err := a.store.Stream(ctx, a.log, s)
+// listed turns damage that keeps a list from being read into a finding.
+func (a *audit) listed(ctx context.Context, what string, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil && isDamage(err):
+		a.add(StoreDamaged, 0, "%s cannot be read to the end: %v", what, err)
+		return nil
+	}
+	return err
+}
+
+func (a *audit) checkStreams(ctx context.Context, l lister) error {
+	seen := 0
+	err := l.Streams(ctx, a.log, func(s event.Stream, got eventlog.StreamHead) bool {
+		want, ok := a.streams[s]
 		switch {
-		case err != nil && !isDamage(err):
-			return err
-		case err != nil:
-			a.add(StoreDamaged, 0, "the head of stream %s cannot be read: %v", s, err)
 		case !ok:
-			a.add(StoreStream, 0, "stream %s is not known; its records say version %d", s, want.Version)
+			a.add(StoreStream, 0, "the store knows stream %s, of which there is no record", s)
+			return true
 		case got != want:
 			a.add(StoreStream, 0, "stream %s is at version %d by its records; the store says version %d, or another last record", s, want.Version, got.Version)
 		}
+		seen++
+		return true
+	})
+	if err == nil && seen < len(a.streams) {
+		a.add(StoreStream, 0, "of %s the store does not know %d", count(len(a.streams), "stream", "streams"), len(a.streams)-seen)
 	}
-	return nil
+	return a.listed(ctx, "the list of streams", err)
 }
 
-func (a *audit) checkKeys(ctx context.Context) error {
-	for s, want := range a.keys {
-		got, ok, err := a.store.Subject(ctx, a.log, s)
-		switch {
-		case err != nil && !isDamage(err):
-			return err
-		case err != nil:
-			a.add(StoreDamaged, 0, "the key of subject %s cannot be read: %v", s, err)
-		case !ok || got != want:
-			a.add(StoreKey, 0, "the store has not assigned key %s to subject %s, or differs in whether it is erased", want.Key, s)
+func (a *audit) checkKeys(ctx context.Context, l lister) error {
+	subjects, keys := 0, 0
+	err := l.Subjects(ctx, a.log, func(got eventlog.KeyUse) bool {
+		if want, ok := a.keys[got.Subject]; !ok || got != want {
+			a.add(StoreKey, 0, "the store says of subject %s: key %s, erased %t; its records say otherwise", got.Subject, got.Key, got.Erased)
 		}
-		if want.Key.IsZero() {
-			continue
+		subjects++
+		return true
+	})
+	if err := a.listed(ctx, "the list of subjects", err); err != nil {
+		return err
+	}
+	err = l.Keys(ctx, a.log, func(got eventlog.KeyUse) bool {
+		if want, ok := a.keys[got.Subject]; !ok || got != want {
+			a.add(StoreKey, 0, "the store says of key %s: subject %s, erased %t; the records say otherwise", got.Key, got.Subject, got.Erased)
 		}
-		got, ok, err = a.store.Key(ctx, a.log, want.Key)
-		switch {
-		case err != nil && !isDamage(err):
-			return err
-		case err != nil:
-			a.add(StoreDamaged, 0, "whose key %s is cannot be read: %v", want.Key, err)
-		case !ok || got != want:
-			a.add(StoreKey, 0, "the store does not know key %s as that of subject %s, or differs in whether it is erased", want.Key, s)
+		keys++
+		return true
+	})
+	keyed := 0
+	for _, use := range a.keys {
+		if !use.Key.IsZero() {
+			keyed++
 		}
 	}
-	return nil
+	if subjects < len(a.keys) || keys < keyed {
+		a.add(StoreKey, 0, "the store knows %d of %s, and %d of %s", subjects, count(len(a.keys), "subject", "subjects"), keys, count(keyed, "key", "keys"))
+	}
+	return a.listed(ctx, "the list of keys", err)
 }
 
-// checkIndex compares sums of what the index finds with sums of what the
-// records can be found by, and searches again only where they differ.
-func (a *audit) checkIndex(ctx context.Context) error {
-	lister, ok := a.store.(indexLister)
-	if !ok {
-		return fault.New(fault.Internal, "this store cannot list its index")
-	}
+// checkEvents compares sums of where the store finds events by their ids with
+// sums of where they are, and searches again only where they differ.
+func (a *audit) checkEvents(ctx context.Context, l lister) error {
 	got := map[event.Position]uint64{}
-	err := lister.Indexed(ctx, a.log, func(term [16]byte, p event.Position) bool {
+	err := l.Events(ctx, a.log, func(id event.ID, p event.Position) bool {
+		got[p/bucket] += a.sum(id, p)
+		return ctx.Err() == nil
+	})
+	for _, b := range a.differing(got, a.ids) {
+		want := map[event.Position]event.ID{}
+		for r := range a.bucket(ctx, b) {
+			want[r.Position] = r.ID
+		}
+		err = l.Events(ctx, a.log, func(id event.ID, p event.Position) bool {
+			if p/bucket == b && want[p] != id {
+				a.add(StoreEvent, p, "the store finds event %s at record %d, which is another", id, p)
+			} else if p/bucket == b {
+				delete(want, p)
+			}
+			return ctx.Err() == nil
+		})
+		for _, p := range slices.Sorted(maps.Keys(want)) {
+			a.add(StoreEvent, p, "record %d is not found by its event id %s", p, want[p])
+		}
+	}
+	return a.listed(ctx, "the list of event ids", err)
+}
+
+// checkIndex is checkEvents for the index.
+func (a *audit) checkIndex(ctx context.Context, l lister) error {
+	got := map[event.Position]uint64{}
+	err := l.Indexed(ctx, a.log, func(term [16]byte, p event.Position) bool {
 		got[p/bucket] += a.sum(term, p)
 		return ctx.Err() == nil
 	})
-	switch {
-	case err == nil && ctx.Err() != nil:
-		return ctx.Err()
-	case err != nil && isDamage(err):
-		a.add(StoreDamaged, 0, "the index cannot be read: %v", err)
-		return nil
-	case err != nil:
-		return err
+	for _, b := range a.differing(got, a.want) {
+		if err == nil {
+			err = a.searchBucket(ctx, l, b)
+		}
 	}
-	var wrong []event.Position
-	for b := range maps.Keys(got) {
-		if got[b] != a.want[b] {
+	return a.listed(ctx, "the index", err)
+}
+
+// differing lists the buckets whose sums differ, as many as are worth searching.
+func (a *audit) differing(got, want map[event.Position]uint64) (wrong []event.Position) {
+	for b := range got {
+		if got[b] != want[b] {
 			wrong = append(wrong, b)
 		}
 	}
-	for b := range a.want {
+	for b := range want {
 		if _, ok := got[b]; !ok {
 			wrong = append(wrong, b)
 		}
 	}
 	slices.Sort(wrong)
-	for i, b := range wrong {
-		if i == perCode {
-			a.suppressed += uint64(len(wrong) - i)
-			break
-		}
-		if err := a.searchBucket(ctx, lister, b); err != nil {
-			return err
+	if len(wrong) > perCode {
+		a.suppressed += uint64(len(wrong) - perCode)
+		wrong = wrong[:perCode]
+	}
+	return wrong
+}
+
+// bucket yields the records of a bucket that can be read.
+func (a *audit) bucket(ctx context.Context, b event.Position) iter.Seq[*event.Record] {
+	return func(yield func(*event.Record) bool) {
+		for p := max(1, b*bucket); p <= min(b*bucket+bucket-1, a.head.Size); p++ {
+			for r, err := range a.store.Records(ctx, a.log, p, p) {
+				if err == nil && !yield(r) {
+					return
+				}
+			}
 		}
 	}
-	return nil
 }
 
 // searchBucket finds the postings that are missing and those that should not be
 // there.
-func (a *audit) searchBucket(ctx context.Context, lister indexLister, b event.Position) error {
+func (a *audit) searchBucket(ctx context.Context, l lister, b event.Position) error {
 	type posting struct {
 		term [16]byte
 		p    event.Position
 	}
 	want := map[posting]event.Term{}
-	from, to := max(1, b*bucket), min(b*bucket+bucket-1, a.head.Size)
-	for p := from; p <= to; p++ {
-		for r, err := range a.store.Records(ctx, a.log, p, p) {
-			if err != nil {
-				break // reported already
-			}
-			for _, t := range r.Terms() {
-				want[posting{termDigest(t), p}] = t
-			}
+	for r := range a.bucket(ctx, b) {
+		for _, t := range r.Terms() {
+			want[posting{termDigest(t), r.Position}] = t
 		}
 	}
 	var extra []posting
-	err := lister.Indexed(ctx, a.log, func(term [16]byte, p event.Position) bool {
+	err := l.Indexed(ctx, a.log, func(term [16]byte, p event.Position) bool {
 		if p/bucket != b {
 			return true
 		}
@@ -138,7 +188,7 @@ func (a *audit) searchBucket(ctx context.Context, lister indexLister, b event.Po
 	if err != nil {
 		return err
 	}
-	missing := slices.SortedFunc(maps.Keys(want), func(x, y posting) int { return int(x.p) - int(y.p) })
+	missing := slices.SortedFunc(maps.Keys(want), func(x, y posting) int { return cmp.Compare(x.p, y.p) })
 	for _, m := range missing {
 		a.add(IndexMissing, m.p, "the index does not find record %d by %s", m.p, describe(want[m]))
 	}

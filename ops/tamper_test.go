@@ -32,7 +32,7 @@ type altered struct {
 type engine interface {
 	eventlog.Store
 	leafReader
-	indexLister
+	lister
 }
 
 func (s *altered) Leaf(ctx context.Context, log event.LogID, p event.Position) ([]byte, bool, error) {

@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"muniment.dev/event"
+	"muniment.dev/eventlog"
 )
 
 // Leaf returns the leaf at a position; false if there is none.
@@ -22,14 +23,7 @@ func (s *Store) Leaf(_ context.Context, id event.LogID, p event.Position) ([]byt
 // Indexed calls yield with every posting of a log's index: the first 16 bytes
 // of the term's SHA-256, and the position. It stops when yield returns false.
 func (s *Store) Indexed(_ context.Context, id event.LogID, yield func(term [16]byte, p event.Position) bool) error {
-	s.mu.RLock()
-	l, err := s.log(id)
-	if err != nil {
-		s.mu.RUnlock()
-		return err
-	}
-	postings := maps.Clone(l.postings)
-	s.mu.RUnlock()
+	postings, err := table(s, id, func(l *log) map[event.Term][]event.Position { return l.postings })
 	for term, list := range postings {
 		sum := sha256.Sum256([]byte(term))
 		for _, p := range list {
@@ -38,5 +32,44 @@ func (s *Store) Indexed(_ context.Context, id event.LogID, yield func(term [16]b
 			}
 		}
 	}
-	return nil
+	return err
+}
+
+// Events is Indexed for the ids of events.
+func (s *Store) Events(_ context.Context, id event.LogID, yield func(event.ID, event.Position) bool) error {
+	ids, err := table(s, id, func(l *log) map[event.ID]event.Position { return l.ids })
+	maps.All(ids)(yield)
+	return err
+}
+
+// Streams is Indexed for the heads of streams.
+func (s *Store) Streams(_ context.Context, id event.LogID, yield func(event.Stream, eventlog.StreamHead) bool) error {
+	streams, err := table(s, id, func(l *log) map[event.Stream]eventlog.StreamHead { return l.streams })
+	maps.All(streams)(yield)
+	return err
+}
+
+// Subjects is Indexed for the keys that subjects use.
+func (s *Store) Subjects(_ context.Context, id event.LogID, yield func(eventlog.KeyUse) bool) error {
+	uses, err := table(s, id, func(l *log) map[event.SubjectID]eventlog.KeyUse { return l.subjects })
+	maps.Values(uses)(yield)
+	return err
+}
+
+// Keys is Indexed for the subjects that keys belong to.
+func (s *Store) Keys(_ context.Context, id event.LogID, yield func(eventlog.KeyUse) bool) error {
+	uses, err := table(s, id, func(l *log) map[event.KeyID]eventlog.KeyUse { return l.keys })
+	maps.Values(uses)(yield)
+	return err
+}
+
+// table copies one of a log's tables under the lock.
+func table[K comparable, V any](s *Store, id event.LogID, of func(*log) map[K]V) (map[K]V, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	l, err := s.log(id)
+	if err != nil {
+		return nil, err
+	}
+	return maps.Clone(of(l)), nil
 }

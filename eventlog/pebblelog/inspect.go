@@ -6,7 +6,7 @@ import (
 	"encoding/binary"
 
 	"muniment.dev/event"
-	"muniment.dev/fault"
+	"muniment.dev/eventlog"
 )
 
 // Leaf returns the bytes stored as the leaf at a position, whatever they are;
@@ -23,17 +23,69 @@ func (s *Store) Leaf(_ context.Context, log event.LogID, p event.Position) (leaf
 // against the records: the first 16 bytes of the term's SHA-256, and the
 // position. It stops when yield returns false.
 func (s *Store) Indexed(_ context.Context, log event.LogID, yield func(term [digestLen]byte, p event.Position) bool) error {
+	return s.list(log, kindPosting, digestLen+8, func(rest, value []byte) (bool, error) {
+		if len(value) != 0 {
+			return false, errMalformed
+		}
+		return yield([digestLen]byte(rest), event.Position(binary.BigEndian.Uint64(rest[digestLen:]))), nil
+	})
+}
+
+// Events is Indexed for the ids of events.
+func (s *Store) Events(_ context.Context, log event.LogID, yield func(id event.ID, p event.Position) bool) error {
+	return s.list(log, kindEvent, 16, func(rest, value []byte) (bool, error) {
+		if len(value) != 8 {
+			return false, errMalformed
+		}
+		return yield(event.ID(rest), event.Position(binary.BigEndian.Uint64(value))), nil
+	})
+}
+
+// Streams is Indexed for the heads of streams.
+func (s *Store) Streams(_ context.Context, log event.LogID, yield func(event.Stream, eventlog.StreamHead) bool) error {
+	return s.list(log, kindStream, 0, func(rest, value []byte) (bool, error) {
+		h, err := parseStream(value)
+		if err != nil || len(rest) < 17 {
+			return false, errMalformed
+		}
+		return yield(event.Stream{ID: event.ID(rest), Kind: string(rest[16:])}, h), nil
+	})
+}
+
+// Subjects is Indexed for the keys that subjects use, and Keys for the subjects
+// that keys belong to.
+func (s *Store) Subjects(_ context.Context, log event.LogID, yield func(eventlog.KeyUse) bool) error {
+	return s.list(log, kindSubject, 16, func(rest, value []byte) (bool, error) {
+		key, erased, err := parseUse(value)
+		return err == nil && yield(eventlog.KeyUse{Subject: event.SubjectID{ID: event.ID(rest)}, Key: event.KeyID{ID: key}, Erased: erased}), err
+	})
+}
+
+// Keys lists whose each key is; see Subjects.
+func (s *Store) Keys(_ context.Context, log event.LogID, yield func(eventlog.KeyUse) bool) error {
+	return s.list(log, kindKey, 16, func(rest, value []byte) (bool, error) {
+		subject, erased, err := parseUse(value)
+		return err == nil && yield(eventlog.KeyUse{Subject: event.SubjectID{ID: subject}, Key: event.KeyID{ID: event.ID(rest)}, Erased: erased}), err
+	})
+}
+
+// list calls each with what follows the kind in the keys of a log's entries of
+// that kind, and their values; n is its length, 0 if that varies.
+func (s *Store) list(log event.LogID, kind byte, n int, each func(rest, value []byte) (more bool, err error)) error {
 	var k key
-	low := bytes.Clone(k.in(log, kindPosting))
+	low := bytes.Clone(k.in(log, kind))
 	for kv, err := range s.scan(low, successor(low), false) {
+		if err == nil && n != 0 && len(kv.key) != len(low)+n {
+			err = errMalformed
+		}
+		more := false
+		if err == nil {
+			more, err = each(kv.key[len(low):], kv.value)
+		}
 		if err != nil {
-			return readFault("list the index", err)
+			return readFault("list what the store keeps beside its records", err)
 		}
-		rest := kv.key[len(low):]
-		if len(rest) != digestLen+8 || len(kv.value) != 0 {
-			return fault.New(fault.Corrupt, "an entry of the index is malformed")
-		}
-		if !yield([digestLen]byte(rest), event.Position(binary.BigEndian.Uint64(rest[digestLen:]))) {
+		if !more {
 			return nil
 		}
 	}
