@@ -116,7 +116,7 @@ func (p *Provider) advance(w http.ResponseWriter, r *http.Request, id string, c 
 			return
 		}
 		if fault.KindOf(err) == fault.Unauthenticated { // the session ended this moment
-			ask, e = f.next(nil, c, p.c.ACRs, p.c.Now())
+			_, e = f.next(nil, c, p.c.ACRs, p.c.Now())
 		} else {
 			e = refusalOf(err, codeAccessDenied, "this person may not use this application")
 		}

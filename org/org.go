@@ -110,7 +110,7 @@ var Adding = decide.Decider[State, Add]{
 		if err := CheckName(c.Name); err != nil {
 			return nil, err
 		}
-		return one(c.Organization, Added{c.Organization, c.Name}), nil
+		return one(c.Organization, Added(c)), nil
 	},
 }
 
@@ -135,7 +135,7 @@ var Renaming = decide.Decider[State, Rename]{
 		if err := CheckName(c.Name); err != nil || s.Name == c.Name {
 			return nil, err
 		}
-		return one(c.Organization, Renamed{c.Organization, c.Name}), nil
+		return one(c.Organization, Renamed(c)), nil
 	},
 }
 

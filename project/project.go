@@ -136,7 +136,7 @@ var Adding = decide.Decider[State, Add]{
 		if err := s.org.Usable(); err != nil {
 			return nil, err
 		}
-		return one(c.Project, Added{c.Project, c.Organization, c.Name}), nil
+		return one(c.Project, Added(c)), nil
 	},
 }
 
