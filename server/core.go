@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"muniment.dev/app"
@@ -61,6 +62,8 @@ type Options struct {
 	Logger   *slog.Logger
 	// MaxLag is how far views may be behind before changes wait; default 100 ms.
 	MaxLag time.Duration
+	// Forget are further places that an erasure clears.
+	Forget []erasure.Forget
 }
 
 // Core is an instance without its network.
@@ -227,10 +230,10 @@ func (c *Core) startErasure(ctx context.Context) error {
 			_, err := c.Publisher.WaitFor(ctx, p)
 			return err
 		},
-		Forget: []erasure.Forget{
+		Forget: append(slices.Clone(c.opts.Forget), []erasure.Forget{
 			{Name: "views", Do: func(ctx context.Context, s event.SubjectID) error { return c.Views.Forget(ctx, s) }},
 			{Name: "folded states", Do: func(context.Context, event.SubjectID) error { c.Runner.Forget(); return nil }},
-		},
+		}...),
 		IsComplete: erasure.ByEvent(c.Log, "user.erasure.completed", "user"),
 		Complete: func(ctx context.Context, s event.SubjectID) error {
 			_, err := decide.Run(ctx, c.Runner, user.CompletingErasure, decide.Envelope{Actor: event.System}, user.CompleteErasure{User: s.ID})

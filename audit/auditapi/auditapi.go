@@ -72,8 +72,8 @@ func (s *Service) record(ctx context.Context, sight audit.Sight, r audit.Read) e
 }
 
 // ListEvents implements the EventService.
-func (s *Service) ListEvents(ctx context.Context, req *connect.Request[munimentv1.ListEventsRequest]) (*connect.Response[munimentv1.ListEventsResponse], error) {
-	m := req.Msg
+func (s *Service) ListEvents(ctx context.Context, req *munimentv1.ListEventsRequest) (*munimentv1.ListEventsResponse, error) {
+	m := req
 	f, err := filter(m.GetFilter())
 	if err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (s *Service) ListEvents(ctx context.Context, req *connect.Request[munimentv
 	if err := s.record(ctx, sight, read); err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(out), nil
+	return out, nil
 }
 
 // page reads one page and whether there is more.
@@ -222,12 +222,12 @@ func filter(m *munimentv1.EventFilter) (audit.Filter, error) {
 }
 
 // WatchEvents implements the EventService.
-func (s *Service) WatchEvents(ctx context.Context, req *connect.Request[munimentv1.WatchEventsRequest], stream *connect.ServerStream[munimentv1.WatchEventsResponse]) error {
-	f, err := filter(req.Msg.GetFilter())
+func (s *Service) WatchEvents(ctx context.Context, req *munimentv1.WatchEventsRequest, stream *connect.ServerStream[munimentv1.WatchEventsResponse]) error {
+	f, err := filter(req.GetFilter())
 	if err != nil {
 		return err
 	}
-	if req.Msg.GetOnlyNew() {
+	if req.GetOnlyNew() {
 		f.After = s.Runner.Log.Mark().Size
 	}
 	sight, err := s.sight(ctx)
@@ -302,8 +302,8 @@ func (s *Service) seen(ctx context.Context, position uint64) (*event.Record, aud
 }
 
 // GetEvent implements the EventService.
-func (s *Service) GetEvent(ctx context.Context, req *connect.Request[munimentv1.GetEventRequest]) (*connect.Response[munimentv1.GetEventResponse], error) {
-	r, sight, err := s.seen(ctx, req.Msg.GetPosition())
+func (s *Service) GetEvent(ctx context.Context, req *munimentv1.GetEventRequest) (*munimentv1.GetEventResponse, error) {
+	r, sight, err := s.seen(ctx, req.GetPosition())
 	if err != nil {
 		return nil, err
 	}
@@ -329,12 +329,12 @@ func (s *Service) GetEvent(ctx context.Context, req *connect.Request[munimentv1.
 	if err := s.record(ctx, sight, audit.Read{Filter: "one event", From: p, To: p, Count: 1}); err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(out), nil
+	return out, nil
 }
 
 // GetReceipt implements the EventService.
-func (s *Service) GetReceipt(ctx context.Context, req *connect.Request[munimentv1.GetReceiptRequest]) (*connect.Response[munimentv1.GetReceiptResponse], error) {
-	r, sight, err := s.seen(ctx, req.Msg.GetPosition())
+func (s *Service) GetReceipt(ctx context.Context, req *munimentv1.GetReceiptRequest) (*munimentv1.GetReceiptResponse, error) {
+	r, sight, err := s.seen(ctx, req.GetPosition())
 	if err != nil {
 		return nil, err
 	}
@@ -356,7 +356,7 @@ func (s *Service) GetReceipt(ctx context.Context, req *connect.Request[munimentv
 		return nil, err
 	}
 	name := "receipt-" + strconv.FormatUint(uint64(r.Position), 10) + ".json"
-	return connect.NewResponse(&munimentv1.GetReceiptResponse{Receipt: file, FileName: name, TreeSize: uint64(c.Size)}), nil
+	return &munimentv1.GetReceiptResponse{Receipt: file, FileName: name, TreeSize: uint64(c.Size)}, nil
 }
 
 // check checks the record's proof with the stand-alone verifier, as a stranger
@@ -397,7 +397,7 @@ func (s *Service) check(ctx context.Context, r *event.Record) *munimentv1.ProofC
 }
 
 // ListEventTypes implements the EventService.
-func (s *Service) ListEventTypes(ctx context.Context, _ *connect.Request[munimentv1.ListEventTypesRequest]) (*connect.Response[munimentv1.ListEventTypesResponse], error) {
+func (s *Service) ListEventTypes(ctx context.Context, _ *munimentv1.ListEventTypesRequest) (*munimentv1.ListEventTypesResponse, error) {
 	if _, err := call.CallerOf(ctx); err != nil {
 		return nil, err
 	}
@@ -405,7 +405,7 @@ func (s *Service) ListEventTypes(ctx context.Context, _ *connect.Request[munimen
 	for _, d := range s.Reader.Sealer.Registry.All(s.Runner.Log.ID()) {
 		out.Types = append(out.Types, eventType(d))
 	}
-	return connect.NewResponse(out), nil
+	return out, nil
 }
 
 func timestamp(t time.Time) *timestamppb.Timestamp { return timestamppb.New(t) }

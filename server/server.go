@@ -1,0 +1,248 @@
+package server
+
+import (
+	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"muniment.dev/api"
+	"muniment.dev/api/adapter"
+	"muniment.dev/api/call"
+	"muniment.dev/app/appapi"
+	"muniment.dev/audit"
+	"muniment.dev/audit/auditapi"
+	"muniment.dev/console"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+	"muniment.dev/grant/grantapi"
+	"muniment.dev/instance/instanceapi"
+	"muniment.dev/login"
+	"muniment.dev/member/memberapi"
+	"muniment.dev/oidc"
+	"muniment.dev/ops"
+	"muniment.dev/org/orgapi"
+	"muniment.dev/page"
+	"muniment.dev/project/projectapi"
+	"muniment.dev/seal/erasure"
+	"muniment.dev/session/sessionapi"
+	"muniment.dev/session/signin"
+	"muniment.dev/user/password"
+	"muniment.dev/user/userapi"
+)
+
+// Extra is what tests and the demo inject; the zero value is production's.
+type Extra struct {
+	Clock     func() time.Time
+	Logger    *slog.Logger
+	Passwords password.Params // of argon2id
+}
+
+// Server is an instance with its API, OpenID provider and pages.
+type Server struct {
+	Core   *Core
+	API    *api.Clients // in process, as the caller in the context
+	SignIn *signin.Service
+
+	config   Config
+	admin    *ops.Admin
+	provider *provider
+	openid   *oidc.Provider
+	handler  http.Handler
+}
+
+// New opens the data directory that c names and assembles the server.
+func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	if x.Logger == nil {
+		x.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	u, _ := url.Parse(c.ExternalURL) // Check parsed it
+	store, err := openStore(c)
+	if err != nil {
+		return nil, err
+	}
+	admin, err := ops.ListenAdmin(layout(c), store, x.Logger)
+	if err != nil {
+		store.Close()
+		return nil, err
+	}
+	core, err := Open(ctx, Options{Data: c.Data, Store: store, Host: u.Hostname(), Name: c.Name, Register: c.Register, RootKey: c.RootKey,
+		Clock: x.Clock, Logger: x.Logger, Forget: []erasure.Forget{{Name: "snapshots", Do: admin.Withdraw}}})
+	if err != nil {
+		admin.Close()
+		return nil, err
+	}
+	s := &Server{Core: core, config: c, admin: admin}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	s.SignIn = signin.New(core.Runner, password.NewPool(x.Passwords, 0, 0), 0)
+	return s, s.assemble(x)
+}
+
+// URL is the address under which browsers reach the server.
+func (s *Server) URL() string { return s.config.ExternalURL }
+
+// Handler serves everything.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Close stops everything in order.
+func (s *Server) Close() error {
+	s.admin.Close()
+	return s.Core.Close()
+}
+
+// key derives a key of its own for one use from the instance's flow key.
+func (s *Server) key(use string) ([]byte, error) {
+	secret, ok := s.Core.Instance.FlowKey.Get()
+	if !ok {
+		return nil, fault.New(fault.Unavailable, "the instance's own secrets cannot be opened")
+	}
+	return hkdf.Key(sha256.New, secret, nil, "muniment/"+use+"/v1", 32)
+}
+
+// assemble builds what serves requests, from the inside out.
+func (s *Server) assemble(x Extra) error {
+	forms, err := s.key("forms")
+	if err != nil {
+		return err
+	}
+	u, _ := url.Parse(s.URL())
+	site, err := page.New(page.Settings{Origin: s.URL(), PlainLoopback: u.Scheme == "http", Key: forms,
+		Name: s.Core.Instance.Name, Log: x.Logger, Now: s.Core.Log.Now})
+	if err != nil {
+		return err
+	}
+	s.provider = &provider{core: s.Core, signin: s.SignIn, site: site}
+	if err := s.openProvider(site, x.Logger); err != nil {
+		return err
+	}
+	address := clientAddress(s.config.behindProxy())
+	server, err := s.openAPI(address, x.Logger)
+	if err != nil {
+		return err
+	}
+	fromRequest := func(r *http.Request) netip.Addr { return address(r.RemoteAddr, r.Header) }
+	signIn, err := login.New(login.Config{Site: site, Sessions: people{s.SignIn}, Setups: people{s.SignIn}, Flows: s.openid, ClientIP: fromRequest, Home: "/console"})
+	if err != nil {
+		return err
+	}
+	con, err := console.New(console.Config{Site: site, Sessions: people{s.SignIn}, API: console.Clients(*s.API), AsFault: api.AsFault,
+		LoginPath: func(next string) string { return login.PathLogin + "?return=" + url.QueryEscape(next) }, ClientIP: fromRequest})
+	if err != nil {
+		return err
+	}
+	s.handler = s.route(site, server, signIn, con, address)
+	return nil
+}
+
+func (s *Server) openProvider(site *page.Site, logger *slog.Logger) error {
+	flows, err := s.key("flows")
+	if err != nil {
+		return err
+	}
+	pages, err := login.Provider(site)
+	if err != nil {
+		return err
+	}
+	p := s.provider
+	s.openid, err = oidc.New(oidc.Config{Issuer: s.URL(), LoginPath: login.PathLogin, Clients: p, Sessions: p, Grants: grants{p}, Tokens: p, Users: p,
+		Keys: &keyring{core: s.Core}, Pages: pages, FlowKeys: [][32]byte{[32]byte(flows)}, ACRs: []string{signin.ACR}, Now: s.Core.Log.Now, Log: logger})
+	return err
+}
+
+func (s *Server) openAPI(address func(string, http.Header) netip.Addr, logger *slog.Logger) (*api.Server, error) {
+	c := adapter.Core{Runner: s.Core.Runner, Views: s.Core.Views}
+	server, err := api.New(api.Options{Services: s.services(c), Authenticator: s, ClientIP: address, Log: logger})
+	if err != nil {
+		return nil, err
+	}
+	s.API = server.Clients()
+	return server, nil
+}
+
+// Authenticate implements api.Authenticator: only access tokens that were
+// issued for this API open it.
+func (s *Server) Authenticate(ctx context.Context, bearer string) (call.Caller, error) {
+	return s.provider.authenticate(ctx, s.openid, bearer)
+}
+
+// route puts everything under its addresses.
+func (s *Server) route(site *page.Site, a *api.Server, signIn *login.Login, con *console.Console, address func(string, http.Header) netip.Addr) http.Handler {
+	mux := http.NewServeMux()
+	openid := http.NewServeMux()
+	s.openid.Register(openid)
+	protocol := withFacts("oidc", address, openid)
+	mux.Handle("/oauth/", protocol)
+	mux.Handle("/.well-known/", protocol)
+	for _, p := range a.Paths() {
+		mux.Handle(p, a)
+	}
+	for _, p := range signIn.Patterns() {
+		mux.Handle(p, signIn)
+	}
+	for _, p := range con.Patterns() {
+		mux.Handle(p, con)
+	}
+	mux.Handle("GET /assets/", site.Assets())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", s.ready)
+	mux.Handle("/", site.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		site.Fail(w, r, fault.New(fault.NotFound, "there is nothing under this address"))
+	})))
+	return mux
+}
+
+// ready says whether requests are served, and if not, why.
+func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
+	if err := s.Core.Publisher.Err(); err != nil {
+		http.Error(w, "checkpoints: "+fault.Public(err), http.StatusServiceUnavailable)
+		return
+	}
+	if lag := s.Core.Views.Lag(); lag > 5*time.Second {
+		http.Error(w, "views are "+lag.Round(time.Second).String()+" behind", http.StatusServiceUnavailable)
+		return
+	}
+	io.WriteString(w, "ready\n")
+}
+
+// Visit is an application's sign-in for a person who is signed in: a code,
+// issued and redeemed. The demo tells its history with it.
+func (s *Server) Visit(ctx context.Context, live signin.Session, client string) error {
+	now := s.Core.Log.Now()
+	code := sha256.Sum256([]byte(event.NewID().String()))
+	c, err := s.provider.Client(ctx, client)
+	if err != nil {
+		return err
+	}
+	g := oidc.CodeGrant{Grant: event.NewID(), CodeHash: code, Client: client, RedirectURI: c.RedirectURIs[0], Scopes: []string{"openid"},
+		User: live.User, Session: live.Begun.Session, AuthTime: live.AuthTime, AMR: live.AMR, ACR: live.ACR, Issued: now, Expires: now.Add(time.Minute)}
+	if err := s.provider.IssueCode(ctx, g); err != nil {
+		return err
+	}
+	return s.provider.Redeem(ctx, oidc.Redemption{Grant: g.Grant, CodeHash: code, Client: client, Token: event.NewID(), Issued: now, Expires: now.Add(5 * time.Minute)})
+}
+
+// reader reads records for people.
+func (s *Server) reader() *audit.Reader {
+	return &audit.Reader{Log: s.Core.Log, Sealer: s.Core.Sealer, Names: &names{s.Core}}
+}
+
+// services are the implementations behind the API.
+func (s *Server) services(c adapter.Core) api.Services {
+	return api.Services{
+		Organization: orgapi.New(c), Project: projectapi.New(c), Application: appapi.New(c), Grant: grantapi.New(c), Member: memberapi.New(c),
+		User: userapi.New(c), Session: sessionapi.New(c), Instance: instanceapi.New(c), Me: instanceapi.NewMe(c),
+		Event: &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.Instance.CheckpointKey},
+	}
+}

@@ -1,0 +1,36 @@
+package server
+
+import (
+	"os"
+
+	"muniment.dev/eventlog/pebblelog"
+	"muniment.dev/fault"
+	"muniment.dev/ops"
+)
+
+// layout is where the parts of the data directory are.
+func layout(c Config) ops.Layout {
+	l := ops.DefaultLayout(c.Data)
+	if c.Register != "" {
+		l.Register = c.Register
+	}
+	if c.RootKey != "" {
+		l.Root = c.RootKey
+	}
+	return l
+}
+
+// openStore opens the embedded engine in the data directory.
+func openStore(c Config) (*pebblelog.Store, error) {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, &fault.Error{Kind: fault.Unavailable, Op: "open the data directory", Msg: "the data directory cannot be made; check the path and its permissions", Err: err}
+	}
+	return pebblelog.Open(layout(c).Log, pebblelog.Options{})
+}
+
+// behindProxy reports whether the server was told that browsers reach it under
+// another address than the one on which it listens.
+func (c *Config) behindProxy() bool {
+	own := Config{Listen: c.Listen, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Data: c.Data}
+	return own.Check() != nil || own.ExternalURL != c.ExternalURL
+}
