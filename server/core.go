@@ -152,13 +152,11 @@ func (c *Core) openLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	term, err := ledger.Admit(ctx, c.opts.Store, id, ledger.NewFileRegister(c.opts.Register))
+	// Notes the new term in the register before anything is appended: a first
+	// start that is interrupted can be repeated.
+	c.Log, err = ledger.OpenLog(ctx, c.opts.Store, id, ledger.NewFileRegister(c.opts.Register), eventlog.Options{Clock: c.opts.Clock, Logger: c.opts.Logger})
 	if err != nil {
-		return fault.Wrap("compare the log with its register", err)
-	}
-	c.Log, err = eventlog.Open(ctx, c.opts.Store, id, eventlog.Options{Clock: c.opts.Clock, Term: term, Logger: c.opts.Logger})
-	if err != nil {
-		return err
+		return fault.Wrap("open the log as its register admits it", err)
 	}
 	// The log stops first, so that the last checkpoint covers all of it.
 	c.onClose(func() error {
