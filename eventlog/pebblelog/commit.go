@@ -84,6 +84,11 @@ func (s *Store) Commit(ctx context.Context, b *eventlog.Batch) error {
 
 // fill puts a batch's keys and values into a write. l.mu is held.
 func (l *logState) fill(w *pebble.Batch, b *eventlog.Batch) {
+	l.fillRecords(w, b)
+	l.fillHead(w, b)
+}
+
+func (l *logState) fillRecords(w *pebble.Batch, b *eventlog.Batch) {
 	for i, r := range b.Records {
 		put(w, l.key.record(b.Log, r.Position), r.Leaf)
 		for j := range r.Blocks {
@@ -115,6 +120,9 @@ func (l *logState) fill(w *pebble.Batch, b *eventlog.Batch) {
 			put(w, l.key.id(b.Log, kindKey, u.Key.ID), l.value)
 		}
 	}
+}
+
+func (l *logState) fillHead(w *pebble.Batch, b *eventlog.Batch) {
 	l.value = appendHead(l.value[:0], b.Next)
 	put(w, l.key.head(b.Log), l.value)
 }
@@ -134,18 +142,24 @@ func (s *Store) write(op string, fill func(*pebble.Batch)) error {
 	}
 	b := s.db.NewBatch()
 	fill(b)
-	if err := s.apply(b); err != nil {
+	done := make(chan error, 1)
+	go func() { done <- s.apply(b) }()
+	select {
+	case err := <-done:
 		if errors.Is(err, pebble.ErrReadOnly) {
 			return fault.New(fault.Unavailable, "the log store is open for reading only")
 		}
-		s.die(err)
+		if err != nil {
+			s.die(err)
+		}
+		// A failed sync is told to the logger only.
+		if err := s.health.err(); err != nil {
+			return &fault.Error{Kind: fault.Unknown, Op: op, Msg: errDead, Err: err}
+		}
+	case <-s.health.failed: // it may never return
+		return &fault.Error{Kind: fault.Unknown, Op: op, Msg: errDead, Err: s.health.err()}
 	}
-	if err := s.health.err(); err != nil {
-		// It may have failed while this write was under way; Pebble reports a
-		// failed sync to its logger only.
-		return &fault.Error{Kind: fault.Unknown, Op: op, Msg: errDead, Err: err}
-	}
-	_ = b.Close() // gives its memory back; only a batch that failed is kept
+	_ = b.Close() // gives its memory back
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -15,8 +16,10 @@ import (
 
 // health is what is known of the state of the disk.
 type health struct {
+	failed chan struct{} // closed when the store cannot go on
+
 	mu     sync.Mutex
-	dead   error     // the store cannot go on
+	dead   error     // why the store cannot go on
 	behind error     // files cannot be written at the moment; memory must not fill up
 	free   uint64    // bytes, when last asked
 	asked  time.Time // when that was
@@ -30,7 +33,7 @@ func (h *health) err() error {
 	return h.dead
 }
 
-var errDead = "the disk failed under the log store; nothing more can be written until the process is started again"
+const errDead = "the disk failed under the log store; nothing more can be written until the process is started again"
 
 // die stops the store for good. The first cause counts.
 func (s *Store) die(cause error) {
@@ -38,6 +41,7 @@ func (s *Store) die(cause error) {
 	first := s.health.dead == nil
 	if first {
 		s.health.dead = &fault.Error{Kind: fault.Unavailable, Msg: errDead, Err: cause}
+		close(s.health.failed)
 	}
 	s.health.mu.Unlock()
 	if !first {
@@ -107,7 +111,7 @@ func (h *health) told(now time.Time) bool {
 	return lately
 }
 
-// logger gives Pebble's messages to ours. It never ends the process: after
+// logger gives Pebble's messages to ours. It does not end the process: after
 // Fatalf the store refuses further work, and the commit under way is unknown.
 type logger Store
 
@@ -119,7 +123,9 @@ func (l *logger) Errorf(format string, args ...any) {
 	l.opts.Logger.Log(context.Background(), 4, "pebble", "message", fmt.Sprintf(format, args...))
 }
 
-// Fatalf implements pebble.Logger.
+// Fatalf implements pebble.Logger. Pebble takes it for granted that it never
+// returns, and would go on with a broken state: so the goroutine that failed is
+// stopped for good, unless it is the one that commits, which write waits for.
 func (l *logger) Fatalf(format string, args ...any) {
 	err := fmt.Errorf(format, args...)
 	for _, a := range args {
@@ -128,6 +134,9 @@ func (l *logger) Fatalf(format string, args ...any) {
 		}
 	}
 	(*Store)(l).die(err)
+	if !strings.HasPrefix(format, "pebble: fatal commit error") {
+		select {}
+	}
 }
 
 func (s *Store) listener() *pebble.EventListener {

@@ -18,7 +18,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -95,6 +94,7 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 		opts.memTable = 16 << 20
 	}
 	s := &Store{dir: dir, fs: opts.FS, opts: opts, logs: map[event.LogID]*logState{}}
+	s.health.failed = make(chan struct{})
 	if !readOnly {
 		if err := opts.FS.MkdirAll(dir, 0o700); err != nil {
 			return nil, openFault(dir, err)
@@ -108,12 +108,25 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 		return nil, &fault.Error{Kind: fault.Unavailable, Op: "open the log store", Msg: "another process has this data directory open; stop it, or work on a snapshot", Err: err}
 	}
 	s.lock = lock
+	there, err := s.files("MANIFEST-")
+	if err != nil {
+		return nil, errors.Join(openFault(dir, err), lock.Close())
+	}
 	s.cache = pebble.NewCache(opts.Cache)
-	s.db, err = pebble.Open(dir, s.pebbleOptions(readOnly))
+	watch := &guard{FS: opts.FS, store: s}
+	s.db, err = pebble.Open(dir, s.pebbleOptions(watch, readOnly))
 	if err != nil {
 		s.cache.Unref()
 		return nil, errors.Join(openFault(dir, err), lock.Close())
 	}
+	if len(there) == 0 && !readOnly {
+		// Pebble began the first write-ahead log of a new store before it went to
+		// the newest format: begin another, in which damage can be told.
+		if err := s.db.Flush(); err != nil {
+			return nil, errors.Join(openFault(dir, err), s.Close())
+		}
+	}
+	watch.armed.Store(true)
 	return s, nil
 }
 
@@ -121,10 +134,10 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 // which tell a damaged write-ahead log from one that ended with the process.
 const format = pebble.FormatNewest
 
-func (s *Store) pebbleOptions(readOnly bool) *pebble.Options {
+func (s *Store) pebbleOptions(fs vfs.FS, readOnly bool) *pebble.Options {
 	o := &pebble.Options{
 		Cache:                       s.cache,
-		FS:                          s.fs,
+		FS:                          fs,
 		Lock:                        s.lock,
 		ReadOnly:                    readOnly,
 		ErrorIfNotExists:            readOnly,
@@ -191,36 +204,23 @@ func (s *Store) Snapshot(dest string) error {
 }
 
 // Close waits for the operations that run and closes the store. A store that
-// failed cannot always be closed; that ends with the process.
+// failed is not closed: its files stay as they are, and locked, until the
+// process ends.
 func (s *Store) Close() error {
+	const op = "close the log store"
+	if err := s.health.err(); err != nil {
+		return fault.Wrap(op, err)
+	}
 	if !s.users.close() {
 		return nil
 	}
 	s.dropLookups()
-	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if r := recover(); r != nil {
-				done <- fmt.Errorf("pebble: %v", r)
-			}
-		}()
-		err := s.db.Close()
-		s.cache.Unref()
-		done <- errors.Join(err, s.lock.Close())
-	}()
-	var dead <-chan time.Time
-	if s.health.err() != nil {
-		dead = time.After(2 * time.Second)
+	err := s.db.Close()
+	s.cache.Unref()
+	if err := errors.Join(err, s.lock.Close()); err != nil {
+		return &fault.Error{Kind: fault.Internal, Op: op, Msg: "what was acknowledged is stored, but the files could not be closed in order", Err: err}
 	}
-	select {
-	case err := <-done:
-		if err != nil {
-			return &fault.Error{Kind: fault.Internal, Op: "close the log store", Msg: "what was acknowledged is stored, but the files could not be closed in order", Err: err}
-		}
-		return nil
-	case <-dead:
-		return &fault.Error{Kind: fault.Internal, Op: "close the log store", Msg: "the store failed earlier and does not close; end the process"}
-	}
+	return nil
 }
 
 // enter counts an operation in; users.leave counts it out.
