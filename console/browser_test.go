@@ -50,41 +50,42 @@ func serve(t *testing.T, b *backend) *httptest.Server {
 
 const asAda = "/as/0123456789abcdef-ada"
 
-// pagesToSee are all pages of the console, by the name of their screenshot.
-var pagesToSee = [][2]string{
-	{"people", "/console/people"},
-	{"people-none", "/console/people?state=deactivated"},
-	{"person-new", "/console/people/new"},
-	{"person", "/console/people/" + graceID},
-	{"person-self", "/console/people/" + adaID},
-	{"person-locked", "/console/people/" + alanID},
-	{"person-erased", "/console/people/" + goneID},
-	{"person-edit", "/console/people/" + graceID + "/edit"},
-	{"person-lock", "/console/people/" + graceID + "/lock"},
-	{"person-erase", "/console/people/" + graceID + "/erase"},
-	{"person-role", "/console/people/" + graceID + "/roles"},
-	{"members", "/console/members"},
-	{"member-new", "/console/members/new"},
-	{"organizations", "/console/organizations"},
-	{"organization-new", "/console/organizations/new"},
-	{"organization", "/console/organizations/" + acmeID},
-	{"projects", "/console/projects"},
-	{"project", "/console/projects/" + booksID},
-	{"project-remove", "/console/projects/" + booksID + "/remove"},
-	{"application-new", "/console/projects/" + booksID + "/applications/new"},
-	{"application", "/console/applications/" + appID},
-	{"events", "/console/events"},
-	{"events-filter", "/console/events?type=user.*&stream=user:" + alanID},
-	{"events-none", "/console/events?type=nothing.*"},
-	{"events-wrong", "/console/events?from=yesterday"},
-	{"event", "/console/events/12"},
-	{"event-pending", "/console/events/14"},
-	{"event-invalid", "/console/events/8"},
-	{"instance", "/console/instance"},
-	{"account", "/account"},
-	{"password", "/account/password"},
-	{"my-events", "/account/events"},
-	{"missing", "/console/events/999"},
+// pagesToSee are all pages of the console: name of the screenshot, address,
+// heading.
+var pagesToSee = [][3]string{
+	{"people", "/console/people", "People"},
+	{"people-none", "/console/people?state=deactivated", "People"},
+	{"person-new", "/console/people/new", "Add a person"},
+	{"person", "/console/people/" + graceID, "Grace Hopper"},
+	{"person-self", "/console/people/" + adaID, "Ada Lovelace"},
+	{"person-locked", "/console/people/" + alanID, "Alan Turing"},
+	{"person-erased", "/console/people/" + goneID, "Erased person"},
+	{"person-edit", "/console/people/" + graceID + "/edit", "Change the profile"},
+	{"person-lock", "/console/people/" + graceID + "/lock", "Lock Grace Hopper?"},
+	{"person-erase", "/console/people/" + graceID + "/erase", "Erase Grace Hopper?"},
+	{"person-role", "/console/people/" + graceID + "/roles", "Give Grace Hopper a role"},
+	{"members", "/console/members", "Members"},
+	{"member-new", "/console/members/new", "Add a member"},
+	{"organizations", "/console/organizations", "Organizations"},
+	{"organization-new", "/console/organizations/new", "Add an organization"},
+	{"organization", "/console/organizations/" + acmeID, "Analytical Engines"},
+	{"projects", "/console/projects", "Projects"},
+	{"project", "/console/projects/" + booksID, "Ledger Books"},
+	{"project-remove", "/console/projects/" + booksID + "/remove", "Remove Ledger Books?"},
+	{"application-new", "/console/projects/" + booksID + "/applications/new", "Add an application"},
+	{"application", "/console/applications/" + appID, "Bookkeeping"},
+	{"events", "/console/events", "Events"},
+	{"events-filter", "/console/events?type=user.*&stream=user:" + alanID, "Events"},
+	{"events-none", "/console/events?type=nothing.*", "Events"},
+	{"events-wrong", "/console/events?from=yesterday", "Events"},
+	{"event", "/console/events/12", "Ada Lovelace changed the e-mail address of Grace Hopper"},
+	{"event-pending", "/console/events/14", "Ada Lovelace took the role auditor in Ledger Books from Grace Hopper"},
+	{"event-invalid", "/console/events/8", "Ada Lovelace deactivated the organization Babbage & Sons"},
+	{"instance", "/console/instance", "Analytical Engines"},
+	{"account", "/account", "Ada Lovelace"},
+	{"password", "/account/password", "Change my password"},
+	{"my-events", "/account/events", "My events"},
+	{"missing", "/console/events/999", "Nothing here"},
 }
 
 // Every page of the console, in four views and without JavaScript: see the
@@ -99,6 +100,9 @@ func TestBrowserPages(t *testing.T) {
 			p.Go(srv.URL + asAda)
 			for _, page := range pagesToSee {
 				p.Go(srv.URL + page[1])
+				if got := p.Text("h1"); got != page[2] {
+					t.Errorf("%s is headed %q, not %q", page[1], got, page[2])
+				}
 				p.Shot("console-" + page[0])
 				p.NoSidewaysScroll()
 				p.Quiet()
@@ -108,6 +112,57 @@ func TestBrowserPages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// On paper an event is a document: what was said, recorded and proven, and no
+// navigation.
+func TestBrowserPrint(t *testing.T) {
+	srv := serve(t, newBackend(t))
+	p := browser.Start(t).Open(t, browser.View{Name: "print", Width: 794, Height: 1123, Print: true})
+	p.Go(srv.URL + asAda)
+	p.Go(srv.URL + "/console/events/12")
+	p.Shot("console-event")
+	got := p.Text("body")
+	for _, s := range []string{"Ada Lovelace changed the e-mail address", "grace@analytical.example", "Proof checked"} {
+		if !strings.Contains(got, s) {
+			t.Errorf("the paper lacks %q", s)
+		}
+	}
+	for _, s := range []string{"Organizations", "Sign out", "The same by API", "Download"} {
+		if strings.Contains(got, s) {
+			t.Errorf("the paper holds %q", s)
+		}
+	}
+}
+
+// By keyboard: the first stop skips the navigation, and a line of a list is one
+// stop.
+func TestBrowserKeyboard(t *testing.T) {
+	srv := serve(t, newBackend(t))
+	p := browser.Start(t).Open(t, browser.Views()[0])
+	p.Go(srv.URL + asAda)
+	p.Go(srv.URL + "/console/people")
+	focus := func() string { return p.Eval(`document.activeElement.textContent.trim()`) }
+	p.Press("\t")
+	if got := focus(); got != "Skip to the content" {
+		t.Errorf("the first stop is %q", got)
+	}
+	p.Shot("console-skip")
+	p.Press("\r")
+	for range 9 {
+		p.Press("\t")
+		if focus() == "Ada Lovelace" {
+			p.Shot("console-focus")
+			p.Press("\t")
+			if got := focus(); got != "Grace Hopper" {
+				t.Errorf("after Ada comes %q", got)
+			}
+			p.Press("\r")
+			p.Until("h1", "Grace Hopper")
+			return
+		}
+	}
+	t.Error("the list was not reached by nine stops from the content's beginning")
 }
 
 // What a person does: searches, adds somebody, gets the link, locks, is told.

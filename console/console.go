@@ -31,7 +31,7 @@ import (
 	"muniment.dev/page"
 )
 
-//go:embed html
+//go:embed html/*.html
 var files embed.FS
 
 // Clients call the API in process. The fields are those of the API's own type,
@@ -155,7 +155,11 @@ func (o *Console) enter(h func(*visit) error) http.HandlerFunc {
 
 // signedIn puts the caller into the context and asks the API who that is.
 func (v *visit) signedIn() error {
-	caller, err := v.c.Sessions.Caller(v.ctx, v.c.Site.Session(v.r))
+	token := v.c.Site.Session(v.r)
+	if token == "" {
+		return fault.New(fault.Unauthenticated, "nobody is signed in in this browser")
+	}
+	caller, err := v.c.Sessions.Caller(v.ctx, token)
 	if err != nil {
 		return err
 	}

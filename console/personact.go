@@ -37,7 +37,7 @@ func personQuestion(action string, u *munimentv1.User) (q question, ok bool) {
 		q.Points = []string{"An earlier link stops working.", "It works once and for a limited time."}
 	case "erase":
 		q.Heading, q.Button, q.Danger = "Erase "+name+"?", "Erase for good", true
-		q.Lede = "For somebody who asks to be forgotten. It cannot be undone, by nobody."
+		q.Lede = "For somebody who asks to be forgotten. Nobody can undo it, not even with a backup of the log."
 		q.Points = []string{
 			"The key to everything personal about them is destroyed, in the log, too: names, addresses, devices.",
 			"Their sessions end, and the e-mail address is free again.",

@@ -29,6 +29,8 @@ func funcs() template.FuncMap {
 		"actor":        actorPath,
 		"device":       device,
 		"join":         strings.Join,
+		"label":        label,
+		"stranger":     stranger,
 		"value":        valueText,
 		"same":         sameValue,
 		"local":        func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04") },
@@ -221,4 +223,29 @@ func device(agent string) string {
 		return program
 	}
 	return program + " on " + system
+}
+
+// stranger is the name of who acted, if the event's sentence does not say it.
+func stranger(e *munimentv1.Event) string {
+	name := e.GetActor().GetName().GetValue()
+	if strings.Contains(e.GetSentence(), name) {
+		return ""
+	}
+	return name
+}
+
+// label is a path in a record's context as a person would call it.
+func label(path string) string {
+	s := strings.TrimPrefix(path, "/")
+	switch s {
+	case "ip":
+		return "IP address"
+	case "command", "command_id":
+		return "Command"
+	}
+	s = strings.ReplaceAll(s, "_", " ")
+	if s == "" {
+		return path
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
 }

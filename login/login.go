@@ -29,7 +29,7 @@ import (
 	"muniment.dev/page"
 )
 
-//go:embed html
+//go:embed html/*.html
 var files embed.FS
 
 // Session is a person signed in in one browser.

@@ -61,7 +61,7 @@ func heading(k fault.Kind) (title, hint string) {
 	case fault.Erased:
 		return "Erased", "The key to this was destroyed. Nobody can read it any more, us included."
 	default:
-		return "Our fault", "It was logged. Try again, and tell an administrator if it stays."
+		return "Our fault", "Try again, and tell an administrator if it stays."
 	}
 }
 

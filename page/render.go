@@ -14,7 +14,7 @@ import (
 	"muniment.dev/fault"
 )
 
-//go:embed html
+//go:embed html/*.html
 var layoutFiles embed.FS
 
 // Layout is the frame around a page's own content.

@@ -49,14 +49,9 @@ func (p *Page) Accessible() {
 		missing(p.t, "axe-core cannot be read: "+err.Error())
 	}
 	// Evaluated by the debugger, not loaded by the page: the page's own CSP stays in force.
-	if _, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](string(axe)+"\n;typeof axe === 'object'")); err != nil {
-		p.t.Fatalf("load axe-core: %v", err)
-	}
+	get(p, "load axe-core", chromedp.Evaluate[bool](string(axe)+"\n;typeof axe === 'object'"))
 	const run = `axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations))`
-	out, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](run, chromedp.EvalAwaitPromise))
-	if err != nil {
-		p.t.Fatalf("run axe-core: %v", err)
-	}
+	out := get(p, "run axe-core", chromedp.Evaluate[string](run, chromedp.EvalAwaitPromise))
 	var found []finding
 	if err := json.Unmarshal([]byte(out), &found); err != nil {
 		p.t.Fatalf("read what axe-core found: %v", err)

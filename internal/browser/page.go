@@ -33,19 +33,25 @@ type Page struct {
 func (b *Browser) Open(t testing.TB, v View) *Page {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
-	ctx, stop := context.WithTimeout(ctx, openLimit)
-	t.Cleanup(func() { stop(); cancel() })
+	t.Cleanup(cancel)
 	p := &Page{t: t, ctx: ctx, view: v}
 	opts := []chromedp.EmulateViewportOption{chromedp.EmulateScale(1)}
 	if v.Phone {
 		opts = []chromedp.EmulateViewportOption{chromedp.EmulateScale(2), chromedp.EmulateMobile, chromedp.EmulateTouch}
 	}
-	scheme := "light"
+	medium, scheme := "screen", "light"
+	if v.Print {
+		medium = "print"
+	}
 	if v.Dark {
 		scheme = "dark"
 	}
-	p.do("open a tab", chromedp.EmulateViewport(v.Width, v.Height, opts...), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	if err := chromedp.Do(ctx); err != nil { // the tab lives as long as the context that opens it
+		t.Fatalf("open a tab: %v", err)
+	}
+	p.do("set the view", chromedp.EmulateViewport(v.Width, v.Height, opts...), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Media: medium,
 			Features: []*emulation.MediaFeature{
 				{Name: "prefers-color-scheme", Value: scheme},
 				{Name: "prefers-reduced-motion", Value: "reduce"},
@@ -105,7 +111,9 @@ func (p *Page) Go(url string) {
 // Fill replaces what stands in a field.
 func (p *Page) Fill(selector, value string) {
 	p.t.Helper()
-	p.do("fill "+selector, chromedp.Clear(chromedp.CSS(selector)), chromedp.SendKeys(chromedp.CSS(selector), value))
+	p.do("find "+selector, chromedp.WaitVisible(chromedp.CSS(selector)))
+	p.Eval(fmt.Sprintf(`document.querySelector(%q).value = ""`, selector))
+	p.do("fill "+selector, chromedp.SendKeys(chromedp.CSS(selector), value))
 }
 
 // Press sends keys to whatever has the focus.
@@ -123,16 +131,8 @@ func (p *Page) Click(selector string) {
 // Follow clicks a link or a button and waits until the next page has loaded.
 func (p *Page) Follow(selector string) {
 	p.t.Helper()
-	p.run("follow "+selector, chromedp.WaitEvent(page.LoadEventFired, nil,
+	get(p, "follow "+selector, chromedp.WaitEvent(page.LoadEventFired, nil,
 		chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible)))
-}
-
-// run runs an action whose result does not matter.
-func (p *Page) run(what string, a chromedp.Action[page.EventLoadEventFired]) {
-	p.t.Helper()
-	if _, err := chromedp.Run(p.ctx, a); err != nil {
-		p.t.Fatalf("%s: %v", what, err)
-	}
 }
 
 // Wait waits until the element is there and visible.
@@ -144,42 +144,26 @@ func (p *Page) Wait(selector string) {
 // Text returns the visible text of the first element that matches.
 func (p *Page) Text(selector string) string {
 	p.t.Helper()
-	s, err := chromedp.Run(p.ctx, chromedp.Text(chromedp.CSS(selector)))
-	if err != nil {
-		p.t.Fatalf("text of %s: %v", selector, err)
-	}
-	return strings.TrimSpace(s)
+	return strings.TrimSpace(get(p, "text of "+selector, chromedp.Text(chromedp.CSS(selector))))
 }
 
 // Has reports whether an element matches now; it does not wait.
 func (p *Page) Has(selector string) bool {
 	p.t.Helper()
-	n, err := chromedp.Run(p.ctx, chromedp.Nodes(chromedp.CSSAll(selector), chromedp.AtLeast(0)))
-	if err != nil {
-		p.t.Fatalf("look for %s: %v", selector, err)
-	}
-	return len(n) > 0
+	return len(get(p, "look for "+selector, chromedp.Nodes(chromedp.CSSAll(selector), chromedp.AtLeast(0)))) > 0
 }
 
 // URL returns the address of the page.
 func (p *Page) URL() string {
 	p.t.Helper()
-	s, err := chromedp.Run(p.ctx, chromedp.Location())
-	if err != nil {
-		p.t.Fatalf("address of the page: %v", err)
-	}
-	return s
+	return get(p, "address of the page", chromedp.Location())
 }
 
 // Eval evaluates a JavaScript expression that yields a string. It works with
 // the page's own scripts off, too.
 func (p *Page) Eval(expression string) string {
 	p.t.Helper()
-	s, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](expression))
-	if err != nil {
-		p.t.Fatalf("evaluate: %v", err)
-	}
-	return s
+	return get(p, "evaluate "+expression, chromedp.Evaluate[string](expression))
 }
 
 // Shot keeps a screenshot of the whole page as name-view.png in the folder
@@ -190,10 +174,7 @@ func (p *Page) Shot(name string) {
 	if dir == "" {
 		return
 	}
-	png, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		p.t.Fatalf("screenshot of %s: %v", name, err)
-	}
+	png := get(p, "screenshot of "+name, chromedp.FullScreenshot(100))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		p.t.Fatal(err)
 	}
@@ -214,9 +195,20 @@ func (p *Page) NoSidewaysScroll() {
 
 func (p *Page) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	if err := chromedp.Do(p.ctx, steps...); err != nil {
+	get(p, what, chromedp.Steps(steps...))
+}
+
+// get runs one action and returns its value; it fails the test if that takes
+// longer than stepLimit.
+func get[T any](p *Page, what string, a chromedp.Action[T]) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, stepLimit)
+	defer cancel()
+	v, err := chromedp.Run(ctx, a)
+	if err != nil {
 		p.t.Fatalf("%s: %v", what, err)
 	}
+	return v
 }
 
 // Until waits until the first element that matches has the text, through

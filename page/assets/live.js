@@ -15,7 +15,14 @@ if (list) {
     if (!line || list.querySelector(`[data-position="${CSS.escape(line.dataset.position)}"]`)) return;
     line.classList.add("fresh");
     list.querySelector("[data-empty]")?.remove();
-    list.prepend(line);
+    let day = list.querySelector(".day");
+    if (!day || day.dataset.day !== line.dataset.day) {
+      day = document.createElement("li");
+      day.className = "day";
+      day.dataset.day = day.textContent = line.dataset.day;
+      list.prepend(day);
+    }
+    day.after(line);
     while (list.children.length > most) list.lastElementChild.remove();
   };
   addEventListener("pagehide", () => source.close());
