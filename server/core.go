@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"muniment.dev/app"
+	"muniment.dev/audit"
 	"muniment.dev/authz"
 	"muniment.dev/decide"
 	"muniment.dev/event"
@@ -42,7 +43,7 @@ import (
 // here and nowhere else.
 func Registry() *event.Registry {
 	return event.NewRegistry(authz.Events(), instance.Events(), org.Events(), user.Events(), project.Events(),
-		app.Events(), grant.Events(), session.Events())
+		app.Events(), grant.Events(), session.Events(), audit.Events())
 }
 
 // Views are the views of all slices.

@@ -12,7 +12,6 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/grant"
-	"muniment.dev/login"
 	"muniment.dev/oidc"
 	"muniment.dev/page"
 	"muniment.dev/project"

@@ -30,6 +30,7 @@ import (
 	"muniment.dev/page"
 	"muniment.dev/project/projectapi"
 	"muniment.dev/seal/erasure"
+	"muniment.dev/session/meapi"
 	"muniment.dev/session/sessionapi"
 	"muniment.dev/session/signin"
 	"muniment.dev/user/password"
@@ -51,6 +52,7 @@ type Server struct {
 
 	config   Config
 	admin    *ops.Admin
+	pool     *password.Pool
 	provider *provider
 	openid   *oidc.Provider
 	handler  http.Handler
@@ -86,7 +88,8 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 			s.Close()
 		}
 	}()
-	s.SignIn = signin.New(core.Runner, password.NewPool(x.Passwords, 0, 0), 0)
+	s.pool = password.NewPool(x.Passwords, 0, 0)
+	s.SignIn = signin.New(core.Runner, s.pool, 0)
 	return s, s.assemble(x)
 }
 
@@ -240,9 +243,13 @@ func (s *Server) reader() *audit.Reader {
 
 // services are the implementations behind the API.
 func (s *Server) services(c adapter.Core) api.Services {
+	users := userapi.New(c, userapi.Needs{Hash: s.pool.Hash, CheckPassword: s.SignIn.CheckPassword, NewLink: signin.NewLink, LinkLife: signin.LinkLife,
+		LinkURL: func(secret string) string { return s.URL() + login.PathSetup + "/" + secret }, Erasure: s.Core.Erasure.Status})
+	members, grants := memberapi.New(c), grantapi.New(c)
+	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.Instance.CheckpointKey}
 	return api.Services{
-		Organization: orgapi.New(c), Project: projectapi.New(c), Application: appapi.New(c), Grant: grantapi.New(c), Member: memberapi.New(c),
-		User: userapi.New(c), Session: sessionapi.New(c), Instance: instanceapi.New(c), Me: instanceapi.NewMe(c),
-		Event: &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.Instance.CheckpointKey},
+		User: users, Organization: orgapi.New(c), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members,
+		Session: sessionapi.New(c), Event: events, Me: &meapi.Service{Users: users, Members: members, Grants: grants, Events: events},
+		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover}),
 	}
 }

@@ -123,7 +123,7 @@ func (w *world) authorize(c *http.Client, challenge string) string {
 		w.t.Fatal(err)
 	}
 	if res.StatusCode == http.StatusOK {
-		res = w.submit(c, res, url.Values{"email": {ownerEmail}, "password": {ownerPassword}})
+		res = w.onward(c, w.submit(c, res, url.Values{"email": {ownerEmail}, "password": {ownerPassword}}))
 	}
 	to, err := res.Location()
 	if err != nil || to.Query().Get("code") == "" {
@@ -149,6 +149,24 @@ func (w *world) submit(c *http.Client, res *http.Response, values url.Values) *h
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Origin", w.URL())
 	out, err := c.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out
+}
+
+var refresh = regexp.MustCompile(`http-equiv="refresh" content="0; url=([^"]+)"`)
+
+// onward follows the page that leads a browser on after a form.
+func (w *world) onward(c *http.Client, res *http.Response) *http.Response {
+	w.t.Helper()
+	b, _ := io.ReadAll(res.Body)
+	res.Body.Close()
+	m := refresh.FindStringSubmatch(string(b))
+	if m == nil {
+		w.t.Fatalf("%s: this page leads nowhere:\n%s", res.Status, b)
+	}
+	out, err := c.Get(w.URL() + html.UnescapeString(m[1]))
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,0 +1,205 @@
+// Package userapi is the face of people in the API: it translates requests
+// into commands and rows into answers, hashes passwords, makes set-up links,
+// and decides nothing.
+package userapi
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"muniment.dev/api/adapter"
+	"muniment.dev/api/call"
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/seal/erasure"
+	"muniment.dev/user"
+)
+
+// Needs are what the service rests on besides the core.
+type Needs struct {
+	// Hash checks and hashes a new password; *password.Pool.
+	Hash func(ctx context.Context, password string) (string, error)
+	// CheckPassword checks the present password of a user, throttled, and
+	// returns the hash that it was checked against; signin.Service.
+	CheckPassword func(ctx context.Context, user event.ID, password string) (string, error)
+	// NewLink makes the secret of a set-up link and its SHA-256; LinkURL is
+	// where it is opened, LinkLife how long it works.
+	NewLink  func(user event.ID) (secret string, digest [32]byte)
+	LinkURL  func(secret string) string
+	LinkLife time.Duration
+	// Erasure says how far the erasure of a subject has come in this process.
+	Erasure func(event.SubjectID) (erasure.Status, bool)
+}
+
+// Service implements munimentv1connect.UserServiceHandler.
+type Service struct {
+	core  adapter.Core
+	needs Needs
+}
+
+// New makes the service. All of n is required.
+func New(c adapter.Core, n Needs) *Service { return &Service{c, n} }
+
+const idField = "user_id"
+
+// CreateUser registers a person.
+func (s *Service) CreateUser(ctx context.Context, req *munimentv1.CreateUserRequest) (*munimentv1.CreateUserResponse, error) {
+	org, err := adapter.ID("organization_id", req.GetOrganizationId())
+	if err != nil {
+		return nil, err
+	}
+	c := user.Register{User: event.NewID(), Organization: org, Email: req.GetEmail(),
+		Names: user.Names{Given: req.GetGivenName(), Family: req.GetFamilyName(), Display: req.GetDisplayName()}}
+	env, err := call.Envelope(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	res, err := decide.RunPrepared(ctx, s.core.Runner, user.Registering, env, c, func(c user.Register) (user.Register, error) {
+		var err error
+		if req.Password != nil {
+			c.Hash, err = s.needs.Hash(ctx, req.GetPassword())
+		}
+		return c, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &munimentv1.CreateUserResponse{Change: adapter.Change(res), UserId: res.Stream.ID.String()}
+	if req.Password == nil && !res.Replayed {
+		// The link is a change of its own: the person is registered even if
+		// making it fails, and another link can be asked for.
+		env.Command, env.Request = event.ID{}, nil
+		if _, out.SetupLink, err = s.link(ctx, env, res.Stream.ID); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// link makes a one-time link for a user.
+func (s *Service) link(ctx context.Context, env decide.Envelope, id event.ID) (decide.Result, *munimentv1.SetupLink, error) {
+	secret, digest := s.needs.NewLink(id)
+	expires := s.core.Runner.Log.Now().Add(s.needs.LinkLife)
+	res, err := decide.Run(ctx, s.core.Runner, user.CreatingSetupLink, env,
+		user.CreateSetupLink{User: id, Digest: digest, Expires: event.Instant(expires.UnixMicro())})
+	return res, &munimentv1.SetupLink{Url: s.needs.LinkURL(secret), Expires: timestamppb.New(expires)}, err
+}
+
+// CreateSetupLink makes a one-time link with which a user sets a password.
+func (s *Service) CreateSetupLink(ctx context.Context, req *munimentv1.CreateSetupLinkRequest) (*munimentv1.CreateSetupLinkResponse, error) {
+	id, err := adapter.ID(idField, req.GetUserId())
+	if err != nil {
+		return nil, err
+	}
+	env, err := call.Envelope(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	res, link, err := s.link(ctx, env, id)
+	if err != nil {
+		return nil, err
+	}
+	out := &munimentv1.CreateSetupLinkResponse{Change: adapter.Change(res)}
+	if !res.Replayed {
+		out.SetupLink = link
+	}
+	return out, nil
+}
+
+// ChangeProfile changes the names that are given.
+func (s *Service) ChangeProfile(ctx context.Context, req *munimentv1.ChangeProfileRequest) (*munimentv1.ChangeProfileResponse, error) {
+	ch, err := adapter.RunOn(ctx, s.core, user.ChangingProfile, req, idField, req.GetUserId(), func(id event.ID) user.ChangeProfile {
+		return user.ChangeProfile{User: id, Given: req.GivenName, Family: req.FamilyName, Display: req.DisplayName}
+	})
+	return &munimentv1.ChangeProfileResponse{Change: ch}, err
+}
+
+// ChangeEmail gives a user another e-mail address.
+func (s *Service) ChangeEmail(ctx context.Context, req *munimentv1.ChangeEmailRequest) (*munimentv1.ChangeEmailResponse, error) {
+	ch, err := adapter.RunOn(ctx, s.core, user.ChangingEmail, req, idField, req.GetUserId(), func(id event.ID) user.ChangeEmail {
+		return user.ChangeEmail{User: id, Email: req.GetEmail()}
+	})
+	return &munimentv1.ChangeEmailResponse{Change: ch}, err
+}
+
+// SetPassword gives a user a new password, as an administrator.
+func (s *Service) SetPassword(ctx context.Context, req *munimentv1.SetPasswordRequest) (*munimentv1.SetPasswordResponse, error) {
+	id, err := adapter.ID(idField, req.GetUserId())
+	if err != nil {
+		return nil, err
+	}
+	env, err := call.Envelope(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	res, err := decide.RunPrepared(ctx, s.core.Runner, user.SettingPassword, env, user.SetPassword{User: id}, func(c user.SetPassword) (user.SetPassword, error) {
+		var err error
+		c.Hash, err = s.needs.Hash(ctx, req.GetPassword())
+		return c, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &munimentv1.SetPasswordResponse{Change: adapter.Change(res)}, nil
+}
+
+// ChangePassword changes the caller's own password.
+func (s *Service) ChangePassword(ctx context.Context, req *munimentv1.ChangePasswordRequest) (*munimentv1.ChangePasswordResponse, error) {
+	caller, err := call.CallerOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	env, err := call.Envelope(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	res, ok, err := s.core.Runner.Earlier(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		if res, err = s.changeOwn(ctx, env, caller.ID, req); err != nil {
+			return nil, err
+		}
+	}
+	return &munimentv1.ChangePasswordResponse{Change: adapter.Change(res)}, nil
+}
+
+func (s *Service) changeOwn(ctx context.Context, env decide.Envelope, id event.ID, req *munimentv1.ChangePasswordRequest) (decide.Result, error) {
+	was, err := s.needs.CheckPassword(ctx, id, req.GetOldPassword())
+	if err != nil {
+		return decide.Result{}, err
+	}
+	hash, err := s.needs.Hash(ctx, req.GetNewPassword())
+	if err != nil {
+		return decide.Result{}, err
+	}
+	return decide.Run(ctx, s.core.Runner, user.SettingPassword, env, user.SetPassword{User: id, Hash: hash, Was: was})
+}
+
+// LockUser keeps a user from signing in.
+func (s *Service) LockUser(ctx context.Context, req *munimentv1.LockUserRequest) (*munimentv1.LockUserResponse, error) {
+	ch, err := adapter.RunOn(ctx, s.core, user.Locking, req, idField, req.GetUserId(), func(id event.ID) user.Lock { return user.Lock{User: id} })
+	return &munimentv1.LockUserResponse{Change: ch}, err
+}
+
+// UnlockUser lets a locked user sign in again.
+func (s *Service) UnlockUser(ctx context.Context, req *munimentv1.UnlockUserRequest) (*munimentv1.UnlockUserResponse, error) {
+	ch, err := adapter.RunOn(ctx, s.core, user.Unlocking, req, idField, req.GetUserId(), func(id event.ID) user.Unlock { return user.Unlock{User: id} })
+	return &munimentv1.UnlockUserResponse{Change: ch}, err
+}
+
+// DeactivateUser takes an account out of use.
+func (s *Service) DeactivateUser(ctx context.Context, req *munimentv1.DeactivateUserRequest) (*munimentv1.DeactivateUserResponse, error) {
+	ch, err := adapter.RunOn(ctx, s.core, user.Deactivating, req, idField, req.GetUserId(), func(id event.ID) user.Deactivate { return user.Deactivate{User: id} })
+	return &munimentv1.DeactivateUserResponse{Change: ch}, err
+}
+
+// ReactivateUser takes a deactivated account into use again.
+func (s *Service) ReactivateUser(ctx context.Context, req *munimentv1.ReactivateUserRequest) (*munimentv1.ReactivateUserResponse, error) {
+	ch, err := adapter.RunOn(ctx, s.core, user.Reactivating, req, idField, req.GetUserId(), func(id event.ID) user.Reactivate { return user.Reactivate{User: id} })
+	return &munimentv1.ReactivateUserResponse{Change: ch}, err
+}
