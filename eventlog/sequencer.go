@@ -75,7 +75,7 @@ type takeFault struct {
 }
 
 // takeAgainAfter is how long a failed attempt to take the log stands.
-const takeAgainAfter = 200 * time.Millisecond
+const takeAgainAfter = 50 * time.Millisecond
 
 func (s *sequencer) run() {
 	defer close(s.log.gone)
