@@ -50,7 +50,7 @@ func Events() []event.Descriptor {
 		event.Describe[MemberRemoved]("member.removed", 1, "{actor} removed {user} as {role} of {organization}"),
 		event.Describe[OrganizationDeactivated]("organization.deactivated", 1, "{actor} deactivated the organization {organization}"),
 		event.Describe[OrganizationReactivated]("organization.reactivated", 1, "{actor} reactivated the organization {organization}"),
-		event.Describe[Refused]("access.refused", 1, "{actor} was refused to {command}: lacking the right to {right}"),
+		event.Describe[Refused]("access.refused", 1, "{actor} was refused to {command}: {right}"),
 	}
 }
 

@@ -69,11 +69,18 @@ type Result struct {
 	Events int // how many; 0 if there was nothing to do
 }
 
+// Appender takes the events that were decided. *eventlog.Log is one.
+type Appender interface {
+	// Append keeps the contract of eventlog.Log.Append.
+	Append(context.Context, eventlog.Request) (eventlog.Appended, error)
+}
+
 // Runner runs commands on one log. It is safe for concurrent use.
 type Runner struct {
 	Log    *eventlog.Log
 	Sealer *seal.Sealer
 	Slow   func(context.Context) error // waits while views lag; may be nil
+	To     Appender                    // where events go; nil: Log
 
 	cache cache
 }
@@ -95,19 +102,47 @@ func Run[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelope
 			return Result{}, err
 		}
 	}
-	var err error
+	var err, unknown error
 	for i := range attempts {
 		var res Result
-		res, err = once(ctx, r, d, env, c)
-		if err == nil || ctx.Err() != nil || i > 2 && fault.Is(err, fault.Unknown) {
-			return res, err
-		}
-		if !fault.Is(err, fault.Unknown) && !retriable(err) {
+		if res, err = once(ctx, r, d, env, c); fault.Is(err, fault.Unknown) {
+			if unknown = err; ctx.Err() != nil || i > 2 {
+				return Result{}, err
+			}
+		} else if !retriable(err) || ctx.Err() != nil {
+			if res, err = r.conclude(ctx, d.Name, env, res, err); err != nil && unknown != nil && !settled(err) {
+				err = unknown
+			}
 			return res, err
 		}
 		r.settle(ctx, err)
 	}
 	return Result{}, err
+}
+
+// conclude is the answer to a command that was refused, or has nothing to do:
+// what the log holds of it, if anything. The command itself may be among the
+// facts, given twice at once or recorded by an attempt of unknown outcome.
+func (r *Runner) conclude(ctx context.Context, name string, env Envelope, res Result, err error) (Result, error) {
+	if res.Events > 0 {
+		return res, err
+	}
+	if done, ok, failed := r.outcome(ctx, env); ok || failed != nil {
+		return done, failed
+	}
+	r.Refused(ctx, name, env, err)
+	return res, err
+}
+
+// settled reports whether a refusal tells what became of an earlier attempt
+// whose outcome was not known: the log has taken note of that attempt or never
+// will, and the command is not in it.
+func settled(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Internal, fault.Exhausted, fault.Unavailable, fault.Corrupt:
+		return false
+	}
+	return true
 }
 
 // earlier finds what the same command did before.
@@ -116,6 +151,11 @@ func (r *Runner) earlier(ctx context.Context, env *Envelope) (Result, bool, erro
 	if env.digest, err = r.Sealer.RequestDigest(ctx, env.Request); err != nil {
 		return Result{}, false, err
 	}
+	return r.outcome(ctx, *env)
+}
+
+// outcome is what stands in the log of a command; false if nothing does.
+func (r *Runner) outcome(ctx context.Context, env Envelope) (Result, bool, error) {
 	done, ok, err := r.Log.Outcome(ctx, env.Actor, env.Command, env.digest)
 	if err != nil || !ok {
 		return Result{}, false, err
@@ -143,37 +183,42 @@ func (r *Runner) settle(ctx context.Context, err error) {
 }
 
 func once[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelope, c C) (Result, error) {
-	query, err := r.resolve(ctx, d.Query(c))
+	state, cond, err := admit(ctx, r, d, env, c)
 	if err != nil {
 		return Result{}, err
 	}
-	mark := r.Log.Mark().Size
-	var start S
-	if d.Start != nil {
-		start = d.Start(c)
+	events, err := d.Decide(state, c)
+	if err != nil || len(events) == 0 {
+		return Result{Appended: eventlog.Appended{Log: r.Log.ID(), Last: cond.After, Time: r.Log.Now()}}, err
 	}
-	state, err := fold(ctx, r, d.Name, query, mark, start, d.Evolve)
+	return r.append(ctx, env, events, cond)
+}
+
+// admit reads the facts and lets the decider say whether the actor may give
+// the command. The condition is that nothing newer is known.
+func admit[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelope, c C) (state S, cond event.Condition, err error) {
+	query, err := r.resolve(ctx, d.Query(c))
 	if err != nil {
-		return Result{}, fault.Wrap("read the facts to "+d.Name, err)
+		return state, cond, err
+	}
+	mark := r.Log.Mark().Size
+	if d.Start != nil {
+		state = d.Start(c)
+	}
+	state, err = fold(ctx, r, d.Name, query, mark, state, d.Evolve)
+	if err != nil {
+		return state, cond, fault.Wrap("read the facts to "+d.Name, err)
 	}
 	who, err := r.Authority(ctx, env.Actor, mark)
 	if err != nil {
-		return Result{}, err
+		return state, cond, err
 	}
 	if d.Allow == nil {
 		err = authz.Denied(d.Name)
 	} else {
 		err = d.Allow(who, state, c)
 	}
-	if err != nil {
-		r.recordRefusal(ctx, d.Name, env, err)
-		return Result{}, err
-	}
-	events, err := d.Decide(state, c)
-	if err != nil || len(events) == 0 {
-		return Result{Appended: eventlog.Appended{Log: r.Log.ID(), Last: mark, Time: r.Log.Now()}}, err
-	}
-	return r.append(ctx, env, events, event.Condition{Query: query.Or(authz.Query(env.Actor)), After: mark})
+	return state, event.Condition{Query: query.Or(authz.Query(env.Actor)), After: mark}, err
 }
 
 func (r *Runner) append(ctx context.Context, env Envelope, events []event.New, cond event.Condition) (Result, error) {
@@ -181,7 +226,11 @@ func (r *Runner) append(ctx context.Context, env Envelope, events []event.New, c
 	if err != nil {
 		return Result{}, err
 	}
-	done, err := r.Log.Append(ctx, eventlog.Request{Actor: env.Actor, Command: env.Command, Digest: env.digest, Events: drafts, If: cond})
+	to := r.To
+	if to == nil {
+		to = r.Log
+	}
+	done, err := to.Append(ctx, eventlog.Request{Actor: env.Actor, Command: env.Command, Digest: env.digest, Events: drafts, If: cond})
 	if err != nil {
 		return Result{}, err
 	}
@@ -267,13 +316,15 @@ func fold[S any](ctx context.Context, r *Runner, name string, q event.Query, upt
 // Forget drops everything folded, because a subject was erased.
 func (r *Runner) Forget() { r.cache.clear() }
 
-// recordRefusal appends that the actor was refused, as far as that is possible.
-func (r *Runner) recordRefusal(ctx context.Context, name string, env Envelope, why error) {
-	if !fault.Is(why, fault.Denied) || env.Actor.Kind != "user" || !r.cache.mayRecord(env.Actor, name, r.Log.Now()) {
+// Refused appends that the actor was refused a command, as far as that is
+// possible. Run does it by itself; it is for refusals that come before, such as
+// that of a wrong password.
+func (r *Runner) Refused(ctx context.Context, command string, env Envelope, why error) {
+	if !fault.Is(why, fault.Denied) || env.Actor.Kind != "user" || !r.cache.mayRecord(env.Actor, command, r.Log.Now()) {
 		return
 	}
 	e := event.New{Stream: event.Stream{Kind: "access", ID: env.Actor.ID},
-		Payload: authz.Refused{Command: name, Right: fault.Public(why), User: env.Actor.ID}}
+		Payload: authz.Refused{Command: command, Right: fault.Public(why), User: env.Actor.ID}}
 	env.Command, env.digest = event.NewID(), event.Hash{}
 	r.append(ctx, env, []event.New{e}, event.Condition{})
 }

@@ -56,7 +56,7 @@ type Ended struct {
 	Session      event.ID `event:"session,public,tag=session"`
 	User         event.ID `event:"user,public,tag=user"`
 	Organization event.ID `event:"organization,public,tag=org"`
-	Reason       string   `event:"reason,public"` // "signed out" or "ended by an administrator"
+	Reason       string   `event:"reason,public"` // "signed out", "ended by its person" or "ended by an administrator"
 }
 
 // CodeIssued says that a person let an application in and that it may fetch

@@ -157,6 +157,7 @@ type End struct {
 	User         event.ID
 	Organization event.ID
 	SignedOut    bool // by holding the session's own cookie
+	Own          bool // by the person whose session it is, from elsewhere
 }
 
 // Ending decides End.
@@ -181,8 +182,11 @@ var Ending = decide.Decider[State, End]{
 			return nil, ErrEnded
 		}
 		reason := "ended by an administrator"
-		if c.SignedOut {
+		switch {
+		case c.SignedOut:
 			reason = "signed out"
+		case c.Own:
+			reason = "ended by its person"
 		}
 		return []event.New{{Stream: Stream(s.Session), Payload: Ended{s.Session, s.User, s.Organization, reason}}}, nil
 	},

@@ -1,0 +1,79 @@
+package appapi
+
+import (
+	"context"
+
+	"muniment.dev/api/adapter"
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/app"
+	"muniment.dev/event"
+	"muniment.dev/view"
+	"muniment.dev/view/entity"
+)
+
+// GetApplication answers one application.
+func (s *Service) GetApplication(ctx context.Context, req *munimentv1.GetApplicationRequest) (*munimentv1.GetApplicationResponse, error) {
+	id, err := adapter.ID(idField, req.GetApplicationId())
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.core.Begin(ctx, req.GetRead())
+	if err != nil {
+		return nil, err
+	}
+	row, ok, err := r.Get(ctx, app.Table, view.Values{"id": id})
+	if err != nil {
+		return nil, err
+	}
+	if !ok || !r.Sees(row.ID("organization"), event.ID{}) {
+		return nil, app.ErrNotFound
+	}
+	return &munimentv1.GetApplicationResponse{Application: answer(row)}, nil
+}
+
+// ListApplications answers the applications that match, oldest first.
+func (s *Service) ListApplications(ctx context.Context, req *munimentv1.ListApplicationsRequest) (*munimentv1.ListApplicationsResponse, error) {
+	f := req.GetFilter()
+	var where []view.Cond
+	for _, by := range []struct{ column, field, text string }{
+		{"project", "filter.project_id", f.GetProjectId()},
+		{"organization", "filter.organization_id", f.GetOrganizationId()},
+		{"id", "filter.client_id", f.GetClientId()},
+	} {
+		cond, err := adapter.Equal(by.column, by.field, by.text)
+		if err != nil {
+			return nil, err
+		}
+		where = append(where, cond...)
+	}
+	r, err := s.core.Begin(ctx, req.GetRead())
+	if err != nil {
+		return nil, err
+	}
+	q := view.Query{Table: app.Table, Where: append(where, r.Visible("organization", "")...), OrderBy: []string{entity.Order}}
+	rows, next, err := r.Page(ctx, q, req.GetPageSize(), req.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	resp := &munimentv1.ListApplicationsResponse{NextPageToken: next}
+	for _, row := range rows {
+		resp.Applications = append(resp.Applications, answer(row))
+	}
+	return resp, nil
+}
+
+func answer(row view.Row) *munimentv1.Application {
+	e, id := entity.Of(row), row.ID("id").String()
+	a := &munimentv1.Application{Id: id, ClientId: id, ProjectId: row.ID("project").String(), OrganizationId: row.ID("organization").String(),
+		Name: row.Text("name"), Kind: munimentv1.ApplicationKind_APPLICATION_KIND_WEB,
+		RedirectUris: row.Texts("redirect_uris"), PostLogoutRedirectUris: row.Texts("post_logout_redirect_uris"),
+		IdTokenAlg: munimentv1.SigningAlgorithm_SIGNING_ALGORITHM_ES256,
+		Created:    adapter.Time(e.Created), Changed: adapter.Time(e.Changed), Version: e.Version, Position: uint64(e.Position)}
+	if row.Bool("native") {
+		a.Kind = munimentv1.ApplicationKind_APPLICATION_KIND_NATIVE
+	}
+	if row.Text("id_token_alg") == "RS256" {
+		a.IdTokenAlg = munimentv1.SigningAlgorithm_SIGNING_ALGORITHM_RS256
+	}
+	return a
+}
