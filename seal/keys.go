@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
+	"os"
 	"sync"
 
 	_ "modernc.org/sqlite" // the database/sql driver
@@ -23,11 +24,8 @@ type Wrapper interface {
 	Unwrap(ctx context.Context, ciphertext, aad []byte) ([]byte, error)
 }
 
-// poolSize is how many keys one durable batch makes ahead.
-const poolSize = 256
-
-// maxOpen bounds the unwrapped keys kept in memory.
-const maxOpen = 8192
+// maxOpen bounds one generation of the unwrapped keys that are kept in memory.
+const maxOpen = 1 << 15
 
 // Keys is the store of subject keys: a SQLite database of its own, each key
 // wrapped by the epoch's key, which the Wrapper wraps. A key is in one of
@@ -37,25 +35,41 @@ type Keys struct {
 	epoch uint32
 	kek   cipher.AEAD
 
-	mu   sync.Mutex
-	pool map[event.LogID][]subjectKey // made durable, not yet drawn
-	open map[event.KeyID]Secret
+	fills sync.WaitGroup // batches of keys that are being made
+
+	mu         sync.Mutex // guards what follows
+	closed     bool
+	pools      map[event.LogID]*pool
+	young, old map[keyName]Secret // unwrapped; what is used again moves to young
+	destroyed  int                // how often keys were, to notice it while one is being read
 }
 
+// keyName is where a key belongs.
+type keyName struct {
+	log event.LogID
+	id  event.KeyID
+}
+
+// Keys stand in the order in which they were made, so that a batch of them is
+// written in one place; only their ids are scattered over an index.
 const schema = `
 CREATE TABLE IF NOT EXISTS epoch (n INTEGER PRIMARY KEY, wrapped BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS subject_key (id BLOB PRIMARY KEY, log BLOB NOT NULL, epoch INTEGER NOT NULL, wrapped BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS subject_key (n INTEGER PRIMARY KEY, id BLOB NOT NULL, log BLOB NOT NULL, epoch INTEGER NOT NULL, wrapped BLOB NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS subject_key_id ON subject_key (id);
 CREATE TABLE IF NOT EXISTS destroyed (id BLOB PRIMARY KEY, log BLOB NOT NULL) WITHOUT ROWID;`
 
 // OpenKeys opens or makes the key database at path (mode 0600).
 func OpenKeys(ctx context.Context, path string, w Wrapper) (*Keys, error) {
-	dsn := "file:" + path + "?_pragma=journal_mode(DELETE)&_pragma=synchronous(FULL)&_pragma=secure_delete(ON)&_pragma=busy_timeout(5000)"
+	if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err == nil { // SQLite would let others read it
+		f.Close()
+	}
+	dsn := "file:" + path + "?_pragma=journal_mode(DELETE)&_pragma=synchronous(FULL)&_pragma=secure_delete(ON)&_pragma=busy_timeout(5000)&_pragma=temp_store(MEMORY)"
 	db, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, fault.Wrap("open the key database", err)
 	}
 	db.SetMaxOpenConns(1)
-	k := &Keys{db: db, pool: map[event.LogID][]subjectKey{}, open: map[event.KeyID]Secret{}}
+	k := &Keys{db: db, pools: map[event.LogID]*pool{}, young: map[keyName]Secret{}}
 	if _, err := db.ExecContext(ctx, schema); err != nil {
 		db.Close()
 		return nil, &fault.Error{Kind: fault.Unavailable, Op: "open the key database", Msg: "the key database cannot be opened; check the file and its permissions", Err: err}
@@ -70,9 +84,13 @@ func OpenKeys(ctx context.Context, path string, w Wrapper) (*Keys, error) {
 // Close closes the database and forgets the keys in memory.
 func (k *Keys) Close() error {
 	k.mu.Lock()
-	clear(k.open)
-	clear(k.pool)
+	k.closed = true
 	k.mu.Unlock()
+	k.fills.Wait()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.young, k.old = map[keyName]Secret{}, nil
+	clear(k.pools)
 	return k.db.Close()
 }
 
@@ -117,63 +135,50 @@ func (k *Keys) wrapAAD(log event.LogID, id event.KeyID) []byte {
 	return binary.BigEndian.AppendUint32(append(b, id.ID[:]...), k.epoch)
 }
 
-// Draw returns a fresh key of a log. Keys are made durable in batches before
-// the first of them is handed out; a drawn key never returns to the pool.
-func (k *Keys) Draw(ctx context.Context, log event.LogID) (event.KeyID, Secret, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.pool[log]) == 0 {
-		if err := k.fill(ctx, log); err != nil {
-			return event.KeyID{}, Secret{}, fault.Wrap("make keys", err)
-		}
+// remember keeps an unwrapped key; k.mu is held.
+func (k *Keys) remember(id keyName, s Secret) {
+	if len(k.young) >= maxOpen {
+		k.old, k.young = k.young, make(map[keyName]Secret, maxOpen)
 	}
-	pool := k.pool[log]
-	sk := pool[len(pool)-1]
-	k.pool[log] = pool[:len(pool)-1]
-	k.remember(sk.id, sk.k)
-	return sk.id, sk.k, nil
+	k.young[id] = s
 }
 
-func (k *Keys) remember(id event.KeyID, s Secret) {
-	if len(k.open) >= maxOpen {
-		clear(k.open)
+// recall finds an unwrapped key; k.mu is held.
+func (k *Keys) recall(id keyName) (Secret, bool) {
+	if s, ok := k.young[id]; ok {
+		return s, true
 	}
-	k.open[id] = s
-}
-
-func (k *Keys) fill(ctx context.Context, log event.LogID) error {
-	tx, err := k.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
+	s, ok := k.old[id]
+	if ok {
+		k.remember(id, s)
 	}
-	defer tx.Rollback()
-	var made []subjectKey
-	for range poolSize {
-		sk := subjectKey{id: event.KeyID{ID: event.NewID()}}
-		rand.Read(sk.k[:])
-		wrapped := make([]byte, k.kek.NonceSize())
-		rand.Read(wrapped)
-		wrapped = k.kek.Seal(wrapped, wrapped, sk.k[:], k.wrapAAD(log, sk.id))
-		if _, err := tx.ExecContext(ctx, "INSERT INTO subject_key (id, log, epoch, wrapped) VALUES (?, ?, ?, ?)", sk.id.ID[:], log.ID[:], k.epoch, wrapped); err != nil {
-			return err
-		}
-		made = append(made, sk)
-	}
-	if err := tx.Commit(); err != nil {
-		return err
-	}
-	k.pool[log] = made
-	return nil
+	return s, ok
 }
 
 // Get returns a key; fault.Erased if it was destroyed, fault.NotFound if it
 // was never in this database.
 func (k *Keys) Get(ctx context.Context, log event.LogID, id event.KeyID) (Secret, error) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	if s, ok := k.open[id]; ok {
+	s, ok := k.recall(keyName{log, id})
+	destroyed := k.destroyed
+	k.mu.Unlock()
+	if ok {
 		return s, nil
 	}
+	s, err := k.read(ctx, log, id)
+	if err != nil {
+		return Secret{}, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if destroyed == k.destroyed { // else it may be this one
+		k.remember(keyName{log, id}, s)
+	}
+	return s, nil
+}
+
+// read reads and unwraps a key.
+func (k *Keys) read(ctx context.Context, log event.LogID, id event.KeyID) (Secret, error) {
 	var wrapped []byte
 	err := k.db.QueryRowContext(ctx, "SELECT wrapped FROM subject_key WHERE id = ? AND log = ?", id.ID[:], log.ID[:]).Scan(&wrapped)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -190,7 +195,6 @@ func (k *Keys) Get(ctx context.Context, log event.LogID, id event.KeyID) (Secret
 	if err != nil || len(b) != 32 {
 		return Secret{}, fault.New(fault.Corrupt, "key %s does not unwrap", id)
 	}
-	k.remember(id, Secret(b))
 	return Secret(b), nil
 }
 
@@ -210,26 +214,32 @@ func (k *Keys) missing(ctx context.Context, id event.KeyID) error {
 // (secure_delete, and the rollback journal is removed). Repeating it, or
 // destroying a key that a restored database brought back, is harmless.
 func (k *Keys) Destroy(ctx context.Context, log event.LogID, ids ...event.KeyID) error {
+	if err := k.destroy(ctx, log, ids); err != nil {
+		return fault.Wrap("destroy a key", err)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.destroyed++
+	for _, id := range ids {
+		delete(k.young, keyName{log, id})
+		delete(k.old, keyName{log, id})
+	}
+	return nil
+}
+
+func (k *Keys) destroy(ctx context.Context, log event.LogID, ids []event.KeyID) error {
 	tx, err := k.db.BeginTx(ctx, nil)
 	if err != nil {
-		return fault.Wrap("destroy a key", err)
+		return err
 	}
 	defer tx.Rollback()
 	for _, id := range ids {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM subject_key WHERE id = ?", id.ID[:]); err != nil {
-			return fault.Wrap("destroy a key", err)
+			return err
 		}
 		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO destroyed (id, log) VALUES (?, ?)", id.ID[:], log.ID[:]); err != nil {
-			return fault.Wrap("destroy a key", err)
+			return err
 		}
 	}
-	if err := tx.Commit(); err != nil {
-		return fault.Wrap("destroy a key", err)
-	}
-	for _, id := range ids {
-		delete(k.open, id)
-	}
-	return nil
+	return tx.Commit()
 }
