@@ -53,8 +53,8 @@ func copyLog(ctx context.Context, from, to Layout) (event.LogID, error) {
 	if err := os.MkdirAll(to.Dir, 0o700); err != nil {
 		return event.LogID{}, err
 	}
-	if err := o.Snapshot(to.Log); err != nil {
-		return event.LogID{}, err
+	if err := os.CopyFS(to.Log, os.DirFS(o.dir)); err != nil {
+		return event.LogID{}, &fault.Error{Kind: fault.Unavailable, Msg: "the log could not be copied; is there room on the disk?", Err: err}
 	}
 	b, err := os.ReadFile(from.Register)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -13,6 +13,7 @@ import (
 	"muniment.dev/eventlog"
 	"muniment.dev/eventlog/memlog"
 	"muniment.dev/eventlog/pebblelog"
+	"muniment.dev/fault"
 	"muniment.dev/ledger"
 	"muniment.dev/ledger/verify"
 	"muniment.dev/seal"
@@ -49,7 +50,6 @@ type world struct {
 	sealer *seal.Sealer
 	signer *ledger.Signer
 	reg    *ledger.FileRegister
-	pub    *ledger.Publisher
 	users  []event.SubjectID
 }
 
@@ -300,4 +300,21 @@ func TestCommands(t *testing.T) {
 	expect(1, "FAILED", "verify-receipt", receipt, "--key", key)
 	expect(0, "continues", "register", "show", "--data", dir)
 	expect(0, "VERIFIED: ", "verify", dir, "--key", key) // nothing above changed anything
+}
+
+// A store without a log cannot be checked; an empty log is sound, and has
+// nothing to verify.
+func TestVerifyEmpty(t *testing.T) {
+	store := memlog.New()
+	if _, err := Verify(t.Context(), store, VerifyOptions{}); !fault.Is(err, fault.NotFound) {
+		t.Fatalf("no log: %v", err)
+	}
+	reg := &ledger.MemoryRegister{}
+	l, err := ledger.OpenLog(t.Context(), store, event.LogID{ID: event.NewID()}, reg, eventlog.Options{})
+	must(t, err)
+	defer l.Close()
+	r, err := Verify(t.Context(), store, VerifyOptions{Register: reg})
+	if err != nil || r.Verdict != verify.Consistent || r.Size != 0 {
+		t.Fatalf("empty log: %v\n%s", err, text(r))
+	}
 }

@@ -274,6 +274,7 @@ func openKeys(ctx context.Context, l Layout) (*seal.Keys, error) {
 // opened is a store opened for reading, offline or as a server's snapshot.
 type opened struct {
 	*pebblelog.Store
+	dir   string
 	live  bool            // it is a snapshot of a running server's
 	gone  <-chan struct{} // closed when the server withdrew it
 	close func()
@@ -290,7 +291,7 @@ func openLog(ctx context.Context, l Layout) (*opened, error) {
 				release()
 				return nil, err
 			}
-			return &opened{s, true, gone, func() { s.Close(); release() }}, nil
+			return &opened{s, dir, true, gone, func() { s.Close(); release() }}, nil
 		}
 		if !fault.Is(err, fault.NotFound) {
 			return nil, err
@@ -303,7 +304,7 @@ func openLog(ctx context.Context, l Layout) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &opened{s, false, nil, func() { s.Close() }}, nil
+	return &opened{s, l.Log, false, nil, func() { s.Close() }}, nil
 }
 
 // withdrawn reports whether the server took its snapshot back.
