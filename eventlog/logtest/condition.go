@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
@@ -13,6 +14,7 @@ import (
 var conditionTests = []test{
 	{"of many who claim one thing, one gets it", contention},
 	{"a condition sees what is in its own batch", sameBatch},
+	{"a refusal waits for what it rests on", refusalWaits},
 	{"conditions select as queries do", selection},
 	{"conditions that reach behind the window", behindWindow},
 	{"streams are at their expected versions", versions},
@@ -72,6 +74,48 @@ func sameBatch(f *fixture) {
 		f.Fatalf("%d claims were accepted", won)
 	}
 	f.check()
+}
+
+// A conflict with what is not durable yet is no conflict if that is lost: the
+// answer is given when it is known, and then it is the right one.
+func refusalWaits(f *fixture) {
+	claim := func() eventlog.Request {
+		return If(event.Condition{Query: event.OfTerm(event.TagTerm("name:ada"))}, New(NewStream("user"), "user.named", Tags("name:ada")))
+	}
+	for _, lost := range []bool{false, true} {
+		f.id = event.LogID{ID: event.NewID()}
+		g := &gate{Store: f.store}
+		f.openOn(g, eventlog.Options{})
+		hold := make(chan struct{})
+		var once sync.Once
+		release := func() { once.Do(func() { g.set(nil, nil); close(hold) }) }
+		f.Cleanup(release)
+		g.set(hold, nil)
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { _, err := f.log.Append(f.ctx, claim()); first <- err }()
+		f.soon("the first claim is held", func() bool { return g.waiting() == 1 })
+		go func() { _, err := f.log.Append(f.ctx, claim()); second <- err }()
+		select {
+		case err := <-second:
+			f.Fatalf("answered before the first claim was durable: %v", err)
+		case <-time.After(30 * time.Millisecond):
+		}
+		g.fail(lost)
+		release()
+		if err := <-first; lost != fault.Is(err, fault.Unavailable) || !lost && err != nil {
+			f.Fatalf("the first claim (lost: %v): %v", lost, err)
+		}
+		g.fail(false)
+		err := <-second
+		if !lost && !fault.Is(err, fault.Conflict) {
+			f.Fatalf("the second claim: %v", err)
+		}
+		// If the first was lost, the second may have met the failing store too.
+		if lost && fault.Is(err, fault.Conflict) {
+			f.Fatalf("the second claim was refused for the sake of one that was lost: %v", err)
+		}
+		f.check()
+	}
 }
 
 // selecting is a table of queries, whether they select the record that

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"muniment.dev/eventlog"
+	"muniment.dev/fault"
 )
 
 // gate is a store whose commits can be held back, before they are stored or
@@ -14,12 +15,20 @@ type gate struct {
 	mu            sync.Mutex
 	before, after chan struct{} // nil: open
 	held          int           // commits that stand before or after
+	refuse        bool          // commits fail after they were held before
 }
 
 func (g *gate) set(before, after chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.before, g.after = before, after
+}
+
+// fail makes commits fail from now on, or not.
+func (g *gate) fail(refuse bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refuse = refuse
 }
 
 // waiting is how many commits are held.
@@ -48,6 +57,12 @@ func (g *gate) Commit(ctx context.Context, b *eventlog.Batch) error {
 	before, after := g.before, g.after
 	g.mu.Unlock()
 	g.hold(before)
+	g.mu.Lock()
+	refuse := g.refuse
+	g.mu.Unlock()
+	if refuse {
+		return fault.New(fault.Unavailable, "refused by the gate")
+	}
 	err := g.Store.Commit(ctx, b)
 	g.hold(after)
 	return err

@@ -124,6 +124,9 @@ func readsToMark(f *fixture) {
 	s := NewStream("user")
 	f.append(Request(New(s, "user.noted")))
 	hold := make(chan struct{})
+	var once sync.Once
+	release := func() { once.Do(func() { g.set(nil, nil); close(hold) }) }
+	f.Cleanup(release)
 	g.set(nil, hold)
 	r := Request(New(s, "user.noted"))
 	done := make(chan error, 1)
@@ -141,8 +144,7 @@ func readsToMark(f *fixture) {
 	if _, ok, err := f.log.Outcome(f.ctx, r.Actor, r.Command, r.Digest); ok || err != nil {
 		f.Fatalf("the outcome past the mark: %v, %v", ok, err)
 	}
-	g.set(nil, nil)
-	close(hold)
+	release()
 	if err := <-done; err != nil {
 		f.Fatal(err)
 	}
