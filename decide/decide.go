@@ -277,7 +277,8 @@ func (r *Runner) resolve(ctx context.Context, facts []Facts) (event.Query, error
 
 // Authority folds what an actor may do, as of a position.
 func (r *Runner) Authority(ctx context.Context, a event.Actor, at event.Position) (authz.Authority, error) {
-	s, err := fold(ctx, r, "authority", authz.Query(a), at, authz.For(a), authz.Evolve)
+	// The actor is in the name: those who are no users have no facts to differ by.
+	s, err := fold(ctx, r, "authority of "+a.String(), authz.Query(a), at, authz.For(a), authz.Evolve)
 	return s, fault.Wrap("read the actor's authority", err)
 }
 
