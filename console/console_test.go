@@ -155,7 +155,7 @@ func TestChanges(t *testing.T) {
 		{person + "/lock", "", []string{"reason", "because"}, "LockUser " + graceID + " because", "Locked."},
 		{person + "/unlock", "", nil, "UnlockUser " + graceID + " ", "Unlocked."},
 		{person + "/deactivate", "", nil, "DeactivateUser " + graceID + " ", "Deactivated."},
-		{person + "/erase", "", []string{"typed", "Grace@analytical.example"}, "EraseUser " + graceID + " ", "The erasure is event 14"},
+		{person + "/erase", "", []string{"typed", "Grace@analytical.example"}, "EraseUser " + graceID + " ", "The erasure is event 17"},
 		{person + "/setup-link", "", nil, "CreateSetupLink " + graceID, "http://localhost:8080/setup/fresh"},
 		{person + "/edit", "", []string{"email", "grace@analytical.example", "given", "Grace B.", "family", "Hopper", "show", "Grace Hopper"}, "ChangeProfile " + graceID + " Grace B. ", "The profile is changed"},
 		{person + "/edit", "", []string{"email", "hopper@analytical.example", "given", "Grace", "family", "Hopper", "show", "Grace Hopper"}, "ChangeEmail " + graceID + " hopper@analytical.example", "The profile is changed"},
@@ -349,7 +349,7 @@ func TestEventPage(t *testing.T) {
 	}
 	v.get("/console/events/14/receipt").want(503, "No checkpoint covers this event yet")
 	b.record(0, "user:"+alanID, `user.<script>`, adaID, `<script>alert(1)</script>`, set("/x", `"><img src=x onerror=alert(1)>`))
-	v.get("/console/events/15").want(200)
+	v.get("/console/events/18").want(200)
 	if strings.Contains(v.body, "<script>alert") || strings.Contains(v.body, "<img src=x") {
 		t.Errorf("not escaped:\n%s", v.body)
 	}
@@ -386,7 +386,7 @@ func TestLive(t *testing.T) {
 			t.Errorf("data: %s", data)
 		}
 	}
-	if !slices.Equal(ids, []string{"11", "12", "15"}) {
+	if !slices.Equal(ids, []string{"11", "12", "18"}) {
 		t.Errorf("events: %q", ids)
 	}
 	v.get("/console/events/live?after=x").want(400)

@@ -115,6 +115,30 @@ type eventDay struct {
 	Events []*munimentv1.Event
 }
 
+// eventLine is one event, or a run of reads of the log: each look at it is
+// recorded, and would otherwise bury what happened.
+type eventLine struct {
+	Event *munimentv1.Event   // nil for a run
+	Reads []*munimentv1.Event // next to each other
+}
+
+// group makes lines of events, with runs of reads in one.
+func group(events []*munimentv1.Event) []eventLine {
+	var lines []eventLine
+	for _, e := range events {
+		last := len(lines) - 1
+		switch {
+		case e.GetType() != "audit.read":
+			lines = append(lines, eventLine{Event: e})
+		case last >= 0 && lines[last].Reads != nil:
+			lines[last].Reads = append(lines[last].Reads, e)
+		default:
+			lines = append(lines, eventLine{Reads: []*munimentv1.Event{e}})
+		}
+	}
+	return lines
+}
+
 func (v *visit) events() error {
 	q := readEventQuery(v.r.URL.Query())
 	p := eventsPage{Query: q, Live: v.r.URL.Query().Get("live") != "", Paged: q.Before != ""}
@@ -146,7 +170,7 @@ func (v *visit) events() error {
 		status = 422
 	}
 	if p.Live {
-		view.Script, view.Calls, view.Reload = "live.js", true, 5
+		view.Script, view.Calls, view.Reload = "live.js", true, 15
 	}
 	return v.showAs(status, "events", view)
 }

@@ -91,6 +91,9 @@ func (b *backend) history() {
 		&munimentv1.FieldChange{Path: "/former", Before: &munimentv1.FieldValue{Erased: true}, After: &munimentv1.FieldValue{Withheld: true}, Sealed: true})
 	b.record(40*time.Minute, "session:"+hereID, "session.begun", adaID, "Ada Lovelace signed in")
 	b.record(4*time.Minute, "grant:"+graceID, "role.withdrawn", adaID, "Ada Lovelace took the role auditor in Ledger Books from Grace Hopper")
+	for range 3 {
+		b.record(3*time.Minute, "audit:"+logID, "audit.read", adaID, "Ada Lovelace read 50 records of the log: everything")
+	}
 	b.events[13].Proof = &munimentv1.ProofCheck{Result: munimentv1.ProofResult_PROOF_RESULT_PENDING, TreeSize: 13}
 	b.events[7].Proof = &munimentv1.ProofCheck{Result: munimentv1.ProofResult_PROOF_RESULT_INVALID, TreeSize: 14, Evidence: "the leaf at position 8 hashes to 4f60…, the tree has 9c1e…"}
 }

@@ -4,6 +4,8 @@ import (
 	"html/template"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -30,6 +32,8 @@ func funcs() template.FuncMap {
 		"device":       device,
 		"join":         strings.Join,
 		"label":        label,
+		"group":        group,
+		"says":         says,
 		"stranger":     stranger,
 		"value":        valueText,
 		"same":         sameValue,
@@ -145,7 +149,7 @@ func eventMark(eventType string) mark {
 	switch last {
 	case "failed", "refused", "denied", "rejected", "replayed":
 		return mark{"bad", page.Bad}
-	case "erased":
+	case "erased", "forgotten":
 		return mark{"flame", page.Bad}
 	case "locked", "deactivated", "suspended":
 		return mark{"lock", page.Warn}
@@ -158,14 +162,18 @@ func eventMark(eventType string) mark {
 	}
 	for _, w := range words {
 		switch w {
-		case "password", "secret", "key", "token", "code", "keys":
+		case "password", "secret", "token", "code", "signing-key":
 			return mark{"key", page.Calm}
 		case "session", "signin":
 			return mark{"device", page.Calm}
+		case "setup-link":
+			return mark{"link", page.Calm}
+		case "erasure":
+			return mark{"flame", page.Good}
 		}
 	}
 	for prefix, icon := range map[string]string{
-		"user": "person", "organization": "org", "project": "project", "application": "app",
+		"user": "person", "organization": "org", "project": "project", "application": "app", "authorization": "app",
 		"role": "role", "grant": "role", "member": "people", "instance": "seal", "log": "seal", "audit": "search", "oidc": "link",
 	} {
 		if words[0] == prefix {
@@ -248,4 +256,15 @@ func label(path string) string {
 		return path
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// says is an event's sentence with a capital letter first; the type if there is
+// no sentence.
+func says(e *munimentv1.Event) string {
+	s := e.GetSentence()
+	r, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
+		return e.GetType()
+	}
+	return string(unicode.ToUpper(r)) + s[n:]
 }

@@ -40,7 +40,8 @@ type Settings struct {
 	// 16 bytes; the same on all nodes. Nil means a random one: then forms that
 	// were open before a restart have to be sent again.
 	Key []byte
-	// Name is how the operator calls this installation; shown to people.
+	// Name is how the operator calls this installation; shown to people. The
+	// host if empty or the product's own.
 	Name string
 	Log  *slog.Logger     // nil: slog.Default()
 	Now  func() time.Time // nil: time.Now
@@ -88,8 +89,8 @@ func New(s Settings) (*Site, error) {
 		site.key = make([]byte, 32)
 		rand.Read(site.key) // never fails (crypto/rand)
 	}
-	if site.name == "" {
-		site.name = u.Hostname()
+	if site.name == "" || site.name == "Muniment" { // the product's name is on the page already
+		site.name = u.Host
 	}
 	if site.log == nil {
 		site.log = slog.Default()

@@ -212,12 +212,12 @@ func get[T any](p *Page, what string, a chromedp.Action[T]) T {
 }
 
 // Until waits until the first element that matches has the text, through
-// however many pages, and fails the test if that takes longer than ten seconds.
+// however many pages, and fails the test if that takes longer than twenty seconds.
 func (p *Page) Until(selector, text string) {
 	p.t.Helper()
 	script := fmt.Sprintf(`document.querySelector(%q)?.textContent.trim() ?? ""`, selector)
 	var last string
-	for range 100 {
+	for range 200 {
 		// A page that is being left has no answer; ask the next one.
 		if got, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](script)); err == nil {
 			if last = got; got == text {
