@@ -22,7 +22,7 @@ type Read struct {
 
 // Events are the types that this package owns.
 func Events() []event.Descriptor {
-	return []event.Descriptor{event.Describe[Read]("audit.read", 1, "{actor} read {count} records of the log: {filter}")}
+	return []event.Descriptor{event.Describe[Read]("audit.read", 1, "{actor} read the log: {filter} (records shown: {count})")}
 }
 
 // RecordRead records that somebody read records.

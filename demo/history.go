@@ -25,7 +25,8 @@ const Password = "correct horse battery"
 type person struct {
 	given, family string
 	ip            string
-	days          int // signs in about every so many days
+	days          int  // signs in about every so many days
+	away          bool // does not sign in at the moment
 	id            event.ID
 }
 
@@ -176,7 +177,7 @@ func (s *story) live(ctx context.Context) error {
 		order := s.rand.Perm(len(s.people))
 		for i, at := range order {
 			p := s.people[at]
-			if (day+at)%p.days != 0 {
+			if p.away || (day+at)%p.days != 0 {
 				continue
 			}
 			s.at(day, 7.5+float64(i)*0.7+s.rand.Float64()*0.5)
@@ -227,6 +228,7 @@ func (s *story) happenings() map[int]func(context.Context) error {
 		},
 		13: func(ctx context.Context) error { return s.burst(ctx, alan) },
 		14: func(ctx context.Context) error {
+			alan.away = false
 			_, err := s.srv.API.User.UnlockUser(s.as(ctx, owner), &munimentv1.UnlockUserRequest{UserId: alan.id.String(), Reason: "Alan called; it was not him"})
 			return err
 		},
@@ -242,7 +244,7 @@ func (s *story) happenings() map[int]func(context.Context) error {
 		},
 		26: func(ctx context.Context) error {
 			_, err := s.srv.API.User.DeactivateUser(s.as(ctx, owner), &munimentv1.DeactivateUserRequest{UserId: id("Niklaus"), Reason: "left the company"})
-			s.find("Niklaus").days = 1 << 20
+			s.find("Niklaus").away = true
 			return err
 		},
 	}
@@ -256,6 +258,7 @@ func (s *story) burst(ctx context.Context, p *person) error {
 		s.tick(2)
 	}
 	s.tick(600)
+	p.away = true
 	_, err := s.srv.API.User.LockUser(s.as(ctx, s.owner), &munimentv1.LockUserRequest{UserId: p.id.String(), Reason: "somebody guesses the password"})
 	return err
 }

@@ -25,12 +25,12 @@ Three things to try
      Events, find what you did; every event shows its proof.
 
   2  Tamper with a copy, and verify:
-       go run ./cmd/muniment tamper %[7]s copy 42
-       go run ./cmd/muniment verify copy --key '%[8]s'
+       go run ./cmd/muniment tamper %[8]s copy 42
+       go run ./cmd/muniment verify copy --key '%[9]s'
 
   3  Erase Ada (console, People, Ada, Erase), and verify again: what is
      missing is lawful, and every proof still holds.
-       go run ./cmd/muniment verify %[7]s --key '%[8]s'
+       go run ./cmd/muniment verify %[8]s --key '%[9]s'
 
 `, size, took.Milliseconds(), a.Console, a.Sample, a.Owner, a.Ada, Password, a.Data, a.VerifierKey)
 	if kept {

@@ -318,3 +318,70 @@ func TestRestart(t *testing.T) {
 		t.Errorf("set up twice: %v", err)
 	}
 }
+
+// register registers a user in process.
+func (w *world) register(ctx context.Context, email string) (string, error) {
+	res, err := w.API.User.CreateUser(ctx, &munimentv1.CreateUserRequest{Email: email, GivenName: "Ada", OrganizationId: w.org})
+	return res.GetUserId(), err
+}
+
+// Eight parallel "lock user" calls: exactly one succeeds each time, and the
+// others get the refusal of a second call (E16, the first of the losses that
+// this design answers).
+func TestEightLocks(t *testing.T) {
+	w := newWorld(t)
+	ctx := w.as(w.owner)
+	for round := range rounds(t, 30) {
+		id, err := w.register(ctx, "ada"+strconv.Itoa(round)+"@example.org")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		locked, refusals := 0, map[string]int{}
+		for range 8 {
+			wg.Go(func() {
+				_, err := w.API.User.LockUser(ctx, &munimentv1.LockUserRequest{UserId: id})
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					locked++
+					return
+				}
+				refusals[err.Error()]++
+			})
+		}
+		wg.Wait()
+		_, second := w.API.User.LockUser(ctx, &munimentv1.LockUserRequest{UserId: id})
+		if locked != 1 || second == nil || refusals[second.Error()] != 7 {
+			t.Fatalf("round %d: %d succeeded; refusals %v; a second call: %v", round, locked, refusals, second)
+		}
+	}
+}
+
+// 16 clients create a user and search for it by its e-mail address at once:
+// none is missed, with views running.
+func TestCreateThenSearch(t *testing.T) {
+	w := newWorld(t)
+	ctx := w.as(w.owner)
+	each := max(1, rounds(t, 30)*10/16)
+	var wg sync.WaitGroup
+	for c := range 16 {
+		wg.Go(func() {
+			for i := range each {
+				email := "u" + strconv.Itoa(c) + "-" + strconv.Itoa(i) + "@example.org"
+				id, err := w.register(ctx, email)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				res, err := w.API.User.ListUsers(ctx, &munimentv1.ListUsersRequest{Filter: &munimentv1.UserFilter{Email: email}})
+				if err != nil || len(res.GetUsers()) != 1 || res.GetUsers()[0].GetId() != id {
+					t.Errorf("%s is not found: %v %v", email, res, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
