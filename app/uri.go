@@ -11,7 +11,7 @@ import (
 )
 
 // maxURIs bounds each list of an application.
-const maxURIs = 50
+const maxURIs = 20
 
 // checkURIs checks the redirect URIs of an application as it registers them;
 // requests must match them exactly (RFC 9700 §2.1).

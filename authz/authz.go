@@ -116,6 +116,12 @@ func (a Authority) Need(right Right, in Scope) error {
 	return Denied(string(right))
 }
 
+// Covers reports whether the actor has every right that a role gives within a
+// scope. Who has not may not take over, lock out or erase whoever holds it.
+func (a Authority) Covers(r Role, in Scope) bool {
+	return !slices.ContainsFunc(table[r], func(right Right) bool { return !a.May(right, in) })
+}
+
 // Denied is the refusal of authority, naming what was lacking.
 func Denied(what string) error {
 	return fault.New(fault.Denied, "you may not do this; it needs the right to %s", what)

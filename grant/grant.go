@@ -98,8 +98,8 @@ func facts(u, p event.ID) []decide.Facts {
 
 // Refusals.
 var (
-	ErrHas     = fault.New(fault.Exists, "the user has these roles already")
-	ErrHasNone = fault.New(fault.NotFound, "the user has none of these roles")
+	ErrHas     = fault.New(fault.Refused, "the user has these roles already")
+	ErrHasNone = fault.New(fault.Refused, "the user has none of these roles")
 	ErrRoles   = fault.Field("role_keys", "name 1 to 100 roles of the project")
 )
 
@@ -149,6 +149,12 @@ var Withdrawing = decide.Decider[State, Withdraw]{
 	Evolve: Evolve,
 	Allow:  func(a authz.Authority, s State, _ Withdraw) error { return s.manager(a) },
 	Decide: func(s State, c Withdraw) ([]event.New, error) {
+		switch {
+		case s.user.Status == "":
+			return nil, user.ErrNotFound
+		case !s.project.Exists:
+			return nil, project.ErrNotFound
+		}
 		if len(c.Roles) == 0 || len(c.Roles) > 100 {
 			return nil, ErrRoles
 		}
@@ -176,7 +182,7 @@ func (s State) check(roles []string) error {
 	}
 	for _, r := range roles {
 		if !slices.Contains(s.project.Roles, r) {
-			return fault.Field("role_keys", "the project has no role %q", r)
+			return fault.New(fault.NotFound, "the project has no role %q", r)
 		}
 	}
 	return nil

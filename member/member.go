@@ -70,8 +70,8 @@ func (s State) find(organization event.ID, role authz.Role) (authz.MemberAdded, 
 
 // Refusals.
 var (
-	ErrIs        = fault.New(fault.Exists, "the user has this role there already")
-	ErrIsNot     = fault.New(fault.NotFound, "the user does not have this role there")
+	ErrIs        = fault.New(fault.Refused, "the user has this role there already")
+	ErrIsNot     = fault.New(fault.Refused, "the user does not have this role there")
 	ErrLastOwner = fault.New(fault.Refused, "this is the last owner of the instance; make somebody else an owner first")
 	ErrNoUser    = fault.New(fault.NotFound, "there is no such user")
 	ErrNoOrg     = fault.New(fault.NotFound, "there is no such organization")

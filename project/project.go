@@ -4,6 +4,7 @@ package project
 
 import (
 	"slices"
+	"strings"
 
 	"muniment.dev/authz"
 	"muniment.dev/decide"
@@ -170,8 +171,8 @@ type AddRole struct {
 
 // AddingRole decides AddRole.
 var AddingRole = change("add a role", func(c AddRole) event.ID { return c.Project }, func(s State, c AddRole) (any, error) {
-	if !event.IsName(c.Key) {
-		return nil, fault.Field("key", "must be 1 to 64 lower-case letters, digits, dots, dashes or underscores, beginning with a letter")
+	if err := checkKey(c.Key); err != nil {
+		return nil, err
 	}
 	if err := org.CheckName(c.Name); err != nil {
 		return nil, err
@@ -181,6 +182,16 @@ var AddingRole = change("add a role", func(c AddRole) event.ID { return c.Projec
 	}
 	return RoleAdded{c.Project, s.Organization, c.Key, c.Name}, nil
 })
+
+func checkKey(key string) error {
+	bad := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_.:-", r)
+	}
+	if key == "" || len(key) > 100 || strings.ContainsFunc(key, bad) {
+		return fault.Field("key", "must be 1 to 100 letters, digits, underscores, dots, colons or dashes")
+	}
+	return nil
+}
 
 // RemoveRole ends a role.
 type RemoveRole struct {

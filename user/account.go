@@ -62,6 +62,10 @@ type Register struct {
 	Email        string
 	Names        Names
 	Hash         string // of the first password; "" if none
+	// LinkDigest and LinkExpires are of a first set-up link; LinkExpires is 0 if
+	// there is none.
+	LinkDigest  [32]byte
+	LinkExpires event.Instant
 }
 
 // Registering decides Register.
@@ -99,6 +103,9 @@ var Registering = decide.Decider[State, Register]{
 		if c.Hash != "" {
 			events = append(events, one(c.User, PasswordSet{c.User, c.Organization, event.Seal(c.Hash)})...)
 		}
+		if c.LinkExpires != 0 {
+			events = append(events, one(c.User, SetupLinkCreated{c.User, c.Organization, event.Seal(c.LinkDigest[:]), c.LinkExpires})...)
+		}
 		return events, nil
 	},
 }
@@ -113,7 +120,7 @@ type ChangeProfile struct {
 var ChangingProfile = decide.Decider[State, ChangeProfile]{
 	Name:   "change a profile",
 	Start:  func(c ChangeProfile) State { return Start(c.User) },
-	Query:  func(c ChangeProfile) []decide.Facts { return own(c.User) },
+	Query:  func(c ChangeProfile) []decide.Facts { return managed(c.User) },
 	Evolve: Evolve,
 	Allow: func(a authz.Authority, s State, c ChangeProfile) error {
 		if a.Is(c.User) {
@@ -163,7 +170,7 @@ type ChangeEmail struct {
 var ChangingEmail = decide.Decider[State, ChangeEmail]{
 	Name:   "change an e-mail address",
 	Start:  func(c ChangeEmail) State { return Start(c.User) },
-	Query:  func(c ChangeEmail) []decide.Facts { return withAddress(own(c.User), c.Email) },
+	Query:  func(c ChangeEmail) []decide.Facts { return withAddress(managed(c.User), c.Email) },
 	Evolve: Evolve,
 	Allow:  manager[ChangeEmail],
 	Decide: func(s State, c ChangeEmail) ([]event.New, error) {

@@ -18,7 +18,7 @@ type Erase struct {
 var Erasing = decide.Decider[State, Erase]{
 	Name:   "erase a user",
 	Start:  func(c Erase) State { return Start(c.User) },
-	Query:  func(c Erase) []decide.Facts { return own(c.User) },
+	Query:  func(c Erase) []decide.Facts { return managed(c.User) },
 	Evolve: Evolve,
 	Allow: func(a authz.Authority, s State, c Erase) error {
 		if a.Is(c.User) {

@@ -21,7 +21,7 @@ type SetPassword struct {
 var SettingPassword = decide.Decider[State, SetPassword]{
 	Name:   "set a password",
 	Start:  func(c SetPassword) State { return Start(c.User) },
-	Query:  func(c SetPassword) []decide.Facts { return own(c.User) },
+	Query:  func(c SetPassword) []decide.Facts { return managed(c.User) },
 	Evolve: Evolve,
 	Allow: func(a authz.Authority, s State, c SetPassword) error {
 		if c.Was != "" && a.Is(c.User) {
@@ -51,7 +51,7 @@ type CreateSetupLink struct {
 var CreatingSetupLink = decide.Decider[State, CreateSetupLink]{
 	Name:   "create a set-up link",
 	Start:  func(c CreateSetupLink) State { return Start(c.User) },
-	Query:  func(c CreateSetupLink) []decide.Facts { return own(c.User) },
+	Query:  func(c CreateSetupLink) []decide.Facts { return managed(c.User) },
 	Evolve: Evolve,
 	Allow:  manager[CreateSetupLink],
 	Decide: func(s State, c CreateSetupLink) ([]event.New, error) {

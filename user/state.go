@@ -2,6 +2,7 @@ package user
 
 import (
 	"maps"
+	"slices"
 
 	"muniment.dev/authz"
 	"muniment.dev/decide"
@@ -37,6 +38,7 @@ type State struct {
 	LinkExpires  event.Instant
 
 	org    org.State           // of the organization, where a command asks for it
+	roles  []authz.MemberAdded // what the user administers, where a command asks for it
 	emails map[event.ID]string // normalized addresses by owner, where a command asks for one
 }
 
@@ -90,6 +92,10 @@ func (s State) evolveOwn(f event.Fact) State {
 		if s.locked {
 			s.Status = IsLocked
 		}
+	case authz.MemberAdded:
+		s.roles = append(slices.Clone(s.roles), p)
+	case authz.MemberRemoved:
+		s.roles = slices.DeleteFunc(slices.Clone(s.roles), func(m authz.MemberAdded) bool { return m.Member == p.Member })
 	default:
 		s.org = org.Evolve(s.org, f)
 	}
@@ -193,7 +199,22 @@ func one(id event.ID, payload any) []event.New {
 	return []event.New{{Stream: Stream(id), Payload: payload}}
 }
 
-// manager allows those who manage the users of the user's organization.
+// managed are the facts of a user for a command that manager allows.
+func managed(id event.ID) []decide.Facts {
+	return append(own(id), decide.Facts{Types: []string{"member.added", "member.removed"}, Tags: []event.Tag{event.NewTag("user", id.String())}})
+}
+
+// manager allows those who manage the users of the user's organization and
+// have every right that the user has, wherever it is: or an administrator of
+// one organization could become the owner of the instance.
 func manager[C any](a authz.Authority, s State, _ C) error {
-	return a.Need(authz.ManageUsers, authz.Of(s.Organization))
+	if err := a.Need(authz.ManageUsers, authz.Of(s.Organization)); err != nil {
+		return err
+	}
+	for _, m := range s.roles {
+		if !a.Covers(authz.Role(m.Role), authz.Of(m.Organization)) {
+			return authz.Denied("administer all that this person administers")
+		}
+	}
+	return nil
 }

@@ -59,7 +59,7 @@ func status[C any](name string, id func(C) event.ID, next func(State) (any, erro
 	return decide.Decider[State, C]{
 		Name:   name,
 		Start:  func(c C) State { return Start(id(c)) },
-		Query:  func(c C) []decide.Facts { return own(id(c)) },
+		Query:  func(c C) []decide.Facts { return managed(id(c)) },
 		Evolve: Evolve,
 		Allow: func(a authz.Authority, s State, c C) error {
 			if a.Is(id(c)) {

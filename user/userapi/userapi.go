@@ -57,35 +57,30 @@ func (s *Service) CreateUser(ctx context.Context, req *munimentv1.CreateUserRequ
 	if err != nil {
 		return nil, err
 	}
-	res, err := decide.RunPrepared(ctx, s.core.Runner, user.Registering, env, c, func(c user.Register) (user.Register, error) {
-		var err error
+	var link *munimentv1.SetupLink
+	res, err := decide.RunPrepared(ctx, s.core.Runner, user.Registering, env, c, func(c user.Register) (_ user.Register, err error) {
 		if req.Password != nil {
 			c.Hash, err = s.needs.Hash(ctx, req.GetPassword())
+			return c, err
 		}
-		return c, err
+		link, c.LinkDigest, c.LinkExpires = s.newLink(c.User)
+		return c, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	out := &munimentv1.CreateUserResponse{Change: adapter.Change(res), UserId: res.Stream.ID.String()}
-	if req.Password == nil && !res.Replayed {
-		// The link is a change of its own: the person is registered even if
-		// making it fails, and another link can be asked for.
-		env.Command, env.Request = event.ID{}, nil
-		if _, out.SetupLink, err = s.link(ctx, env, res.Stream.ID); err != nil {
-			return nil, err
-		}
+	if !res.Replayed {
+		out.SetupLink = link
 	}
 	return out, nil
 }
 
-// link makes a one-time link for a user.
-func (s *Service) link(ctx context.Context, env decide.Envelope, id event.ID) (decide.Result, *munimentv1.SetupLink, error) {
+// newLink makes a one-time link for a user, and what is recorded of it.
+func (s *Service) newLink(id event.ID) (*munimentv1.SetupLink, [32]byte, event.Instant) {
 	secret, digest := s.needs.NewLink(id)
-	expires := s.core.Runner.Log.Now().Add(s.needs.LinkLife)
-	res, err := decide.Run(ctx, s.core.Runner, user.CreatingSetupLink, env,
-		user.CreateSetupLink{User: id, Digest: digest, Expires: event.Instant(expires.UnixMicro())})
-	return res, &munimentv1.SetupLink{Url: s.needs.LinkURL(secret), Expires: timestamppb.New(expires)}, err
+	expires := s.core.Runner.Log.Now().Add(s.needs.LinkLife).Truncate(time.Microsecond)
+	return &munimentv1.SetupLink{Url: s.needs.LinkURL(secret), Expires: timestamppb.New(expires)}, digest, event.Instant(expires.UnixMicro())
 }
 
 // CreateSetupLink makes a one-time link with which a user sets a password.
@@ -94,11 +89,8 @@ func (s *Service) CreateSetupLink(ctx context.Context, req *munimentv1.CreateSet
 	if err != nil {
 		return nil, err
 	}
-	env, err := call.Envelope(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	res, link, err := s.link(ctx, env, id)
+	link, digest, expires := s.newLink(id)
+	res, err := adapter.Run(ctx, s.core, user.CreatingSetupLink, req, user.CreateSetupLink{User: id, Digest: digest, Expires: expires})
 	if err != nil {
 		return nil, err
 	}

@@ -290,7 +290,7 @@ type CreateWebApplicationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Project that it shall belong to.
 	ProjectId string `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
-	// Name, 1 to 200 bytes; unique in the project, without regard to case.
+	// Name, 1 to 200 bytes. Two may have the same.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// 1 to 20 absolute URIs without fragment: https, or http on loopback.
 	RedirectUris []string `protobuf:"bytes,3,rep,name=redirect_uris,json=redirectUris,proto3" json:"redirect_uris,omitempty"`

@@ -32,9 +32,9 @@ type MemberRole int32
 const (
 	// Not used in answers; in a filter: any role.
 	MemberRole_MEMBER_ROLE_UNSPECIFIED MemberRole = 0
-	// Everything, members and erasure included.
+	// Everything, members included.
 	MemberRole_MEMBER_ROLE_OWNER MemberRole = 1
-	// Everything but owners, and but erasure.
+	// Everything but who the members are.
 	MemberRole_MEMBER_ROLE_ADMIN MemberRole = 2
 	// Read what is there; not the events.
 	MemberRole_MEMBER_ROLE_VIEWER MemberRole = 3

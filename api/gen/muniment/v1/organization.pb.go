@@ -181,7 +181,7 @@ func (x *Organization) GetPosition() uint64 {
 
 type CreateOrganizationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name, 1 to 200 bytes; unique in the instance, without regard to case.
+	// Name, 1 to 200 bytes. Two may have the same.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Makes the call idempotent; see the conventions.
 	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`

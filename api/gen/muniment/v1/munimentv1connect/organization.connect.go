@@ -58,13 +58,13 @@ const (
 
 // OrganizationServiceClient is a client for the muniment.v1.OrganizationService service.
 type OrganizationServiceClient interface {
-	// CreateOrganization adds an organization. EXISTS if the name is taken.
+	// CreateOrganization adds an organization.
 	CreateOrganization(context.Context, *v1.CreateOrganizationRequest) (*v1.CreateOrganizationResponse, error)
 	// GetOrganization answers one organization.
 	GetOrganization(context.Context, *v1.GetOrganizationRequest) (*v1.GetOrganizationResponse, error)
 	// ListOrganizations answers the organizations that match, oldest first.
 	ListOrganizations(context.Context, *v1.ListOrganizationsRequest) (*v1.ListOrganizationsResponse, error)
-	// RenameOrganization gives an organization another name. EXISTS if taken.
+	// RenameOrganization gives an organization another name.
 	RenameOrganization(context.Context, *v1.RenameOrganizationRequest) (*v1.RenameOrganizationResponse, error)
 	// DeactivateOrganization keeps everybody in it from signing in.
 	DeactivateOrganization(context.Context, *v1.DeactivateOrganizationRequest) (*v1.DeactivateOrganizationResponse, error)
@@ -188,13 +188,13 @@ func (c *organizationServiceClient) ReactivateOrganization(ctx context.Context, 
 
 // OrganizationServiceHandler is an implementation of the muniment.v1.OrganizationService service.
 type OrganizationServiceHandler interface {
-	// CreateOrganization adds an organization. EXISTS if the name is taken.
+	// CreateOrganization adds an organization.
 	CreateOrganization(context.Context, *v1.CreateOrganizationRequest) (*v1.CreateOrganizationResponse, error)
 	// GetOrganization answers one organization.
 	GetOrganization(context.Context, *v1.GetOrganizationRequest) (*v1.GetOrganizationResponse, error)
 	// ListOrganizations answers the organizations that match, oldest first.
 	ListOrganizations(context.Context, *v1.ListOrganizationsRequest) (*v1.ListOrganizationsResponse, error)
-	// RenameOrganization gives an organization another name. EXISTS if taken.
+	// RenameOrganization gives an organization another name.
 	RenameOrganization(context.Context, *v1.RenameOrganizationRequest) (*v1.RenameOrganizationResponse, error)
 	// DeactivateOrganization keeps everybody in it from signing in.
 	DeactivateOrganization(context.Context, *v1.DeactivateOrganizationRequest) (*v1.DeactivateOrganizationResponse, error)

@@ -63,14 +63,14 @@ const (
 
 // ProjectServiceClient is a client for the muniment.v1.ProjectService service.
 type ProjectServiceClient interface {
-	// CreateProject adds a project to an organization. EXISTS if the
-	// organization has one of that name.
+	// CreateProject adds a project to an organization. NOT_FOUND or REFUSED if
+	// the organization does not exist or is deactivated.
 	CreateProject(context.Context, *v1.CreateProjectRequest) (*v1.CreateProjectResponse, error)
 	// GetProject answers one project.
 	GetProject(context.Context, *v1.GetProjectRequest) (*v1.GetProjectResponse, error)
 	// ListProjects answers the projects that match, oldest first.
 	ListProjects(context.Context, *v1.ListProjectsRequest) (*v1.ListProjectsResponse, error)
-	// RenameProject gives a project another name. EXISTS if taken.
+	// RenameProject gives a project another name.
 	RenameProject(context.Context, *v1.RenameProjectRequest) (*v1.RenameProjectResponse, error)
 	// RemoveProject ends a project with its applications, roles and grants.
 	// Its history stays.
@@ -231,14 +231,14 @@ func (c *projectServiceClient) ListRoles(ctx context.Context, req *v1.ListRolesR
 
 // ProjectServiceHandler is an implementation of the muniment.v1.ProjectService service.
 type ProjectServiceHandler interface {
-	// CreateProject adds a project to an organization. EXISTS if the
-	// organization has one of that name.
+	// CreateProject adds a project to an organization. NOT_FOUND or REFUSED if
+	// the organization does not exist or is deactivated.
 	CreateProject(context.Context, *v1.CreateProjectRequest) (*v1.CreateProjectResponse, error)
 	// GetProject answers one project.
 	GetProject(context.Context, *v1.GetProjectRequest) (*v1.GetProjectResponse, error)
 	// ListProjects answers the projects that match, oldest first.
 	ListProjects(context.Context, *v1.ListProjectsRequest) (*v1.ListProjectsResponse, error)
-	// RenameProject gives a project another name. EXISTS if taken.
+	// RenameProject gives a project another name.
 	RenameProject(context.Context, *v1.RenameProjectRequest) (*v1.RenameProjectResponse, error)
 	// RemoveProject ends a project with its applications, roles and grants.
 	// Its history stays.

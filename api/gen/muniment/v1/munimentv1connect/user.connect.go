@@ -108,7 +108,7 @@ type UserServiceClient interface {
 	// EraseUser destroys the key of a person, and with it everything personal
 	// that the log holds of them, for good. Records and proofs stay as they
 	// are. It begins at once and goes on after the answer: see GetErasure.
-	// REFUSED if the user was erased already.
+	// ERASED if the user was erased already.
 	EraseUser(context.Context, *v1.EraseUserRequest) (*v1.EraseUserResponse, error)
 	// GetErasure answers how far the erasure of a user has come.
 	GetErasure(context.Context, *v1.GetErasureRequest) (*v1.GetErasureResponse, error)
@@ -393,7 +393,7 @@ type UserServiceHandler interface {
 	// EraseUser destroys the key of a person, and with it everything personal
 	// that the log holds of them, for good. Records and proofs stay as they
 	// are. It begins at once and goes on after the answer: see GetErasure.
-	// REFUSED if the user was erased already.
+	// ERASED if the user was erased already.
 	EraseUser(context.Context, *v1.EraseUserRequest) (*v1.EraseUserResponse, error)
 	// GetErasure answers how far the erasure of a user has come.
 	GetErasure(context.Context, *v1.GetErasureRequest) (*v1.GetErasureResponse, error)

@@ -1,0 +1,191 @@
+// Package instancetest is a whole instance for tests: the server as it is
+// assembled for production, on the embedded engine in a temporary folder, with
+// passwords that are cheap to hash, an owner, and callers of every role. Tests
+// call its API in process.
+package instancetest
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"muniment.dev/api"
+	"muniment.dev/api/call"
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+	"muniment.dev/server"
+	"muniment.dev/session/signin"
+	"muniment.dev/user"
+	"muniment.dev/user/password"
+)
+
+// Password is that of everybody who has one.
+const Password = "correct horse battery"
+
+// Instance is an instance with an owner and one organization.
+type Instance struct {
+	*server.Server
+	Owner string // id of the owner
+	Org   string // id of the organization that the owner belongs to
+
+	t testing.TB
+	n atomic.Int64
+}
+
+// New makes an instance that ends with the test.
+func New(t testing.TB) *Instance {
+	t.Helper()
+	s, err := server.New(t.Context(), server.Config{Data: t.TempDir(), Listen: "127.0.0.1:8300", ExternalURL: "https://id.example.org", Name: "Test"},
+		server.Extra{Passwords: password.Params{Memory: 64, Time: 1, Threads: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close the instance: %v", err)
+		}
+	})
+	secret, owner, err := s.Core.SetUp(t.Context(), server.Owner{Email: "owner@example.org", Names: user.Names{Given: "Olga"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.SignIn.UseSetup(t.Context(), secret, Password); err != nil {
+		t.Fatal(err)
+	}
+	i := &Instance{Server: s, t: t, Owner: owner.String()}
+	i.Org = Must(i.API.Organization.ListOrganizations(i.AsOwner(), &munimentv1.ListOrganizationsRequest{})).GetOrganizations()[0].GetId()
+	return i
+}
+
+// Must answers v. It panics on an error: what a test prepares is not what it
+// tests.
+func Must[T any](v T, err error) T {
+	if err != nil {
+		f := api.Explain(err)
+		panic(fmt.Sprintf("%s: %s (field %q)", f.GetKind(), f.GetMessage(), f.GetField()))
+	}
+	return v
+}
+
+// As is the context of a person who calls.
+func (i *Instance) As(user string) context.Context {
+	return call.WithCaller(call.WithFacts(i.t.Context(), call.Facts{Source: "test"}), call.Caller{Kind: "user", ID: event.MustID(user)})
+}
+
+// AsOwner is the context of the owner who calls.
+func (i *Instance) AsOwner() context.Context { return i.As(i.Owner) }
+
+// Seen is ctx with a place that the caller has seen the log reach.
+func Seen(ctx context.Context, c *munimentv1.Change) context.Context {
+	f, _ := call.FactsOf(ctx)
+	f.Seen = call.Place{Log: event.LogID{ID: event.MustID(c.GetLogId())}, Position: event.Position(c.GetPosition())}
+	return call.WithFacts(ctx, f)
+}
+
+// Name makes a text that nothing else in the instance has.
+func (i *Instance) Name(prefix string) string { return fmt.Sprintf("%s-%d", prefix, i.n.Add(1)) }
+
+// Organization makes an organization and answers its id.
+func (i *Instance) Organization() string {
+	return Must(i.API.Organization.CreateOrganization(i.AsOwner(), &munimentv1.CreateOrganizationRequest{Name: i.Name("Org")})).GetOrganizationId()
+}
+
+// Person registers a person of an organization, without rights, and answers
+// their id. Their address is Email(id).
+func (i *Instance) Person(org string) string {
+	return Must(i.API.User.CreateUser(i.AsOwner(), i.NewPerson(org))).GetUserId()
+}
+
+// NewPerson is a request to register a person whom there is not yet.
+func (i *Instance) NewPerson(org string) *munimentv1.CreateUserRequest {
+	name := i.Name("person")
+	pass := Password
+	return &munimentv1.CreateUserRequest{OrganizationId: org, Email: name + "@example.org", GivenName: strings.ToUpper(name[:1]) + name[1:], FamilyName: "Smith", Password: &pass}
+}
+
+// Email is a person's address.
+func (i *Instance) Email(user string) string {
+	return Must(i.API.User.GetUser(i.AsOwner(), &munimentv1.GetUserRequest{UserId: user})).GetUser().GetEmail().GetValue()
+}
+
+// Member registers a person of an organization who has a role there, and
+// answers their id.
+func (i *Instance) Member(org string, role munimentv1.MemberRole) string {
+	id := i.Person(org)
+	Must(i.API.Member.AddMember(i.AsOwner(), &munimentv1.AddMemberRequest{UserId: id, Role: role, Scope: In(org)}))
+	return id
+}
+
+// In is the scope of an organization; of the instance if it is empty.
+func In(org string) *munimentv1.Scope {
+	if org == "" {
+		return &munimentv1.Scope{Level: &munimentv1.Scope_Instance{Instance: true}}
+	}
+	return &munimentv1.Scope{Level: &munimentv1.Scope_OrganizationId{OrganizationId: org}}
+}
+
+// Project makes a project with the role "editor" and answers its id.
+func (i *Instance) Project(org string) string {
+	id := Must(i.API.Project.CreateProject(i.AsOwner(), &munimentv1.CreateProjectRequest{OrganizationId: org, Name: i.Name("Project")})).GetProjectId()
+	Must(i.API.Project.AddRole(i.AsOwner(), &munimentv1.AddRoleRequest{ProjectId: id, Key: "editor", Name: "Editor"}))
+	return id
+}
+
+// Application makes a web application and answers its id.
+func (i *Instance) Application(project string) string {
+	return Must(i.API.Application.CreateWebApplication(i.AsOwner(), i.NewApplication(project))).GetApplicationId()
+}
+
+// NewApplication is a request to make a web application.
+func (i *Instance) NewApplication(project string) *munimentv1.CreateWebApplicationRequest {
+	return &munimentv1.CreateWebApplicationRequest{ProjectId: project, Name: i.Name("App"), RedirectUris: []string{"https://app.example.org/callback"}}
+}
+
+// SignedIn signs a person in and answers their session.
+func (i *Instance) SignedIn(user string) signin.Session {
+	return Must(i.SignIn.SignIn(call.WithFacts(i.t.Context(), call.Facts{}), signin.Attempt{Email: i.Email(user), Password: Password}))
+}
+
+// Erased waits until the erasure of a person is complete.
+func (i *Instance) Erased(user string) {
+	i.t.Helper()
+	ctx, cancel := context.WithTimeout(i.t.Context(), 20*time.Second)
+	defer cancel()
+	if err := i.Core.Erasure.Wait(ctx, event.SubjectID{ID: event.MustID(user)}); err != nil {
+		st, _ := i.Core.Erasure.Status(event.SubjectID{ID: event.MustID(user)})
+		i.t.Fatalf("the erasure stands at %q: %v; %v", st.Step, st.Err, err)
+	}
+}
+
+// Secret is the last part of a set-up link's address.
+func Secret(link *munimentv1.SetupLink) string {
+	u, err := url.Parse(link.GetUrl())
+	if err != nil {
+		return ""
+	}
+	return u.Path[strings.LastIndexByte(u.Path, '/')+1:]
+}
+
+// Kind is the kind of an error that the API gave; it fails the test if there is
+// none.
+func Kind(t testing.TB, err error) fault.Kind {
+	t.Helper()
+	if err == nil {
+		t.Fatal("allowed")
+	}
+	return fault.KindOf(api.AsFault(err))
+}
+
+// Want fails the test unless err is a fault of the kind, and of the field if one
+// is named.
+func Want(t testing.TB, err error, kind fault.Kind, field string) {
+	t.Helper()
+	if got := Kind(t, err); got != kind || field != "" && api.Explain(err).GetField() != field {
+		t.Errorf("got %v, field %q (%v); want %v, field %q", got, api.Explain(err).GetField(), err, kind, field)
+	}
+}
