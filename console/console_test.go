@@ -297,6 +297,7 @@ func TestEventFilter(t *testing.T) {
 	if strings.Contains(v.body, "role.withdrawn") {
 		t.Error("the type is not looked at")
 	}
+	v.get("/console/events?type=user.*+session.*&from=2026-11-01").want(200, "filter.from=2026-11-01T00%3A00%3A00Z&amp;filter.types=user.%2A&amp;filter.types=session.%2A")
 	v.get("/console/events?before=4&type=user.*").want(200, "registered Grace Hopper")
 	if strings.Contains(v.body, "locked Alan") {
 		t.Error("the place of the page is not looked at")

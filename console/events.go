@@ -223,8 +223,15 @@ func (v *visit) fillEvents(p *eventsPage, got *munimentv1.ListEventsResponse) {
 	live.Set("after", strconv.FormatUint(p.Last, 10))
 	p.Stream = "/console/events/live?" + live.Encode()
 	q := p.Query
-	p.Curl = v.curl("/v1/events", "descending", "true", "filter.types", q.Type, "filter.stream", q.Stream, "filter.actor", q.Actor,
-		"filter.organization_id", q.Org, "filter.user_id", q.User, "filter.tags", q.Tag, "filter.from", stamp(q.From), "filter.to", stamp(q.To))
+	pairs := []string{"descending", "true", "filter.stream", q.Stream, "filter.actor", q.Actor, "filter.organization_id", q.Org,
+		"filter.user_id", q.User, "filter.from", stamp(q.From), "filter.to", stamp(q.To)}
+	for _, t := range split(q.Type) {
+		pairs = append(pairs, "filter.types", t)
+	}
+	for _, t := range split(q.Tag) {
+		pairs = append(pairs, "filter.tags", t)
+	}
+	p.Curl = v.curl("/v1/events", pairs...)
 }
 
 // stamp writes a time of the form as the API reads it; "" if there is none.
