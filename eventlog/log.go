@@ -237,13 +237,36 @@ func (l *Log) replayed(ctx context.Context, o Outcome) (Appended, error) {
 // with the key, Absent if none is assigned yet, or Erased.
 func (l *Log) AssignedKey(ctx context.Context, s event.SubjectID) (event.KeyID, event.State, error) {
 	use, ok, err := l.store.Subject(ctx, l.id, s)
+	if err != nil || !ok {
+		return event.KeyID{}, event.Absent, fault.Wrap("look up a subject's key", err)
+	}
+	if use.Erased {
+		use.Erased, err = l.erased(ctx, s)
+	}
 	switch {
-	case err != nil || !ok:
+	case err != nil:
 		return event.KeyID{}, event.Absent, fault.Wrap("look up a subject's key", err)
 	case use.Erased:
 		return use.Key, event.Erased, nil
+	case use.Key.IsZero():
+		return use.Key, event.Absent, nil
 	}
 	return use.Key, event.Present, nil
+}
+
+// erased reports whether a subject's erasure stands before the mark. An engine
+// may show one that is not durable yet, and nobody must be told of it. Ours
+// carry a tag by which they are found; the record format does not ask for it.
+func (l *Log) erased(ctx context.Context, s event.SubjectID) (bool, error) {
+	for _, t := range []event.Term{event.TagTerm(event.NewTag("subject", s.String())), event.TypeTerm(typeErased)} {
+		for r, err := range l.ReadBack(ctx, event.OfTerm(t, typeErased), 0) {
+			var e erasure
+			if err != nil || event.Strict.Unmarshal(r.Public, &e) == nil && e.Subject == s {
+				return err == nil, err
+			}
+		}
+	}
+	return false, nil
 }
 
 // Wait returns when the mark is past after, or when the context ends.

@@ -17,6 +17,7 @@ import (
 // logState is what the store remembers of a log.
 type logState struct {
 	lookups lookups
+	exists  existence
 
 	mu    sync.Mutex     // held through commits; guards what follows
 	head  *eventlog.Head // as stored; nil if it must be read
@@ -101,23 +102,23 @@ func (l *logState) fillRecords(w *pebble.Batch, b *eventlog.Batch) {
 			put(w, l.key.posting(b.Log, t, r.Position), nil)
 		}
 		l.value = appendStream(l.value[:0], eventlog.StreamHead{Version: r.Version, Hash: b.Hashes[i]})
-		put(w, l.key.stream(b.Log, r.Stream), l.value)
+		l.putID(w, l.key.stream(b.Log, r.Stream))
 		l.value = binary.BigEndian.AppendUint64(l.value[:0], uint64(r.Position))
-		put(w, l.key.id(b.Log, kindEvent, r.ID), l.value)
+		l.putID(w, l.key.id(b.Log, kindEvent, r.ID))
 	}
 	for _, t := range b.Tiles {
 		put(w, l.key.tile(b.Log, t.Level, t.Index), t.Data)
 	}
 	for _, o := range b.Outcomes {
 		l.value = appendOutcome(l.value[:0], o)
-		put(w, l.key.outcome(b.Log, o.Actor, o.Command), l.value)
+		l.putID(w, l.key.outcome(b.Log, o.Actor, o.Command))
 	}
 	for _, u := range b.Keys {
 		l.value = appendUse(l.value[:0], u.Key.ID, u.Erased)
-		put(w, l.key.id(b.Log, kindSubject, u.Subject.ID), l.value)
+		l.putID(w, l.key.id(b.Log, kindSubject, u.Subject.ID))
 		if !u.Key.IsZero() {
 			l.value = appendUse(l.value[:0], u.Subject.ID, u.Erased)
-			put(w, l.key.id(b.Log, kindKey, u.Key.ID), l.value)
+			l.putID(w, l.key.id(b.Log, kindKey, u.Key.ID))
 		}
 	}
 }
@@ -125,6 +126,12 @@ func (l *logState) fillRecords(w *pebble.Batch, b *eventlog.Batch) {
 func (l *logState) fillHead(w *pebble.Batch, b *eventlog.Batch) {
 	l.value = appendHead(l.value[:0], b.Next)
 	put(w, l.key.head(b.Log), l.value)
+}
+
+// putID puts l.value under a key that the filter knows.
+func (l *logState) putID(w *pebble.Batch, k []byte) {
+	l.exists.add(k)
+	put(w, k, l.value)
 }
 
 // put never fails: a batch that is not indexed only grows.

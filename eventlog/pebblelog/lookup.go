@@ -13,7 +13,8 @@ import (
 )
 
 // lookups answers point reads of one log, most of which find nothing: is this
-// event id, command id, key, stream new? DB.Get does not ask the bloom filters
+// event id, command id, key, stream new? The filter in memory answers most of
+// that. For the rest, DB.Get does not ask the bloom filters
 // of the lowest level, where nearly all keys are; an iterator can be told to.
 // It costs more to make, so it is kept until the next commit.
 type lookups struct {
@@ -24,9 +25,13 @@ type lookups struct {
 
 // get calls found with the value of a key, if there is one. The value is valid
 // during the call only.
-func (l *lookups) get(db *pebble.DB, k func(*key) []byte, found func([]byte) error) (bool, error) {
+func (l *lookups) get(db *pebble.DB, exists *existence, k func(*key) []byte, found func([]byte) error) (bool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	want := k(&l.key)
+	if exists.without(want) {
+		return false, nil
+	}
 	if l.it == nil {
 		it, err := db.NewIter(&pebble.IterOptions{UseL6Filters: true})
 		if err != nil {
@@ -34,11 +39,12 @@ func (l *lookups) get(db *pebble.DB, k func(*key) []byte, found func([]byte) err
 		}
 		l.it = it
 	}
-	want := k(&l.key)
 	if !l.it.SeekPrefixGE(want) || !bytes.Equal(l.it.Key(), want) {
 		err := l.it.Error()
 		if err != nil {
 			l.close()
+		} else if isFiltered(want) {
+			exists.misses.Add(1)
 		}
 		return false, err
 	}
@@ -91,7 +97,10 @@ func (s *Store) find(log event.LogID, what string, k func(*key) []byte, found fu
 		l = &logState{}
 		defer l.lookups.drop()
 	}
-	ok, err := l.lookups.get(s.db, k, found)
+	ok, err := l.lookups.get(s.db, &l.exists, k, found)
+	if l.exists.wants(s.opts.filterAfter) {
+		go s.grow(log, l)
+	}
 	if err != nil {
 		return false, readFault("look up "+what, err)
 	}

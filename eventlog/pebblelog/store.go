@@ -33,6 +33,10 @@ type Options struct {
 	// the memory that the process may use, from 32 MiB to 1 GiB. It fills as
 	// blocks are read.
 	Cache int64
+	// Filter is how many bytes of memory a busy log may spend on knowing which
+	// ids are new; by default 64 MiB, enough for some ten million records.
+	// Larger logs ask the tables' own filters. -1 for none.
+	Filter int64
 	// Reserve is how many bytes of the disk must stay free; with less, commits
 	// are refused before they are begun. Default 64 MiB; -1 for none.
 	Reserve int64
@@ -44,7 +48,8 @@ type Options struct {
 	Logger *slog.Logger
 
 	memTable    uint64 // bytes
-	uncompacted bool   // no compactions but those asked for (tests)
+	filterAfter int64  // how many misses make a filter
+	filterRoom  int64  // for how many keys it is made at least
 }
 
 // Store is a directory with logs. Make it with Open.
@@ -87,8 +92,17 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 	if opts.Cache == 0 {
 		opts.Cache = min(max(memoryLimit()/4, 32<<20), 1<<30)
 	}
+	if opts.Filter == 0 {
+		opts.Filter = 64 << 20
+	}
 	if opts.Reserve == 0 {
 		opts.Reserve = 64 << 20
+	}
+	if opts.filterAfter == 0 {
+		opts.filterAfter = 1000
+	}
+	if opts.filterRoom == 0 {
+		opts.filterRoom = 1 << 18
 	}
 	if opts.memTable == 0 {
 		opts.memTable = 16 << 20
@@ -150,11 +164,10 @@ func (s *Store) pebbleOptions(fs vfs.FS, readOnly bool) *pebble.Options {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		// Every erased byte must leave every file: no write-ahead log is used
 		// again, and manifests, which hold keys, are rotated early.
-		Cleaner:                     cleaner{},
-		MaxManifestFileSize:         1,
-		DisableAutomaticCompactions: s.opts.uncompacted,
-		Logger:                      (*logger)(s),
-		EventListener:               s.listener(),
+		Cleaner:             cleaner{},
+		MaxManifestFileSize: 1,
+		Logger:              (*logger)(s),
+		EventListener:       s.listener(),
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
