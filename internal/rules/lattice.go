@@ -26,17 +26,22 @@ CONTRACTS < eventlog/faultlog, eventlog/logtest < LOGTESTS    # for tests of wha
 CONTRACTS, ledger/verify < ledger                             # what we sign is checked by the code that strangers run
 CONTRACTS < decide, view                                      # to change state; to read it
 decide < decide/decidetest                                    # given, when, then
-decide, view < react                                          # side effects follow facts and may command new ones
+view < view/entity                             # what the tables of things have in common
+view, eventlog/memlog < view/viewtest          # a log and a decoder for tests of views
+decide, view, view/entity < react                             # side effects follow facts and may command new ones
 
 react < member < instance < org < policy < idp < user < project < app < grant < session < custom < hook < notify < setup # the slices, each knows only those to its left
 setup < SLICES                                 # short
 
 api/gen/muniment/v1 < api/gen/muniment/v1/munimentv1connect < EDGE # messages, then the services of them; made from api/proto
 decide < api/call < EDGE                       # who is calling and from where, as the router tells the adapters
+api/call, api/gen/muniment/v1, view < api/adapter < EDGE # what the slices' faces share: ids, pages, freshness, who may see
 
 react, ledger < audit                          # reads records through descriptors: it may not know a slice
 audit, EDGE < audit/auditapi                   # the API of the events and of their proofs
-SLICES, EDGE < member/memberapi, instance/instanceapi, org/orgapi, policy/policyapi, idp/idpapi, user/userapi, project/projectapi, app/appapi, grant/grantapi, session/sessionapi, setup/setupapi < ADAPTERS # a slice's face in the API: translates, decides nothing
+SLICES, EDGE < member/memberapi, org/orgapi, policy/policyapi, idp/idpapi, user/userapi, project/projectapi, app/appapi, grant/grantapi, session/sessionapi, setup/setupapi < ADAPTERS # a slice's face in the API: translates, decides nothing
+SLICES, EDGE, ledger < instance/instanceapi < ADAPTERS # the head of the log, with its checkpoints and proofs
+SLICES, EDGE < session/meapi < ADAPTERS        # what callers may know of themselves
 fault < user/password                          # argon2id in a bounded pool
 SLICES, EDGE, user/password < session/signin < ADAPTERS # where people prove who they are: asks the deciders, keeps nothing
 SLICES, EDGE < oidc, saml, scim, ldap < PROTOCOLS # what the world speaks to us
@@ -51,7 +56,10 @@ ADAPTERS, PROTOCOLS, audit, ENGINES < ops      # backup, restore, verify, doctor
 api, login, console, ops < server < SERVER     # assembles an instance
 SERVER, LOGTESTS < sim                         # the whole server, in a bubble
 sample                                         # an application of somebody else: it knows us by our protocols only
+SERVER, sample < demo < cmd/muniment           # a month of history, and the application beside it
+SERVER < bench < cmd/muniment                  # how fast it is
 SERVER, sample < cli < cmd/muniment            # commands; wiring
+SERVER < internal/instancetest                 # a whole instance for tests
 
 internal/check, internal/rules, internal/browser # the house; nothing of the product
 `
