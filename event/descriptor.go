@@ -50,7 +50,10 @@ type Field struct {
 
 // Path is the field's RFC 6901 pointer.
 func (f *Field) Path() string {
-	return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(f.Name)
+	if strings.ContainsAny(f.Name, "~/") {
+		return "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(f.Name)
+	}
+	return "/" + f.Name
 }
 
 // Descriptor is what is known of one revision of an event type. Sealing, tags,

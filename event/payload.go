@@ -52,8 +52,7 @@ func (d *Descriptor) Split(payload any) (*Parts, error) {
 		return nil, err
 	}
 	p := &Parts{}
-	public := map[any]any{}
-	counts := map[string]int{}
+	public := mapEncoder{buf: make([]byte, 0, 128), entries: make([]mapEntry, 0, 8)}
 	for i := range d.Fields {
 		f := &d.Fields[i]
 		v, ok, err := get(f)
@@ -64,10 +63,8 @@ func (d *Descriptor) Split(payload any) (*Parts, error) {
 			continue
 		}
 		if f.Public {
-			if f.Key != 0 {
-				public[f.Key] = v
-			} else {
-				public[f.Name] = v
+			if err := public.field(f, v); err != nil {
+				return nil, err
 			}
 			p.addTags(f, v)
 			continue
@@ -80,16 +77,27 @@ func (d *Descriptor) Split(payload any) (*Parts, error) {
 		if err != nil {
 			return nil, fault.Wrap("find the subject of "+d.Type+"/"+f.Name, err)
 		}
-		if err := p.seal(f, SubjectID{id}, v, counts); err != nil {
+		if err := p.seal(f, SubjectID{id}, v); err != nil {
 			return nil, err
 		}
 	}
-	if len(public) > 0 {
-		p.Public, err = Deterministic.Marshal(public)
+	if len(public.entries) > 0 {
+		p.Public = public.encode()
 	}
 	slices.Sort(p.Tags)
 	p.Tags = slices.Compact(p.Tags)
-	return p, err
+	return p, nil
+}
+
+// field adds a field of a public payload.
+func (e *mapEncoder) field(f *Field, v any) error {
+	e.begin()
+	if f.Key != 0 {
+		e.buf = head(e.buf, majorUint, f.Key)
+	} else {
+		e.buf = appendText(e.buf, f.Name)
+	}
+	return e.value(v)
 }
 
 // reader returns how to get a field's value out of a payload.
@@ -114,9 +122,7 @@ func structField(v reflect.Value, f *Field) (any, bool, error) {
 	if f.Public {
 		return fv.Interface(), !fv.IsZero(), nil
 	}
-	p := reflect.New(fv.Type())
-	p.Elem().Set(fv)
-	s := p.Interface().(sealedField)
+	s := fv.Interface().(sealedReader)
 	switch s.sealedState() {
 	case Present:
 		return s.sealedValue(), true, nil
@@ -139,32 +145,40 @@ func (p *Parts) addTags(f *Field, v any) {
 		for _, s := range v {
 			p.Tags = append(p.Tags, NewTag(f.Tag, s))
 		}
+	case ID:
+		p.Tags = append(p.Tags, NewTag(f.Tag, v.String()))
 	default:
 		p.Tags = append(p.Tags, NewTag(f.Tag, fmt.Sprint(v)))
 	}
 }
 
-func (p *Parts) seal(f *Field, subject SubjectID, v any, counts map[string]int) error {
+func (p *Parts) seal(f *Field, subject SubjectID, v any) error {
 	if p.Sealed == nil {
 		p.Sealed = map[SubjectID]map[string]cbor.RawMessage{}
 	}
-	if p.Sealed[subject] == nil {
-		p.Sealed[subject] = map[string]cbor.RawMessage{}
+	fields := p.Sealed[subject]
+	if fields == nil {
+		fields = map[string]cbor.RawMessage{}
+		p.Sealed[subject] = fields
 	}
 	if f.Blind != "" {
 		text, ok := v.(string)
 		if !ok {
 			return fault.Field(f.Name, "must be text")
 		}
-		key := subject.String() + f.Blind
-		p.Blind = append(p.Blind, BlindField{Subject: subject, Name: f.Blind, N: counts[key], Value: text, Fold: f.Fold})
-		counts[key]++
+		b := BlindField{Subject: subject, Name: f.Blind, Value: text, Fold: f.Fold}
+		for _, other := range p.Blind {
+			if other.Subject == subject && other.Name == b.Name {
+				b.N++
+			}
+		}
+		p.Blind = append(p.Blind, b)
 	}
 	if f.Only {
 		return nil
 	}
-	raw, err := Deterministic.Marshal(v)
-	p.Sealed[subject][f.Path()] = raw
+	raw, err := AppendValue(nil, v)
+	fields[f.Path()] = raw
 	return err
 }
 

@@ -41,13 +41,18 @@ func (s Sealed[T]) Or(earlier Sealed[T]) Sealed[T] {
 // Format never prints the value: sealed fields must not reach logs by accident.
 func (s Sealed[T]) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "(sealed, %s)", s.State) }
 
-// sealedField is how the codec reaches into a Sealed[T] of any T.
-type sealedField interface {
+// sealedReader is how the codec looks into a Sealed[T] of any T.
+type sealedReader interface {
 	sealedState() State
 	sealedValue() any
+}
+
+// sealedField is how it reaches into one, through a pointer.
+type sealedField interface {
+	sealedReader
 	open(State) any // sets the state, returns a pointer to the value
 }
 
-func (s *Sealed[T]) sealedState() State   { return s.State }
-func (s *Sealed[T]) sealedValue() any     { return s.Value }
+func (s Sealed[T]) sealedState() State    { return s.State }
+func (s Sealed[T]) sealedValue() any      { return s.Value }
 func (s *Sealed[T]) open(state State) any { s.State = state; return &s.Value }

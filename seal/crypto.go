@@ -3,11 +3,13 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
+	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -19,27 +21,15 @@ import (
 // Secret is a subject's key K.
 type Secret [32]byte
 
-// derive is HKDF-SHA256 (RFC 5869) with the log id as salt. The length fits
-// always, so that there is no error to return.
-func (k Secret) derive(log event.LogID, info string) []byte {
-	b, err := hkdf.Key(sha256.New, k[:], log.ID[:], info, 32)
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
-func mac(key []byte, parts ...[]byte) event.Hash {
+func mac(key []byte, message []byte) event.Hash {
 	h := hmac.New(sha256.New, key)
-	for _, p := range parts {
-		h.Write(p)
-	}
-	return event.Hash(h.Sum(nil))
+	h.Write(message)
+	return event.Hash(h.Sum(make([]byte, 0, sha256.Size)))
 }
 
-// lp is LP(x) of docs/record-format.md: uint32 big-endian length ‖ x.
-func lp[T ~string | ~[]byte](x T) []byte {
-	return append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(x)), uint32(len(x))), x...)
+// appendLP appends LP(x) of docs/record-format.md: uint32 big-endian length ‖ x.
+func appendLP[T ~string | ~[]byte](dst []byte, x T) []byte {
+	return append(binary.BigEndian.AppendUint32(dst, uint32(len(x))), x...)
 }
 
 // place is what a sealed block is bound to.
@@ -53,35 +43,29 @@ type place struct {
 }
 
 func (p place) aad() []byte {
-	b := lp("muniment/seal/v1")
+	b := appendLP(make([]byte, 0, 160), "muniment/seal/v1")
 	b = append(b, p.log.ID[:]...)
 	b = append(b, p.event[:]...)
 	b = append(b, p.subject.ID[:]...)
 	b = append(b, p.key.ID[:]...)
-	b = append(b, lp(p.typ)...)
+	b = appendLP(b, p.typ)
 	return binary.BigEndian.AppendUint32(b, p.revision)
 }
 
 // encrypt returns nonce ‖ AES-256-GCM output.
-func (k Secret) encrypt(p place, plaintext []byte) ([]byte, error) {
-	g, err := gcm(k.derive(p.log, "muniment/enc/v1"))
-	if err != nil {
-		return nil, err
-	}
-	out := make([]byte, g.NonceSize(), g.NonceSize()+len(plaintext)+g.Overhead())
+func (d *derived) encrypt(p place, plaintext []byte) []byte {
+	n := d.aead.NonceSize()
+	out := make([]byte, n, n+len(plaintext)+d.aead.Overhead())
 	rand.Read(out)
-	return g.Seal(out, out, plaintext, p.aad()), nil
+	return d.aead.Seal(out, out, plaintext, p.aad())
 }
 
-func (k Secret) decrypt(p place, ciphertext []byte) ([]byte, error) {
-	g, err := gcm(k.derive(p.log, "muniment/enc/v1"))
-	if err != nil {
-		return nil, err
-	}
-	if len(ciphertext) < g.NonceSize() {
+func (d *derived) decrypt(p place, ciphertext []byte) ([]byte, error) {
+	n := d.aead.NonceSize()
+	if len(ciphertext) < n {
 		return nil, fault.New(fault.Corrupt, "a ciphertext is too short")
 	}
-	out, err := g.Open(nil, ciphertext[:g.NonceSize()], ciphertext[g.NonceSize():], p.aad())
+	out, err := d.aead.Open(nil, ciphertext[:n], ciphertext[n:], p.aad())
 	if err != nil {
 		return nil, fault.New(fault.Corrupt, "a sealed block does not open under its key")
 	}
@@ -96,38 +80,63 @@ func gcm(key []byte) (cipher.AEAD, error) {
 	return cipher.NewGCM(b)
 }
 
-// committer makes the commitments of one event under one subject's key.
+// committer makes the commitments of one event under one subject's key. It is
+// of one goroutine.
 type committer struct {
-	com   []byte
+	com   hash.Hash // HMAC under K_com
 	event event.ID
+	buf   []byte
 }
 
-func (k Secret) committer(log event.LogID, id event.ID) committer {
-	return committer{k.derive(log, "muniment/com/v1"), id}
+func (d *derived) committer(id event.ID) *committer {
+	return &committer{com: hmac.New(sha256.New, d.com), event: id, buf: make([]byte, 0, 256)}
 }
 
-// Salt is what opens one field's commitment and no other.
-func (c committer) salt(path string) event.Hash {
-	return mac(c.com, lp("muniment/salt/v1"), c.event[:], lp(path))
+// salt is what opens one field's commitment and no other.
+func (c *committer) salt(path string) (salt event.Hash) {
+	c.buf = appendLP(c.buf[:0], "muniment/salt/v1")
+	c.buf = appendLP(append(c.buf, c.event[:]...), path)
+	c.com.Reset()
+	c.com.Write(c.buf)
+	c.com.Sum(salt[:0])
+	return salt
 }
 
 // commit binds a value (deterministic CBOR) to a path.
-func (c committer) commit(path string, value []byte) event.Hash {
+func (c *committer) commit(path string, value []byte) event.Hash {
 	salt := c.salt(path)
-	return mac(salt[:], lp("muniment/field/v1"), lp(path), lp(value))
+	c.buf = appendLP(c.buf[:0], "muniment/field/v1")
+	c.buf = appendLP(appendLP(c.buf, path), value)
+	return mac(salt[:], c.buf)
 }
 
 // blind hashes a value for searching.
 func blind(key []byte, name, value string, fold bool) event.Hash {
-	return mac(key, lp("muniment/blind/v1"), lp(name), lp(Normalize(value, fold)))
+	b := appendLP(make([]byte, 0, 128), "muniment/blind/v1")
+	return mac(key, appendLP(appendLP(b, name), Normalize(value, fold)))
 }
 
 // Normalize returns the form of a value under which it is searched: Unicode
 // NFKC and, if fold, case folding (full, locale-independent).
 func Normalize(value string, fold bool) string {
+	if isASCII(value) { // where NFKC changes nothing, and folding is lower case
+		if fold {
+			return strings.ToLower(value)
+		}
+		return value
+	}
 	value = norm.NFKC.String(value)
 	if fold {
 		value = norm.NFKC.String(cases.Fold().String(value))
 	}
 	return value
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }

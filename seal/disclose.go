@@ -52,7 +52,8 @@ func disclose(ctx context.Context, keys *Keys, r *event.Record, i int, path stri
 	if r.Ciphertexts[i] == nil {
 		return Disclosure{}, fault.New(fault.Erased, "the ciphertext was erased")
 	}
-	plaintext, err := k.decrypt(place{r.Log, r.ID, b.Subject, b.Key, r.Type, r.Revision}, r.Ciphertexts[i])
+	d := k.derived(r.Log)
+	plaintext, err := d.decrypt(place{r.Log, r.ID, b.Subject, b.Key, r.Type, r.Revision}, r.Ciphertexts[i])
 	if err != nil {
 		return Disclosure{}, err
 	}
@@ -64,5 +65,5 @@ func disclose(ctx context.Context, keys *Keys, r *event.Record, i int, path stri
 	if !ok {
 		return Disclosure{}, fault.New(fault.Refused, "what is committed at %q cannot be disclosed", path)
 	}
-	return Disclosure{Subject: b.Subject, Path: path, Value: value, Salt: k.committer(r.Log, r.ID).salt(path)}, nil
+	return Disclosure{Subject: b.Subject, Path: path, Value: value, Salt: d.committer(r.ID).salt(path)}, nil
 }

@@ -37,11 +37,12 @@ type Keys struct {
 
 	fills sync.WaitGroup // batches of keys that are being made
 
-	mu         sync.Mutex // guards what follows
-	closed     bool
-	pools      map[event.LogID]*pool
-	young, old map[keyName]Secret // unwrapped; what is used again moves to young
-	destroyed  int                // how often keys were, to notice it while one is being read
+	mu          sync.Mutex // guards what follows
+	closed      bool
+	pools       map[event.LogID]*pool
+	open        generations[keyName, Secret] // unwrapped
+	derivations generations[keyName, *derived]
+	destroyed   int // how often keys were, to notice it while one is being read
 }
 
 // keyName is where a key belongs.
@@ -69,7 +70,8 @@ func OpenKeys(ctx context.Context, path string, w Wrapper) (*Keys, error) {
 		return nil, fault.Wrap("open the key database", err)
 	}
 	db.SetMaxOpenConns(1)
-	k := &Keys{db: db, pools: map[event.LogID]*pool{}, young: map[keyName]Secret{}}
+	k := &Keys{db: db, pools: map[event.LogID]*pool{}, open: generations[keyName, Secret]{most: maxOpen},
+		derivations: generations[keyName, *derived]{most: maxDerived}}
 	if _, err := db.ExecContext(ctx, schema); err != nil {
 		db.Close()
 		return nil, &fault.Error{Kind: fault.Unavailable, Op: "open the key database", Msg: "the key database cannot be opened; check the file and its permissions", Err: err}
@@ -89,7 +91,8 @@ func (k *Keys) Close() error {
 	k.fills.Wait()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.young, k.old = map[keyName]Secret{}, nil
+	k.open.clear()
+	k.derivations.clear()
 	clear(k.pools)
 	return k.db.Close()
 }
@@ -135,31 +138,11 @@ func (k *Keys) wrapAAD(log event.LogID, id event.KeyID) []byte {
 	return binary.BigEndian.AppendUint32(append(b, id.ID[:]...), k.epoch)
 }
 
-// remember keeps an unwrapped key; k.mu is held.
-func (k *Keys) remember(id keyName, s Secret) {
-	if len(k.young) >= maxOpen {
-		k.old, k.young = k.young, make(map[keyName]Secret, maxOpen)
-	}
-	k.young[id] = s
-}
-
-// recall finds an unwrapped key; k.mu is held.
-func (k *Keys) recall(id keyName) (Secret, bool) {
-	if s, ok := k.young[id]; ok {
-		return s, true
-	}
-	s, ok := k.old[id]
-	if ok {
-		k.remember(id, s)
-	}
-	return s, ok
-}
-
 // Get returns a key; fault.Erased if it was destroyed, fault.NotFound if it
 // was never in this database.
 func (k *Keys) Get(ctx context.Context, log event.LogID, id event.KeyID) (Secret, error) {
 	k.mu.Lock()
-	s, ok := k.recall(keyName{log, id})
+	s, ok := k.open.get(keyName{log, id})
 	destroyed := k.destroyed
 	k.mu.Unlock()
 	if ok {
@@ -172,7 +155,7 @@ func (k *Keys) Get(ctx context.Context, log event.LogID, id event.KeyID) (Secret
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if destroyed == k.destroyed { // else it may be this one
-		k.remember(keyName{log, id}, s)
+		k.open.put(keyName{log, id}, s)
 	}
 	return s, nil
 }
@@ -221,8 +204,8 @@ func (k *Keys) Destroy(ctx context.Context, log event.LogID, ids ...event.KeyID)
 	defer k.mu.Unlock()
 	k.destroyed++
 	for _, id := range ids {
-		delete(k.young, keyName{log, id})
-		delete(k.old, keyName{log, id})
+		k.open.delete(keyName{log, id})
+		k.derivations.delete(keyName{log, id})
 	}
 	return nil
 }

@@ -12,19 +12,22 @@ import (
 )
 
 // Open opens a record's sealed blocks, as far as their keys still exist. A
-// block whose key was destroyed is Erased, one whose key is not here Locked.
+// block whose key was destroyed, or is not here while the log says that its
+// subject was erased, is Erased; any other whose key is not here is Locked.
 // A missing ciphertext of a live key, and one that does not open, is
 // fault.Corrupt.
 func (s *Sealer) Open(ctx context.Context, r *event.Record) ([]event.Opened, error) {
 	out := make([]event.Opened, len(r.Blocks))
 	for i, b := range r.Blocks {
-		k, err := s.Keys.Get(ctx, s.Log, b.Key)
+		k, err := s.derived(ctx, b.Key)
 		switch {
 		case fault.Is(err, fault.Erased):
 			out[i].State = event.Erased
 			continue
 		case fault.Is(err, fault.NotFound):
-			out[i].State = event.Locked
+			if out[i].State, err = s.locked(ctx, b.Subject); err != nil {
+				return nil, fault.Wrap("open a record", err)
+			}
 			continue
 		case err != nil:
 			return nil, fault.Wrap("open a record", err)
@@ -36,7 +39,16 @@ func (s *Sealer) Open(ctx context.Context, r *event.Record) ([]event.Opened, err
 	return out, nil
 }
 
-func (s *Sealer) openBlock(ctx context.Context, r *event.Record, i int, k Secret) (event.Opened, error) {
+// locked is the state of a block whose key this store never had: a backup may
+// have been restored that knows neither the key nor its end.
+func (s *Sealer) locked(ctx context.Context, subject event.SubjectID) (event.State, error) {
+	if _, state, err := s.Assigned.AssignedKey(ctx, subject); err != nil || state == event.Erased {
+		return event.Erased, err
+	}
+	return event.Locked, nil
+}
+
+func (s *Sealer) openBlock(ctx context.Context, r *event.Record, i int, k *derived) (event.Opened, error) {
 	b := r.Blocks[i]
 	if r.Ciphertexts[i] == nil {
 		if _, state, err := s.Assigned.AssignedKey(ctx, b.Subject); err != nil || state == event.Erased {
@@ -105,7 +117,7 @@ func SealedContext(r *event.Record, opened []event.Opened) []ContextValue {
 // reported too.
 func (s *Sealer) CheckCommitments(ctx context.Context, r *event.Record, i int) (wrong []string, err error) {
 	b := r.Blocks[i]
-	k, err := s.Keys.Get(ctx, s.Log, b.Key)
+	k, err := s.derived(ctx, b.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +134,7 @@ func (s *Sealer) CheckCommitments(ctx context.Context, r *event.Record, i int) (
 			values[TagPath(t)] = tagValue(t)
 		}
 	}
-	c := k.committer(r.Log, r.ID)
+	c := k.committer(r.ID)
 	for _, f := range b.Fields {
 		v, ok := values[f.Path]
 		if !ok || c.commit(f.Path, v) != f.Value {

@@ -19,9 +19,15 @@ const (
 	mostAhead  = 4096
 )
 
+// freshKey is a key that nobody has yet.
+type freshKey struct {
+	id event.KeyID
+	k  Secret
+}
+
 // pool is the keys of one log that are durable and not yet drawn.
 type pool struct {
-	ready  []subjectKey
+	ready  []freshKey
 	size   int           // of the last batch
 	began  time.Time     // when that was begun
 	filled chan struct{} // closed when the batch under way is there; nil if none is
@@ -49,7 +55,7 @@ func (k *Keys) Draw(ctx context.Context, log event.LogID) (event.KeyID, Secret, 
 
 // take takes a key from the pool, if there is one, and has a batch made if few
 // are left; without a key, filled tells when there are some. k.mu is held.
-func (k *Keys) take(ctx context.Context, log event.LogID) (sk subjectKey, ok bool, filled chan struct{}, err error) {
+func (k *Keys) take(ctx context.Context, log event.LogID) (sk freshKey, ok bool, filled chan struct{}, err error) {
 	if k.closed {
 		return sk, false, nil, fault.New(fault.Unavailable, "the key database is closed")
 	}
@@ -63,7 +69,7 @@ func (k *Keys) take(ctx context.Context, log event.LogID) (sk subjectKey, ok boo
 		return sk, false, nil, err
 	} else if n > 0 {
 		sk, p.ready = p.ready[n-1], p.ready[:n-1]
-		k.remember(keyName{log, sk.id}, sk.k)
+		k.open.put(keyName{log, sk.id}, sk.k)
 		ok = true
 	}
 	if p.filled == nil && len(p.ready) <= p.size/2 {
@@ -96,13 +102,13 @@ func (k *Keys) fill(ctx context.Context, log event.LogID, p *pool) {
 
 // make makes n keys durable: one statement takes the rows out of one value, in
 // the order of ids, so that the index is walked through once.
-func (k *Keys) make(ctx context.Context, log event.LogID, n int) ([]subjectKey, error) {
-	made := make([]subjectKey, n)
+func (k *Keys) make(ctx context.Context, log event.LogID, n int) ([]freshKey, error) {
+	made := make([]freshKey, n)
 	for i := range made {
 		made[i].id = event.KeyID{ID: event.NewID()}
 		rand.Read(made[i].k[:])
 	}
-	slices.SortFunc(made, func(a, b subjectKey) int { return bytes.Compare(a.id.ID[:], b.id.ID[:]) })
+	slices.SortFunc(made, func(a, b freshKey) int { return bytes.Compare(a.id.ID[:], b.id.ID[:]) })
 	idLen, wrappedLen := len(event.ID{}), k.kek.NonceSize()+len(Secret{})+k.kek.Overhead()
 	rows := make([]byte, 0, n*(idLen+wrappedLen))
 	for _, sk := range made {

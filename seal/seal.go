@@ -12,12 +12,15 @@
 package seal
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -51,6 +54,14 @@ type Sealer struct {
 	Assigned Assignments
 	Keys     KeyStore
 	Registry *event.Registry
+
+	own atomic.Pointer[assignedKey] // the instance's, once it is known
+}
+
+// assignedKey is the key of a subject; it never gets another.
+type assignedKey struct {
+	subject event.SubjectID
+	key     event.KeyID
 }
 
 // Context is what is recorded around events: Public stands in the leaf in
@@ -82,7 +93,7 @@ func (s *Sealer) Seal(ctx context.Context, actor event.Actor, events []event.New
 
 type subjectKey struct {
 	id event.KeyID
-	k  Secret
+	*derived
 }
 
 // key returns the key that a subject's blocks use, drawing one if need be.
@@ -100,11 +111,12 @@ func (s *Sealer) key(ctx context.Context, subject event.SubjectID, cache map[eve
 		return subjectKey{}, ErrErased
 	case event.Present:
 		sk.id = id
-		sk.k, err = s.Keys.Get(ctx, s.Log, id)
 	default:
-		sk.id, sk.k, err = s.Keys.Draw(ctx, s.Log)
+		if sk.id, _, err = s.Keys.Draw(ctx, s.Log); err != nil {
+			return subjectKey{}, err
+		}
 	}
-	if err != nil {
+	if sk.derived, err = s.derived(ctx, sk.id); err != nil {
 		return subjectKey{}, err
 	}
 	cache[subject] = sk
@@ -123,7 +135,7 @@ func (s *Sealer) draft(ctx context.Context, actor event.Actor, e event.New, c Co
 	d := &event.Draft{ID: event.NewID(), Stream: e.Stream, Type: desc.Type, Revision: desc.Revision,
 		Actor: actor, Public: parts.Public, Tags: parts.Tags}
 	if len(c.Public) > 0 {
-		if d.Context, err = event.Deterministic.Marshal(c.Public); err != nil {
+		if d.Context, err = event.EncodeMap(c.Public); err != nil {
 			return nil, err
 		}
 	}
@@ -136,7 +148,7 @@ func (s *Sealer) draft(ctx context.Context, actor event.Actor, e event.New, c Co
 	if d.Blind, err = s.blindTags(ctx, parts.Blind); err != nil {
 		return nil, err
 	}
-	for _, subject := range slices.SortedFunc(maps.Keys(sealed), func(a, b event.SubjectID) int { return strings.Compare(a.String(), b.String()) }) {
+	for _, subject := range slices.SortedFunc(maps.Keys(sealed), func(a, b event.SubjectID) int { return bytes.Compare(a.ID[:], b.ID[:]) }) {
 		sk, err := s.key(ctx, subject, keys)
 		if err != nil {
 			return nil, err
@@ -159,7 +171,7 @@ func withContext(sealed map[event.SubjectID]map[string]cbor.RawMessage, c Contex
 		sealed[c.Subject] = fields
 	}
 	for name, v := range c.Sealed {
-		raw, err := event.Deterministic.Marshal(v)
+		raw, err := event.AppendValue(nil, v)
 		if err != nil {
 			return nil, err
 		}
@@ -171,16 +183,13 @@ func withContext(sealed map[event.SubjectID]map[string]cbor.RawMessage, c Contex
 // sealBlock encrypts and commits one subject's fields and appends the block to
 // the draft, whose blind tags are made already.
 func sealBlock(d *event.Draft, log event.LogID, subject event.SubjectID, sk subjectKey, fields map[string]cbor.RawMessage) error {
-	plaintext, err := event.Deterministic.Marshal(fields)
+	plaintext, err := event.EncodeMap(fields)
 	if err != nil {
 		return err
 	}
-	ct, err := sk.k.encrypt(place{log, d.ID, subject, sk.id, d.Type, d.Revision}, plaintext)
-	if err != nil {
-		return err
-	}
-	c := sk.k.committer(log, d.ID)
-	b := event.Block{Subject: subject, Key: sk.id, Alg: 1, Digest: sha256.Sum256(ct)}
+	ct := sk.encrypt(place{log, d.ID, subject, sk.id, d.Type, d.Revision}, plaintext)
+	c := sk.committer(d.ID)
+	b := event.Block{Subject: subject, Key: sk.id, Alg: 1, Digest: sha256.Sum256(ct), Fields: make([]event.Commitment, 0, len(fields)+len(d.Blind))}
 	for path, raw := range fields {
 		b.Fields = append(b.Fields, event.Commitment{Path: path, Value: c.commit(path, raw)})
 	}
@@ -197,11 +206,14 @@ func sealBlock(d *event.Draft, log event.LogID, subject event.SubjectID, sk subj
 }
 
 // TagPath is the path under which a blind tag is committed.
-func TagPath(t event.BlindTag) string { return fmt.Sprintf("#tag/%s/%d", t.Name, t.N) }
+func TagPath(t event.BlindTag) string { return "#tag/" + t.Name + "/" + strconv.Itoa(t.N) }
 
 // tagValue is what is committed of a blind tag: the CBOR array [version, value].
 func tagValue(t event.BlindTag) []byte {
-	b, err := event.Deterministic.Marshal([]any{t.Version, t.Value})
+	b, err := event.AppendValue(append(make([]byte, 0, 48), 0x82), t.Version)
+	if err == nil {
+		b, err = event.AppendValue(b, t.Value[:])
+	}
 	if err != nil {
 		panic(err) // an integer and 32 bytes
 	}
@@ -231,7 +243,7 @@ func (s *Sealer) RequestDigest(ctx context.Context, request []byte) (event.Hash,
 	if err != nil {
 		return event.Hash{}, fault.Wrap("digest a request", err)
 	}
-	return mac(k.derive(s.Log, "muniment/request/v1"), request), nil
+	return mac(k.request(), request), nil
 }
 
 func (s *Sealer) blindKey(ctx context.Context) ([]byte, error) {
@@ -239,18 +251,23 @@ func (s *Sealer) blindKey(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.derive(s.Log, "muniment/blind/v1"), nil
+	return k.blind(), nil
 }
 
-func (s *Sealer) instanceKey(ctx context.Context) (Secret, error) {
-	id, state, err := s.Assigned.AssignedKey(ctx, s.Instance)
-	if err != nil {
-		return Secret{}, err
+func (s *Sealer) instanceKey(ctx context.Context) (*derived, error) {
+	own := s.own.Load()
+	if own == nil || own.subject != s.Instance {
+		id, state, err := s.Assigned.AssignedKey(ctx, s.Instance)
+		if err != nil {
+			return nil, err
+		}
+		if state != event.Present {
+			return nil, fault.New(fault.Unavailable, "the instance has no key yet; create it first")
+		}
+		own = &assignedKey{s.Instance, id}
+		s.own.Store(own)
 	}
-	if state != event.Present {
-		return Secret{}, fault.New(fault.Unavailable, "the instance has no key yet; create it first")
-	}
-	return s.Keys.Get(ctx, s.Log, id)
+	return s.derived(ctx, own.key)
 }
 
 // BlindTerm is what finds the records that carry a personal value: the term of

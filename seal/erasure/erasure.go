@@ -127,7 +127,7 @@ func (p *Process) Run(ctx context.Context) error {
 			err = p.Log.Wait(ctx, after)
 		default:
 			p.logger().Warn("an erasure does not go on, trying again", "error", err)
-			pause, err = min(2*pause, longest), p.waitAtMost(ctx, after, pause)
+			pause, err = min(2*pause, longest), p.waitAtMost(ctx, pause)
 		}
 		if err != nil {
 			return err
@@ -135,11 +135,11 @@ func (p *Process) Run(ctx context.Context) error {
 	}
 }
 
-// waitAtMost waits until the log grows or the time is over.
-func (p *Process) waitAtMost(ctx context.Context, after event.Position, d time.Duration) error {
+// waitAtMost waits until the log grows from now on or the time is over.
+func (p *Process) waitAtMost(ctx context.Context, d time.Duration) error {
 	wait, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	err := p.Log.Wait(wait, after)
+	err := p.Log.Wait(wait, p.Log.Mark().Size)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return nil
 	}
