@@ -134,11 +134,26 @@ func (s *sequencer) consider(w *waiter) {
 	if err != nil {
 		err = s.verdictOn(err)
 	}
-	if s.flying == nil && len(s.next.Records) == 0 {
-		w.finish(res, err)
+	if s.flying != nil || len(s.next.Records) > 0 {
+		s.next.members = append(s.next.members, member{w: w, res: res, err: err, writes: s.next.Next.Size > size})
 		return
 	}
-	s.next.members = append(s.next.members, member{w: w, res: res, err: err, writes: s.next.Next.Size > size})
+	switch held, lost := s.held(ctx); {
+	case lost != nil:
+		w.finish(Appended{}, unavailable(lost))
+	case held:
+		w.finish(res, err)
+	default:
+		s.ready, s.next = false, nil
+		s.consider(w)
+	}
+}
+
+// held reports whether the log is still this holder's. A commit proves it; an
+// answer that waits for none may rest on what another holder is writing.
+func (s *sequencer) held(ctx context.Context) (bool, error) {
+	h, err := s.log.store.Head(ctx, s.log.id)
+	return h.Term == s.head.Term && h.Holder == s.head.Holder, err
 }
 
 // prepare makes sure that there is a batch to add to.

@@ -72,12 +72,13 @@ var filtered = [256]bool{kindEvent: true, kindOutcome: true, kindStream: true, k
 
 func isFiltered(k []byte) bool { return len(k) > 17 && k[0] == spaceLog && filtered[k[17]] }
 
-// add notes a key that a commit is about to store.
+// add notes a key that a commit is about to store. A filter becomes ready
+// before it ceases to grow, so looking in the other order misses none.
 func (x *existence) add(k []byte) {
-	if f := x.ready.Load(); f != nil {
+	if f := x.growing.Load(); f != nil {
 		f.add(k)
 	}
-	if f := x.growing.Load(); f != nil {
+	if f := x.ready.Load(); f != nil {
 		f.add(k)
 	}
 }
@@ -127,7 +128,7 @@ func (s *Store) grow(log event.LogID, l *logState) {
 		s.opts.Logger.Warn("the filter of a log's ids cannot be made; appends are slower without", "error", err)
 		return
 	}
-	x.ready.Store(f) // before it ceases to grow: no commit may miss both
+	x.ready.Store(f) // in this order: see add
 	x.growing.Store(nil)
 	x.busy.Store(false)
 }

@@ -83,7 +83,8 @@ func OpenReadOnly(dir string, opts Options) (*Store, error) {
 }
 
 func open(dir string, opts Options, readOnly bool) (*Store, error) {
-	if opts.FS == nil {
+	watched := opts.FS == nil
+	if watched {
 		opts.FS = vfs.Default
 	}
 	if opts.Logger == nil {
@@ -127,8 +128,12 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 		return nil, errors.Join(openFault(dir, err), lock.Close())
 	}
 	s.cache = pebble.NewCache(opts.Cache)
-	watch := &guard{FS: opts.FS, store: s}
-	s.db, err = pebble.Open(dir, s.pebbleOptions(watch, readOnly))
+	g := &guard{FS: opts.FS, store: s}
+	po := s.pebbleOptions(g, readOnly)
+	if watched {
+		po.WithFSDefaults() // says when the disk does not answer for seconds
+	}
+	s.db, err = pebble.Open(dir, po)
 	if err != nil {
 		s.cache.Unref()
 		return nil, errors.Join(openFault(dir, err), lock.Close())
@@ -140,7 +145,7 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 			return nil, errors.Join(openFault(dir, err), s.Close())
 		}
 	}
-	watch.armed.Store(true)
+	g.armed.Store(true)
 	return s, nil
 }
 
