@@ -128,6 +128,8 @@ func structField(v reflect.Value, f *Field) (any, bool, error) {
 		return s.sealedValue(), true, nil
 	case Absent:
 		return nil, false, nil
+	case Erased: // between the facts and now
+		return nil, false, fault.New(fault.Erased, "the person was erased meanwhile; there is no %s to be recorded any more", f.Name)
 	}
 	return nil, false, fault.New(fault.Internal, "field %s is %s and cannot be written into an event", f.Name, s.sealedState())
 }
