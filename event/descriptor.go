@@ -44,6 +44,7 @@ type Field struct {
 	Fold   bool   // blind tag of the case-folded value
 	Only   bool   // the value is not stored at all, only its blind tag
 	Secret bool   // a credential: sealed, and never shown to anybody
+	Always bool   // for public fields: stands in the payload even if it is empty
 
 	index int // in the Go struct
 }
@@ -183,6 +184,8 @@ func describeField(t reflect.Type, i int) (f Field, isSubject bool) {
 			f.Only = true
 		case "secret":
 			f.Secret = true
+		case "always":
+			f.Always = true
 		case "of":
 			f.Of = value
 		case "key":

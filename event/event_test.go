@@ -115,3 +115,15 @@ func TestFieldsAreSealedUnlessPublic(t *testing.T) {
 	}()
 	Describe[careless]("user.careless", 1, "")
 }
+
+// An erasure of a subject that never had a key lists none, and says so.
+func TestErasureWithoutKeys(t *testing.T) {
+	d, err := NewRegistry().Of(LogID{}, SubjectErased{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts, err := d.Split(SubjectErased{Subject: SubjectID{NewID()}})
+	if err != nil || len(parts.Public) != 1+1+17+1+1 || parts.Public[20] != 0x80 {
+		t.Fatalf("%x %v", parts.Public, err)
+	}
+}

@@ -120,7 +120,7 @@ func (d *Descriptor) reader(payload any) (func(*Field) (any, bool, error), error
 func structField(v reflect.Value, f *Field) (any, bool, error) {
 	fv := v.Field(f.index)
 	if f.Public {
-		return fv.Interface(), !fv.IsZero(), nil
+		return fv.Interface(), f.Always || !fv.IsZero(), nil
 	}
 	s := fv.Interface().(sealedReader)
 	switch s.sealedState() {

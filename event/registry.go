@@ -106,7 +106,7 @@ func (r *Registry) All(log LogID) []*Descriptor {
 // process reports that. Frozen: the stand-alone verifier knows it.
 type SubjectErased struct {
 	Subject SubjectID `event:"subject,public,key=1,tag=subject"`
-	Keys    []KeyID   `event:"keys,public,key=2"`
+	Keys    []KeyID   `event:"keys,public,always,key=2"`
 }
 
 // LogContinued is the first record of a new generation, which a restored log

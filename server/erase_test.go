@@ -142,9 +142,8 @@ func TestErase(t *testing.T) {
 	if err != nil || len(report.Findings) > 0 || report.Erased == 0 || report.Pending != 0 {
 		t.Errorf("verify: %v %v", report, err)
 	}
-	differences, err := w.Core.Views.Check(t.Context(), nil, func(d view.Difference) { t.Errorf("the view built anew differs: %v", d) })
-	if err != nil || differences > 0 {
-		t.Errorf("the views: %d differences, %v", differences, err)
+	if _, err := w.Core.Views.Check(t.Context(), nil, func(d view.Difference) { t.Errorf("the view built anew differs: %v", d) }); err != nil {
+		t.Errorf("the views: %v", err)
 	}
 	if erased.GetChange().GetPosition() != uint64(before.Size)+3 {
 		t.Logf("the erasure stands at %d", erased.GetChange().GetPosition())
