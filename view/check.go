@@ -49,7 +49,7 @@ func (s *Set) Check(ctx context.Context, progress func(Progress), report func(Di
 	if progress == nil {
 		progress = func(Progress) {}
 	}
-	erasures := s.erasures.Load()
+	erasures := s.erased()
 	err = s.build(ctx, checkSuffix, progress, func(d *database) error {
 		defer d.shut()
 		if err := s.Fresh(ctx, d.place().position); err != nil {
@@ -62,11 +62,15 @@ func (s *Set) Check(ctx context.Context, progress func(Progress), report func(Di
 			return err
 		})
 	})
-	if err == nil && s.erasures.Load() != erasures {
+	if err == nil && s.erased() != erasures {
 		err = errErasedMeanwhile
 	}
 	return at, fault.Wrap(op, err)
 }
+
+// erased counts the erasures that the serving file has taken in. Those that the
+// copy reads again do not count.
+func (s *Set) erased() uint64 { return s.erasures.Load() + s.current().erasures.Load() }
 
 func (s *Set) compare(ctx context.Context, live *conn, d *database, report func(Difference)) (at event.Position, err error) {
 	err = live.query(ctx, sqlPosition, nil, func(vals []any) error { at = event.Position(vals[0].(int64)); return nil })

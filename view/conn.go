@@ -19,8 +19,9 @@ import (
 // runs few statements very often, and none of database/sql's services are
 // wanted on that path.
 type conn struct {
-	raw   driver.Conn
-	stmts map[string]driver.Stmt
+	raw    driver.Conn
+	stmts  map[string]driver.Stmt
+	ending func(commit func() error) error // tests let commits fail with it, done or not
 }
 
 // maxStatements bounds what a connection keeps prepared. Queries are made from
@@ -152,7 +153,13 @@ func (c *conn) in(begin string, f func() error) error {
 	if err := f(); err != nil {
 		return err
 	}
-	_, err := c.exec(ctx, sqlCommit)
+	commit := func() error { _, err := c.exec(ctx, sqlCommit); return err }
+	err := error(nil)
+	if c.ending != nil {
+		err = c.ending(commit)
+	} else {
+		err = commit()
+	}
 	committed = err == nil
 	return err
 }

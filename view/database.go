@@ -2,9 +2,11 @@ package view
 
 import (
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -29,7 +31,7 @@ type database struct {
 	at     place
 	closed bool
 
-	commit func() error // tests let commits fail with it
+	erasures atomic.Uint64 // that it has taken in
 }
 
 // The settings of the writing connection: of a file that serves, and of one
@@ -201,8 +203,8 @@ func (d *database) read(ctx context.Context, f func(*conn) error) error {
 }
 
 // apply applies facts in one transaction that also moves the place, from what
-// it is to what is given. The caller holds d.mu. A *Failure, or the database's
-// error, leaves everything as it was.
+// it is to what is given. The caller holds d.mu. A *Failure leaves everything
+// as it was; after another error d.at tells whether it was done.
 func (d *database) apply(facts []event.Fact, to place) error {
 	err := d.w.in(sqlBegin, func() error {
 		ctx := context.Background()
@@ -211,7 +213,7 @@ func (d *database) apply(facts []event.Fact, to place) error {
 			return err
 		}
 		if n != 1 {
-			return fault.New(fault.Conflict, "somebody else writes to the file of views %s; only one process may", d.path)
+			return fault.New(fault.Unavailable, "the file of views is not where we left it: a commit of unknown outcome, or another process")
 		}
 		b := &batch{db: d, tables: map[*table]*overlay{}}
 		for i, f := range facts {
@@ -219,13 +221,14 @@ func (d *database) apply(facts []event.Fact, to place) error {
 				return err
 			}
 		}
-		if err := b.flush(); err != nil || d.commit == nil {
-			return err
-		}
-		return d.commit()
+		return b.flush()
 	})
-	if err == nil {
+	var bad *Failure
+	switch {
+	case err == nil:
 		d.at = to
+	case !errors.As(err, &bad):
+		d.inspect() // a commit that failed may have been one; the next attempt finds out if this cannot
 	}
 	return err
 }

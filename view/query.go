@@ -65,10 +65,13 @@ func Any(conds ...Cond) Cond { return Cond{op: opAny, any: conds} }
 
 // Read says as of when, and how fresh, an answer must be. The zero Read asks
 // for the present, at least as fresh as the log is when the call comes in.
+//
+// That freshness is also wanted when At is given: what was erased since is then
+// erased at every position. With Stale or AtLeast less will do.
 type Read struct {
 	At      event.Position // as of this position; 0: the present
-	AtLeast event.Position // the present, but any state from this position on will do
-	Stale   bool           // the present as far as it is known, however old
+	AtLeast event.Position // any state of the view from this position on will do
+	Stale   bool           // any state will do that knows At and AtLeast
 }
 
 // Query asks for the rows of a table that meet all conditions, in order.

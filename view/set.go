@@ -128,7 +128,8 @@ func Open(ctx context.Context, path string, log Log, decode Decode, views []View
 func (s *Set) Close() error {
 	s.stop()
 	s.running.Wait()
-	s.busy <- struct{}{} // and stays: nothing begins any more
+	s.busy <- struct{}{} // what works on the whole file stops by itself
+	defer func() { <-s.busy }()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.live.mu.Lock()
@@ -239,6 +240,10 @@ func (s *Set) current() *database {
 func (s *Set) occupy(ctx context.Context) (release func(), err error) {
 	select {
 	case s.busy <- struct{}{}:
+		if s.ctx.Err() != nil {
+			<-s.busy
+			return nil, errClosing
+		}
 		return func() { <-s.busy }, nil
 	case <-s.ctx.Done():
 		return nil, errClosing

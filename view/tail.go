@@ -111,12 +111,8 @@ func (s *Set) settle(ctx context.Context, r Read) error {
 	switch {
 	case r.At > mark:
 		return fault.Field("at", "position %d lies behind the end of the log, which is at %d", r.At, mark)
-	case r.At > 0:
-		want = r.At
-	case r.AtLeast > 0:
-		want = r.AtLeast
-	case r.Stale:
-		return nil
+	case r.Stale || r.AtLeast > 0:
+		want = max(r.At, r.AtLeast)
 	}
 	s.state.mu.Lock()
 	applied := s.state.applied
@@ -233,7 +229,7 @@ func (s *Set) step(ctx context.Context, d *database, upto event.Position, most i
 		switch {
 		case err == nil:
 			if erasing {
-				s.erasures.Add(1)
+				d.erasures.Add(1)
 			}
 			return to.position, stopped
 		case !errors.As(err, &bad):

@@ -1,0 +1,113 @@
+package view
+
+import (
+	"context"
+	"fmt"
+)
+
+// OnCommit lets f run the commits of the set's writer.
+func (s *Set) OnCommit(f func(commit func() error) error) {
+	d := s.current()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.w.ending = f
+}
+
+// Dump writes down all that the tables hold.
+func (s *Set) Dump() (lines []string, err error) {
+	err = s.current().read(context.Background(), func(c *conn) error {
+		for _, v := range s.live.lay.views {
+			for i := range v.Tables {
+				for _, sql := range s.live.lay.tables[v.Tables[i].Name].sql.all {
+					err := c.query(context.Background(), sql, nil, func(vals []any) error {
+						lines = append(lines, fmt.Sprintf("%s %q", v.Tables[i].Name, vals))
+						return nil
+					})
+					if err != nil {
+						return err
+					}
+				}
+			}
+		}
+		return nil
+	})
+	return lines, err
+}
+
+// Tamper runs a statement on the file behind the set's back.
+func (s *Set) Tamper(sql string, args ...any) error {
+	d := s.current()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, err := d.w.exec(context.Background(), sql, args...)
+	return err
+}
+
+// Plan explains how a page of a query is found.
+func (s *Set) Plan(q Query) (lines []string, err error) {
+	c, err := parseCursor(q.After)
+	if err != nil {
+		return nil, err
+	}
+	err = s.read(context.Background(), q.Table, q.Read, func(ctx context.Context, r *snapshot) error {
+		p, err := newPage(r, &q)
+		if err != nil {
+			return err
+		}
+		segs := []segment{{after: -1}}
+		if c.at != 0 {
+			anchor, err := p.anchor(ctx, c)
+			if err != nil {
+				return err
+			}
+			vals := make([]any, len(p.order))
+			for i, col := range p.order {
+				vals[i] = anchor.vals[col]
+			}
+			segs = segments(p.t, p.order, p.desc, vals)
+		}
+		for _, seg := range segs {
+			sql, args := p.sel.rows(p.order, p.desc, seg, 10)
+			if err := r.c.query(ctx, "EXPLAIN QUERY PLAN "+sql, args, func(vals []any) error {
+				lines = append(lines, fmt.Sprint(vals[3]))
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return lines, err
+}
+
+// CanonicalCursor parses and prints a cursor.
+func CanonicalCursor(text string) (string, bool) {
+	c, err := parseCursor(text)
+	if err != nil {
+		return "", false
+	}
+	return c.print(), true
+}
+
+// UnpackKey reads a packed key of a table with the given view's first table.
+func UnpackKey(v *View, b []byte) (again []byte, ok bool) {
+	lay, err := newLayout([]*View{v})
+	if err != nil {
+		panic(err)
+	}
+	key, ok := lay.tables[v.Tables[0].Name].unpackKey(b)
+	if !ok {
+		return nil, false
+	}
+	return pack(nil, key), true
+}
+
+// TamperPlace makes the set believe that it applied another last record.
+func (s *Set) TamperPlace() error {
+	d := s.current()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.at.leaf[0] ^= 1
+	_, err := d.w.exec(context.Background(), `UPDATE "_state" SET "leaf" = ?`, d.at.leaf[:])
+	return err
+}
