@@ -62,6 +62,9 @@ func (s *Server) listen(ctx context.Context, ln net.Listener) error {
 	select {
 	case err := <-failed:
 		return fault.Wrap("serve", err)
+	case err := <-s.broken:
+		web.Close()
+		return &fault.Error{Kind: fault.Unavailable, Op: "serve", Msg: "the log store cannot go on; look at the disk, then start again: nothing that was acknowledged is lost", Err: err}
 	case <-ctx.Done():
 	}
 	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)

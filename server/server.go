@@ -52,6 +52,7 @@ type Server struct {
 
 	config   Config
 	admin    *ops.Admin
+	broken   chan error // the store cannot go on; the process has to end
 	pool     *password.Pool
 	provider *provider
 	openid   *oidc.Provider
@@ -67,7 +68,8 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 		x.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	u, _ := url.Parse(c.ExternalURL) // Check parsed it
-	store, err := openStore(c)
+	broken := make(chan error, 1)
+	store, err := openStore(c, func(err error) { broken <- err }, x.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +84,7 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 		admin.Close()
 		return nil, err
 	}
-	s := &Server{Core: core, config: c, admin: admin}
+	s := &Server{Core: core, config: c, admin: admin, broken: broken}
 	defer func() {
 		if err != nil {
 			s.Close()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"log/slog"
 	"os"
 
 	"muniment.dev/eventlog/pebblelog"
@@ -20,12 +21,13 @@ func layout(c Config) ops.Layout {
 	return l
 }
 
-// openStore opens the embedded engine in the data directory.
-func openStore(c Config) (*pebblelog.Store, error) {
+// openStore opens the embedded engine in the data directory. fatal is called if
+// the store cannot go on: only a new process can open it again.
+func openStore(c Config, fatal func(error), logger *slog.Logger) (*pebblelog.Store, error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, &fault.Error{Kind: fault.Unavailable, Op: "open the data directory", Msg: "the data directory cannot be made; check the path and its permissions", Err: err}
 	}
-	return pebblelog.Open(layout(c).Log, pebblelog.Options{})
+	return pebblelog.Open(layout(c).Log, pebblelog.Options{Fatal: fatal, Logger: logger})
 }
 
 // behindProxy reports whether the server was told that browsers reach it under
