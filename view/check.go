@@ -49,6 +49,9 @@ func (s *Set) Check(ctx context.Context, progress func(Progress), report func(Di
 	if progress == nil {
 		progress = func(Progress) {}
 	}
+	if err := s.Fresh(ctx, s.log.Mark().Size); err != nil {
+		return 0, fault.Wrap(op, err)
+	}
 	erasures := s.erased()
 	err = s.build(ctx, checkSuffix, progress, func(d *database) error {
 		defer d.shut()
