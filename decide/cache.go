@@ -7,28 +7,29 @@ import (
 	"muniment.dev/event"
 )
 
-// maxCached bounds the folded states that are kept.
-const maxCached = 1 << 16
+// maxCached bounds one generation of what is kept: what was used lately is in
+// the present one or in the one before.
+const maxCached = 1 << 13
 
 type cacheKey struct {
-	decider string
+	decider string // "" for the facts of one item
 	query   string
 }
 
-// cached is a state folded up to a position.
+// cached is a state folded up to a position, or the facts of one item.
 type cached struct {
 	state any
 	at    event.Position
 }
 
-// cache keeps folded states. They are never trusted without the condition, so
-// an old one only costs another round.
+// cache keeps folded states and facts. They are never trusted without the
+// condition, so an old one only costs another round.
 type cache struct {
-	mu      sync.Mutex
-	states  map[cacheKey]cached
-	era     int // how often it was cleared
-	refused map[refusal]int
-	minute  int64
+	mu         sync.Mutex
+	young, old map[cacheKey]cached
+	era        int // how often it was cleared
+	refused    map[refusal]int
+	minute     int64
 }
 
 type refusal struct {
@@ -36,33 +37,43 @@ type refusal struct {
 	command string
 }
 
-// get returns a state, if there is one, and the era in which it is valid.
+// get returns what is kept, if anything is, and the era in which it is valid.
 func (c *cache) get(k cacheKey) (cached, int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.states[k], c.era
+	v, ok := c.young[k]
+	if !ok {
+		if v, ok = c.old[k]; ok {
+			c.keep(k, v)
+		}
+	}
+	return v, c.era
 }
 
-// put keeps a state that was folded in an era; what was folded before the
-// cache was cleared may hold what was erased meanwhile.
+// put keeps what was read in an era; what was read before the cache was
+// cleared may hold what was erased meanwhile.
 func (c *cache) put(k cacheKey, v cached, era int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if era != c.era {
 		return
 	}
-	if c.states == nil || len(c.states) >= maxCached {
-		c.states = map[cacheKey]cached{}
+	if old, ok := c.young[k]; !ok || old.at < v.at {
+		c.keep(k, v)
 	}
-	if old, ok := c.states[k]; !ok || old.at < v.at {
-		c.states[k] = v
+}
+
+func (c *cache) keep(k cacheKey, v cached) {
+	if c.young == nil || len(c.young) >= maxCached {
+		c.young, c.old = map[cacheKey]cached{}, c.young
 	}
+	c.young[k] = v
 }
 
 func (c *cache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.states = nil
+	c.young, c.old = nil, nil
 	c.era++
 }
 

@@ -11,7 +11,6 @@ package decide
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"muniment.dev/authz"
@@ -201,15 +200,14 @@ func admit[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelo
 	if err != nil {
 		return state, cond, err
 	}
-	mark := r.Log.Mark().Size
 	if d.Start != nil {
 		state = d.Start(c)
 	}
-	state, err = fold(ctx, r, d.Name, query, mark, state, d.Evolve)
+	state, at, err := fold(ctx, r, cacheKey{d.Name, queryText(query)}, query, r.Log.Mark().Size, state, d.Evolve)
 	if err != nil {
 		return state, cond, fault.Wrap("read the facts to "+d.Name, err)
 	}
-	who, err := r.Authority(ctx, env.Actor, mark)
+	who, err := r.Authority(ctx, env.Actor, at)
 	if err != nil {
 		return state, cond, err
 	}
@@ -218,7 +216,7 @@ func admit[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelo
 	} else {
 		err = d.Allow(who, state, c)
 	}
-	return state, event.Condition{Query: query.Or(authz.Query(env.Actor)), After: mark}, err
+	return state, event.Condition{Query: query.Or(authz.Query(env.Actor)), After: at}, err
 }
 
 func (r *Runner) append(ctx context.Context, env Envelope, events []event.New, cond event.Condition) (Result, error) {
@@ -275,10 +273,10 @@ func (r *Runner) resolve(ctx context.Context, facts []Facts) (event.Query, error
 	return q, nil
 }
 
-// Authority folds what an actor may do, as of a position.
+// Authority folds what an actor may do, as of a position or a later one.
 func (r *Runner) Authority(ctx context.Context, a event.Actor, at event.Position) (authz.Authority, error) {
-	// The actor is in the name: those who are no users have no facts to differ by.
-	s, err := fold(ctx, r, "authority of "+a.String(), authz.Query(a), at, authz.For(a), authz.Evolve)
+	// The actor is in the key: those who are no users have no facts to differ by.
+	s, _, err := fold(ctx, r, cacheKey{"authority", a.String()}, authz.Query(a), at, authz.For(a), authz.Evolve)
 	return s, fault.Wrap("read the actor's authority", err)
 }
 
@@ -288,30 +286,8 @@ func Read[S any](ctx context.Context, r *Runner, name string, facts []Facts, sta
 	if err != nil {
 		return start, err
 	}
-	return fold(ctx, r, name, q, r.Log.Mark().Size, start, evolve)
-}
-
-// fold folds the facts that q selects up to a position, from the nearest
-// cached state.
-func fold[S any](ctx context.Context, r *Runner, name string, q event.Query, upto event.Position, state S, evolve func(S, event.Fact) S) (S, error) {
-	after := event.Position(0)
-	key := cacheKey{name, fmt.Sprint(q)}
-	c, era := r.cache.get(key)
-	if c.state != nil && c.at <= upto {
-		state, after = c.state.(S), c.at
-	}
-	for rec, err := range r.Log.ReadTo(ctx, q, after, upto) {
-		if err != nil {
-			return state, err
-		}
-		f, err := r.Sealer.Decode(ctx, rec)
-		if err != nil {
-			return state, err
-		}
-		state = evolve(state, f)
-	}
-	r.cache.put(key, cached{state, upto}, era)
-	return state, nil
+	s, _, err := fold(ctx, r, cacheKey{name, queryText(q)}, q, r.Log.Mark().Size, start, evolve)
+	return s, err
 }
 
 // Forget drops everything folded, because a subject was erased.

@@ -1,8 +1,7 @@
 package event
 
 import (
-	"bytes"
-	"encoding/binary"
+	"cmp"
 	"slices"
 
 	"github.com/fxamacker/cbor/v2"
@@ -58,53 +57,56 @@ const (
 // EncodeMap returns the deterministic encoding of a map with text keys. A
 // cbor.RawMessage among the values must be encoded deterministically already.
 func EncodeMap[V any](m map[string]V) ([]byte, error) {
-	var (
-		e       mapEncoder
-		buf     [512]byte
-		entries [12]mapEntry
-	)
-	e.buf, e.entries = buf[:0], entries[:0]
-	for name, v := range m {
-		e.begin()
-		e.buf = appendText(e.buf, name)
-		if err := e.value(v); err != nil {
+	names := make([]string, 0, 16)
+	size := 8
+	for name := range m {
+		names = append(names, name)
+		size += len(name) + 48
+	}
+	slices.SortFunc(names, compareText)
+	b := head(make([]byte, 0, size), majorMap, uint64(len(m)))
+	for _, name := range names {
+		var err error
+		if b, err = AppendValue(appendText(b, name), m[name]); err != nil {
 			return nil, err
 		}
 	}
-	return e.encode(), nil
+	return b, nil
 }
 
-// mapEncoder encodes a map whose entries come in any order. They are written
-// one behind the other first, and put in order in the end.
-type mapEncoder struct {
-	buf     []byte
-	entries []mapEntry
+// compareText is the bytewise order of the encodings of texts (RFC 8949
+// §4.2.1), whose lengths stand in front.
+func compareText(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }
+
+// publicValue is a field of a public payload with its value.
+type publicValue struct {
+	*Field
+	value any
 }
 
-// mapEntry says where an entry stands.
-type mapEntry struct{ start, value, end int }
-
-// begin begins an entry; the caller appends its key to buf, then its value.
-func (e *mapEncoder) begin() {
-	e.entries = append(e.entries, mapEntry{start: len(e.buf)})
-}
-
-// value ends the entry with a value.
-func (e *mapEncoder) value(v any) (err error) {
-	last := &e.entries[len(e.entries)-1]
-	last.value = len(e.buf)
-	e.buf, err = AppendValue(e.buf, v)
-	last.end = len(e.buf)
-	return err
-}
-
-// encode returns the map, its keys in the bytewise order of their encodings
-// (RFC 8949 §4.2.1).
-func (e *mapEncoder) encode() []byte {
-	slices.SortFunc(e.entries, func(a, b mapEntry) int { return bytes.Compare(e.buf[a.start:a.value], e.buf[b.start:b.value]) })
-	out := head(make([]byte, 0, len(e.buf)+binary.MaxVarintLen64), majorMap, uint64(len(e.entries)))
-	for _, at := range e.entries {
-		out = append(out, e.buf[at.start:at.end]...)
+// encodePublic returns the map of a public payload: fields with numbers for
+// keys come before those with names. nil if there are none.
+func encodePublic(values []publicValue) ([]byte, error) {
+	if len(values) == 0 {
+		return nil, nil
 	}
-	return out
+	slices.SortFunc(values, func(a, b publicValue) int {
+		if (a.Key == 0) != (b.Key == 0) {
+			return cmp.Compare(b.Key, a.Key)
+		}
+		return cmp.Or(cmp.Compare(a.Key, b.Key), compareText(a.Name, b.Name))
+	})
+	b := head(make([]byte, 0, 32+48*len(values)), majorMap, uint64(len(values)))
+	for _, v := range values {
+		if v.Key != 0 {
+			b = head(b, majorUint, v.Key)
+		} else {
+			b = appendText(b, v.Name)
+		}
+		var err error
+		if b, err = AppendValue(b, v.value); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
 }

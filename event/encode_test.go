@@ -60,3 +60,28 @@ func TestEncodeMapIsDeterministicEncoding(t *testing.T) {
 		t.Error("encoded a channel")
 	}
 }
+
+// A public payload's numbered fields come before the named ones, in the bytes
+// that the library gives.
+func TestEncodePublicIsDeterministicEncoding(t *testing.T) {
+	fields := []Field{{Name: "long_name"}, {Name: "b"}, {Name: "x", Key: 300}, {Name: "a"}, {Name: "y", Key: 2}, {Name: "z", Key: 24}}
+	var values []publicValue
+	want := map[any]any{}
+	for i := range fields {
+		values = append(values, publicValue{&fields[i], int64(i)})
+		if want[fields[i].Name] = int64(i); fields[i].Key != 0 {
+			delete(want, fields[i].Name)
+			want[fields[i].Key] = int64(i)
+		}
+	}
+	expected, err := Deterministic.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := encodePublic(values); err != nil || !bytes.Equal(got, expected) {
+		t.Fatalf("%x, not %x (%v)", got, expected, err)
+	}
+	if got, err := encodePublic(nil); got != nil || err != nil {
+		t.Fatalf("no fields gave %x, %v", got, err)
+	}
+}

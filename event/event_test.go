@@ -62,6 +62,9 @@ func record(t *testing.T, parts *Parts, s SubjectID) *Record {
 	draft := &Draft{ID: NewID(), Stream: Stream{"user", s.ID}, Type: "user.noted", Revision: 1, Actor: System,
 		Public: parts.Public, Tags: parts.Tags, Blocks: []Block{b}, Ciphertexts: [][]byte{{1}}}
 	leaf := draft.AppendLeaf(nil, Place{Log: LogID{NewID()}, Position: 300, Version: 1, Time: time.UnixMicro(-5).UTC()})
+	if len(leaf) > draft.leafSize() {
+		t.Fatalf("a leaf of %d bytes was taken to have at most %d", len(leaf), draft.leafSize())
+	}
 	r, err := ParseLeaf(leaf)
 	if err != nil {
 		t.Fatal(err)

@@ -57,7 +57,7 @@ func (d *Draft) AppendLeaf(dst []byte, at Place) []byte {
 			n++
 		}
 	}
-	dst = head(dst, majorMap, n)
+	dst = head(slices.Grow(dst, d.leafSize()), majorMap, n)
 	dst = append(dst, 1, 1)
 	dst = appendBytes(append(dst, 2), at.Log.ID[:])
 	dst = head(append(dst, 3), majorUint, uint64(at.Position))
@@ -91,6 +91,21 @@ func (d *Draft) AppendLeaf(dst []byte, at Place) []byte {
 		}
 	}
 	return dst
+}
+
+// leafSize is at least the length of the draft's leaf in bytes.
+func (d *Draft) leafSize() int {
+	n := 320 + len(d.Stream.Kind) + len(d.Type) + len(d.Actor.Kind) + len(d.Public) + len(d.Context)
+	for _, t := range d.Tags {
+		n += 5 + len(t)
+	}
+	for i := range d.Blocks {
+		n += 96
+		for _, f := range d.Blocks[i].Fields {
+			n += 40 + len(f.Path)
+		}
+	}
+	return n
 }
 
 func appendBlock(dst []byte, b *Block) []byte {

@@ -52,7 +52,7 @@ func (d *Descriptor) Split(payload any) (*Parts, error) {
 		return nil, err
 	}
 	p := &Parts{}
-	public := mapEncoder{buf: make([]byte, 0, 128), entries: make([]mapEntry, 0, 8)}
+	public := make([]publicValue, 0, 8)
 	for i := range d.Fields {
 		f := &d.Fields[i]
 		v, ok, err := get(f)
@@ -63,9 +63,7 @@ func (d *Descriptor) Split(payload any) (*Parts, error) {
 			continue
 		}
 		if f.Public {
-			if err := public.field(f, v); err != nil {
-				return nil, err
-			}
+			public = append(public, publicValue{f, v})
 			p.addTags(f, v)
 			continue
 		}
@@ -81,23 +79,10 @@ func (d *Descriptor) Split(payload any) (*Parts, error) {
 			return nil, err
 		}
 	}
-	if len(public.entries) > 0 {
-		p.Public = public.encode()
-	}
+	p.Public, err = encodePublic(public)
 	slices.Sort(p.Tags)
 	p.Tags = slices.Compact(p.Tags)
-	return p, nil
-}
-
-// field adds a field of a public payload.
-func (e *mapEncoder) field(f *Field, v any) error {
-	e.begin()
-	if f.Key != 0 {
-		e.buf = head(e.buf, majorUint, f.Key)
-	} else {
-		e.buf = appendText(e.buf, f.Name)
-	}
-	return e.value(v)
+	return p, err
 }
 
 // reader returns how to get a field's value out of a payload.
