@@ -107,6 +107,27 @@ func console(t *testing.T, p *browser.Page, a Addresses, look func(string)) {
 		look(name)
 	}
 	p.Go(a.Console + "/console/people")
-	p.Follow("a[href^='/console/people/']:not([href$='new'])")
+	ada := p.Eval(`[...document.querySelectorAll("a[href^='/console/people/']")].find(a => a.textContent.includes("Ada Lovelace")).href`)
+	p.Go(ada)
 	look("person")
+	p.Go(ada + "/erase")
+	look("erase")
+	p.Fill("#typed", a.Ada)
+	p.Follow("form button.hurt")
+	for range 50 { // the page tells how far it has come, and is loaded again
+		p.Go(ada)
+		if strings.Contains(p.Text("main"), "complete") {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	look("erased")
+	if text := p.Text("main"); strings.Contains(text, "Ada Lovelace") || !strings.Contains(strings.ToLower(text), "erased") {
+		t.Errorf("after the erasure the page says %q", text)
+	}
+	p.Go(a.Console + "/console/events")
+	look("events-after")
+	if text := p.Text("main"); strings.Contains(text, "Ada Lovelace") || !strings.Contains(text, "(erased)") {
+		t.Errorf("after the erasure the events say %q", text)
+	}
 }
