@@ -1,0 +1,159 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/seal"
+)
+
+// order makes a command of a decider. The request is what was asked, in words.
+func order[S, C any](w *world, name string, n need, d decide.Decider[S, C], cmd C) *command {
+	c := w.command(name, n)
+	c.env.Request = fmt.Appendf(nil, "%s %v", name, cmd)
+	c.run = func(ctx context.Context, n *node, env decide.Envelope) (decide.Result, error) {
+		return decide.Run(ctx, n.runner, d, env, cmd)
+	}
+	return c
+}
+
+// command is an empty command of somebody.
+func (w *world) command(name string, n need) *command {
+	c := &command{n: len(w.commands) + 1, name: name, need: n, id: w.fresh(), since: w.journal.size()}
+	c.env = decide.Envelope{Actor: w.actor(), Command: c.id, Context: seal.Context{Public: map[string]any{"source": "sim"}}}
+	w.surround(c)
+	w.commands = append(w.commands, c)
+	return c
+}
+
+// surround seals where a command came from under whom it came from.
+func (w *world) surround(c *command) {
+	subject := w.places.visitor
+	if c.env.Actor.Kind == "user" {
+		subject = c.env.Actor.ID
+	}
+	if w.rng.IntN(2) == 0 {
+		c.env.Context.Subject = event.SubjectID{ID: subject}
+		c.env.Context.Sealed = map[string]string{"address": "192.0.2.7"}
+	}
+}
+
+// as makes a command one of a certain actor.
+func (c *command) as(w *world, a event.Actor) *command {
+	c.env.Actor = a
+	c.env.Context.Subject, c.env.Context.Sealed = event.SubjectID{}, nil
+	w.surround(c)
+	return c
+}
+
+func someUser(id event.ID) event.Actor { return event.Actor{Kind: "user", ID: id} }
+
+// actor is whoever gives a command: mostly those who may.
+func (w *world) actor() event.Actor {
+	switch w.rng.IntN(10) {
+	case 0, 1:
+		return event.System
+	case 2, 3, 4:
+		return someUser(w.places.root)
+	case 5, 6, 7, 8:
+		return someUser(pick(w.rng, w.places.admins...))
+	}
+	return someUser(w.someone())
+}
+
+// because makes a plausible of reasons: whether each refusal was right behind
+// some record of a range.
+func because(reasons map[error]func(a, b event.Position) bool) func(error, event.Position, event.Position) bool {
+	return func(err error, a, b event.Position) bool {
+		for sentinel, holds := range reasons {
+			if errors.Is(err, sentinel) {
+				return holds(a, b)
+			}
+		}
+		return false
+	}
+}
+
+// is reports whether a timeline ever held a value in a range.
+func is[T comparable](t func() *timeline[T], v T) func(a, b event.Position) bool {
+	return func(a, b event.Position) bool { return t().ever(a, b, func(x T) bool { return x == v }) }
+}
+
+// orgOf is the organization of a user, zero if there is no such user yet.
+func (w *world) orgOf(id event.ID) event.ID {
+	if u := w.model.people[id]; u != nil {
+		return u.org
+	}
+	return event.ID{}
+}
+
+// begin starts something at idle clients.
+func (w *world) begin(idle []int, serving []*node) {
+	n := serving[len(serving)-1]
+	if w.rng.IntN(4) == 0 {
+		n = serving[w.rng.IntN(len(serving))]
+	}
+	client := idle[w.rng.IntN(len(idle))]
+	k := w.rng.IntN(100)
+	if again := w.repeatable(); len(again) > 0 && k < 30 {
+		w.attempt(client, n, again[w.rng.IntN(len(again))])
+		return
+	}
+	switch {
+	case len(w.commands) >= w.plan.commands || k < 45:
+		w.probe(client, n)
+	case k < 55:
+		w.storm(idle, serving)
+	case k < 60 && len(w.commands) > 0:
+		w.attempt(client, n, w.other(w.commands[w.rng.IntN(len(w.commands))]))
+	case k < 65 && len(w.commands) > 0:
+		w.attempt(client, n, w.commands[w.rng.IntN(len(w.commands))])
+	default:
+		w.attempt(client, n, w.act())
+	}
+}
+
+// repeatable lists the commands of which nobody knows what became of them.
+func (w *world) repeatable() (list []*command) {
+	for _, c := range w.commands {
+		if c.uncertain && c.running == 0 {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// other is another request under the id of a command.
+func (w *world) other(c *command) *command {
+	o := *w.act()
+	o.n, o.name, o.id = len(w.commands)+1, o.name+fmt.Sprintf(", under the id of #%d", c.n), c.id
+	o.env.Command, o.env.Actor, o.loose = c.id, c.env.Actor, true
+	o.env.Request = append(slices.Clone(o.env.Request), " instead"...)
+	w.commands[len(w.commands)-1] = &o
+	return &o
+}
+
+// storm gives one command by many at once, each under an id of its own, to
+// several nodes.
+func (w *world) storm(idle []int, serving []*node) {
+	first := w.act()
+	for i, client := range idle {
+		c := first
+		switch {
+		case i == 0:
+		case first.twin != nil:
+			c = first.twin()
+		default:
+			copied := *first
+			c = &copied
+			c.n, c.id, c.running = len(w.commands)+1, w.fresh(), 0
+			c.env.Command = c.id
+			w.commands = append(w.commands, c)
+		}
+		w.attempt(client, serving[w.rng.IntN(len(serving))], c)
+	}
+}

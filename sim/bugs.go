@@ -1,0 +1,12 @@
+package sim
+
+// Bugs are mistakes that can be put into a run, to see that it finds them. They
+// live in what the simulation puts around the server, not in the server.
+type Bugs struct {
+	NoCondition    bool // events are appended whatever came between
+	NarrowQuery    bool // a new address does not rest on who has it
+	NoIdempotence  bool // the log forgets what commands did
+	NoErasureFence bool // the log forgets who was erased
+	PastMark       bool // views read what is shown and not durable yet
+	EarlyAck       bool // the store says yes before it has synced
+}

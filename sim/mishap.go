@@ -1,0 +1,216 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"muniment.dev/fault"
+)
+
+// serving lists the nodes that take commands, oldest first.
+func (w *world) serving() (list []*node) {
+	for _, n := range w.nodes {
+		if n.serving {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// hear hears of nodes that have started or are gone.
+func (w *world) hear() {
+	for _, n := range w.nodes {
+		select {
+		case err := <-n.started:
+			if err != nil {
+				w.say("%s does not start: %s", n.name, fault.KindOf(err))
+				w.started(n, err)
+				w.kill(n)
+				continue
+			}
+			w.say("%s serves, the log has %d records", n.name, n.log.Mark().Size)
+			n.serving = !n.dead.Load()
+		default:
+		}
+	}
+	w.nodes = slices.DeleteFunc(w.nodes, func(n *node) bool {
+		select {
+		case <-n.gone:
+			if n.views != nil {
+				w.saved = n.views
+			}
+			w.say("%s is gone", n.name)
+			return true
+		default:
+			return false
+		}
+	})
+}
+
+// tend keeps the world going: one node is there at least, and the store comes
+// back.
+func (w *world) tend() {
+	w.hear()
+	if w.steps >= w.until {
+		w.away.Store(false)
+	}
+	alive := func(n *node) bool { return !n.dead.Load() }
+	if !slices.ContainsFunc(w.nodes, alive) {
+		w.newNode()
+	}
+}
+
+// started looks at why a node did not start: what keeps a node from starting
+// for good must not happen in a world in which nothing is ever tampered with.
+func (w *world) started(n *node, err error) {
+	switch fault.KindOf(err) {
+	case fault.Unavailable, fault.Unknown, fault.Conflict:
+		return
+	case fault.Refused: // the register was swapped by a rival
+		if n.vied {
+			return
+		}
+	}
+	if n.dead.Load() {
+		return
+	}
+	w.fail(fmt.Errorf("%s cannot start: %w", n.name, err))
+}
+
+// inherit is the file of views that a new node finds: that of the last one, or
+// none.
+func (w *world) inherit() *tables {
+	if w.saved == nil || w.rng.IntN(3) == 0 {
+		return newTables()
+	}
+	return w.saved.copy()
+}
+
+// mishap is something that happens to the machines.
+func (w *world) mishap() {
+	serving := w.serving()
+	if len(serving) == 0 {
+		w.pass()
+		return
+	}
+	n := serving[w.rng.IntN(len(serving))]
+	switch k := w.rng.IntN(10); {
+	case k < 3 && w.plan.crashes:
+		w.kill(n)
+		if w.backup != nil && len(serving) == 1 && w.rng.IntN(4) == 0 {
+			w.say("the key store is restored from a backup")
+			w.vault.restore(w.backup)
+		}
+	case k < 4 && w.plan.crashes:
+		w.shut(n)
+	case k < 6 && w.plan.rivals && len(w.nodes) < 3:
+		w.newNode()
+	case k < 8 && w.plan.clocks:
+		w.jump()
+	case k < 9:
+		w.backup = w.vault.copy()
+	default:
+		w.say("the store is away")
+		w.away.Store(true)
+		w.until = w.steps + 5 + w.rng.IntN(40)
+	}
+}
+
+// jump sets the clock.
+func (w *world) jump() {
+	by := time.Duration(w.rng.IntN(1800)) * time.Second
+	switch w.rng.IntN(4) {
+	case 0:
+		by = -time.Duration(w.rng.IntN(3000)) * time.Millisecond
+	case 1:
+		by *= 20
+	}
+	w.say("the clock jumps by %s", by)
+	w.offset.Add(int64(by))
+}
+
+// kill ends a node at once. What it had under way happens, or not, or happens
+// later, when nobody expects it any more.
+func (w *world) kill(n *node) {
+	w.say("%s is killed", n.name)
+	n.dead.Store(true)
+	n.serving = false
+	for _, o := range w.clients {
+		if o != nil && o.node == n {
+			o.lost = true
+			o.cancel()
+		}
+	}
+	for _, e := range w.bus.list() {
+		if e.node != n {
+			continue
+		}
+		late := e.what == "write" || e.what == "sync" || e.what == "erase" || e.what == "destroy keys" || e.what == "checkpoint"
+		g := permit{verdict: lose * verdict(w.rng.IntN(2)), coin: w.rng.IntN(2) == 0}
+		if late && w.rng.IntN(3) == 0 {
+			continue
+		}
+		w.say("%s%s", e, g.verdict)
+		w.bus.let(e, g)
+	}
+	if !n.closing {
+		n.closing = true
+		go n.close()
+	}
+}
+
+// shut stops a node as an operator does.
+func (w *world) shut(n *node) {
+	w.say("%s stops", n.name)
+	n.serving, n.closing = false, true
+	go n.close()
+}
+
+// look holds the nodes against the journal at a quiet point.
+func (w *world) look() {
+	size := w.journal.size()
+	for _, n := range w.nodes {
+		if !n.serving {
+			continue
+		}
+		m := n.log.Mark()
+		switch {
+		case m.Size < n.mark:
+			w.fail(fmt.Errorf("%s: the mark went back from %d to %d", n.name, n.mark, m.Size))
+		case m.Size > size:
+			w.fail(fmt.Errorf("%s: the mark is at %d, but only %d records are durable", n.name, m.Size, size))
+		case m.Size != n.mark && w.steps%8 == 0 && m.Root != w.journal.root(m.Size):
+			w.fail(fmt.Errorf("%s: the root at %d is not that of the records", n.name, m.Size))
+		case n.views.position() > size:
+			w.fail(fmt.Errorf("%s: the views have read to %d, but only %d records are durable", n.name, n.views.position(), size))
+		}
+		n.mark = m.Size
+	}
+	if w.steps%64 == 0 {
+		for _, n := range w.serving() {
+			w.compare(n)
+		}
+	}
+}
+
+// compare holds the views of a node against the model, if they are up to date.
+func (w *world) compare(n *node) {
+	n.views.mu.Lock()
+	defer n.views.mu.Unlock()
+	if n.views.at != w.journal.size() {
+		return
+	}
+	if diff := w.model.differs(n.views); diff != "" {
+		w.fail(fmt.Errorf("%s: the views at %d are not what the records say: %s", n.name, n.views.at, diff))
+	}
+}
+
+// waits reports whether anything of a kind waits, for the end of a run.
+func (w *world) waits(what string) bool {
+	return slices.ContainsFunc(w.bus.list(), func(e *effect) bool { return strings.HasPrefix(e.what, what) })
+}
+
+// isErased reports whether a status is that of an erased user.
+func isErased[T ~string](s T) bool { return s == "erased" }

@@ -1,0 +1,234 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"muniment.dev/app"
+	"muniment.dev/authz"
+	"muniment.dev/event"
+	"muniment.dev/grant"
+	"muniment.dev/org"
+	"muniment.dev/project"
+	"muniment.dev/session"
+	"muniment.dev/user"
+)
+
+// model is what the log says, worked out without the slices' own folds, with
+// all of its past. Each record must be possible where it stands: that is what
+// conditions are for.
+type model struct {
+	people   map[event.ID]*person
+	owner    map[string]*timeline[event.ID] // who has a normalized e-mail address
+	orgs     map[event.ID]*timeline[bool]   // active
+	members  map[event.ID]*timeline[[]membership]
+	projects map[event.ID]event.ID               // organization
+	offered  map[event.ID]*timeline[[]string]    // roles that a project has
+	held     map[[2]event.ID]*timeline[[]string] // roles of a user in a project
+	apps     map[event.ID]*timeline[bool]        // there
+	sessions map[event.ID]*sitting
+	codes    map[event.ID]*code
+}
+
+// person is one user.
+type person struct {
+	id, org event.ID
+	status  timeline[user.Status]
+	locked  bool // under a deactivation
+	email   timeline[string]
+	hash    timeline[string]
+	done    event.Position // where the erasure was reported as complete
+}
+
+type membership struct {
+	id, org event.ID
+	role    authz.Role
+}
+
+// sitting is one session.
+type sitting struct {
+	session.Begun
+	over    timeline[bool]
+	expires timeline[event.Instant]
+}
+
+// code is one authorization.
+type code struct {
+	session.CodeIssued
+	spent, ended timeline[bool]
+	issued       event.Position
+}
+
+func newModel() *model {
+	return &model{
+		people: map[event.ID]*person{}, owner: map[string]*timeline[event.ID]{}, orgs: map[event.ID]*timeline[bool]{},
+		members: map[event.ID]*timeline[[]membership]{}, projects: map[event.ID]event.ID{}, offered: map[event.ID]*timeline[[]string]{},
+		held: map[[2]event.ID]*timeline[[]string]{}, apps: map[event.ID]*timeline[bool]{},
+		sessions: map[event.ID]*sitting{}, codes: map[event.ID]*code{},
+	}
+}
+
+// normal is how the model compares addresses: those of the simulation are ASCII.
+func normal(email string) string { return strings.ToLower(email) }
+
+// follow takes in the records of one command, in order.
+func (m *model) follow(facts []event.Fact) error {
+	first := facts[0]
+	if err := m.authorized(first); err != nil {
+		return fmt.Errorf("record %d, %s by %s: %w", first.Position, first.Type, actor(first.Actor), err)
+	}
+	for _, f := range facts {
+		if err := m.evolve(f); err != nil {
+			return fmt.Errorf("record %d, %s of %s: %w", f.Position, f.Type, short(f.Stream.ID), err)
+		}
+	}
+	return nil
+}
+
+func wrong(format string, args ...any) error { return fmt.Errorf(format, args...) }
+
+// evolve takes in one record, or says why it could not follow.
+func (m *model) evolve(f event.Fact) error {
+	switch p := f.Payload.(type) {
+	case org.Added:
+		line(m.orgs, p.Organization).set(f.Position, true)
+	case authz.OrganizationDeactivated:
+		return m.turn(f, p.Organization, true)
+	case authz.OrganizationReactivated:
+		return m.turn(f, p.Organization, false)
+	case project.Added:
+		m.projects[p.Project] = p.Organization
+	case project.RoleAdded:
+		return m.offer(f, p.Project, p.Key, true)
+	case project.RoleRemoved:
+		return m.offer(f, p.Project, p.Key, false)
+	case app.WebAdded:
+		line(m.apps, p.Application).set(f.Position, true)
+	case app.NativeAdded:
+		line(m.apps, p.Application).set(f.Position, true)
+	case app.Removed:
+		if !m.apps[p.Application].now() {
+			return wrong("there is no such application")
+		}
+		m.apps[p.Application].set(f.Position, false)
+	case authz.MemberAdded:
+		return m.join(f, p)
+	case authz.MemberRemoved:
+		return m.leave(f, p)
+	case grant.RolesGranted:
+		return m.give(f, p)
+	case grant.RolesWithdrawn:
+		return m.take(f, p)
+	default:
+		if err, ok := m.evolveSession(f); ok {
+			return err
+		}
+		return m.evolveUser(f)
+	}
+	return nil
+}
+
+// turn switches an organization off or on.
+func (m *model) turn(f event.Fact, id event.ID, was bool) error {
+	if m.orgs[id] == nil || m.orgs[id].now() != was {
+		return wrong("the organization's activity is not %v", was)
+	}
+	m.orgs[id].set(f.Position, !was)
+	return nil
+}
+
+// offer adds a role to a project, or removes it from everybody.
+func (m *model) offer(f event.Fact, proj event.ID, key string, adds bool) error {
+	line := line(m.offered, proj)
+	if slices.Contains(line.now(), key) == adds {
+		return wrong("the project's roles are %v", line.now())
+	}
+	if adds {
+		line.set(f.Position, plus(line.now(), key))
+		return nil
+	}
+	line.set(f.Position, minus(line.now(), key))
+	for k, held := range m.held {
+		if k[1] == proj && slices.Contains(held.now(), key) {
+			held.set(f.Position, minus(held.now(), key))
+		}
+	}
+	return nil
+}
+
+func plus(list []string, more ...string) []string {
+	out := slices.Concat(list, more)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func minus(list []string, less ...string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(less, s) })
+}
+
+func (m *model) join(f event.Fact, p authz.MemberAdded) error {
+	list := line(m.members, p.User)
+	same := func(x membership) bool { return x.org == p.Organization && string(x.role) == p.Role }
+	switch u := m.people[p.User]; {
+	case u == nil || u.status.now() == user.IsErased:
+		return wrong("there is no such user")
+	case slices.ContainsFunc(list.now(), same):
+		return wrong("the user has the role already")
+	}
+	list.set(f.Position, append(slices.Clone(list.now()), membership{p.Member, p.Organization, authz.Role(p.Role)}))
+	return nil
+}
+
+func (m *model) leave(f event.Fact, p authz.MemberRemoved) error {
+	list := line(m.members, p.User)
+	left := slices.DeleteFunc(slices.Clone(list.now()), func(x membership) bool { return x.id == p.Member })
+	if len(left) == len(list.now()) {
+		return wrong("there is no such membership")
+	}
+	list.set(f.Position, left)
+	if m.owners() == 0 {
+		return wrong("the instance has no owner left")
+	}
+	return nil
+}
+
+// owners counts the memberships that own the instance.
+func (m *model) owners() int { return m.ownersAt(^event.Position(0)) }
+
+// ownersAt counts them behind a record.
+func (m *model) ownersAt(p event.Position) (n int) {
+	for _, list := range m.members {
+		for _, x := range list.at(p) {
+			if x.org.IsZero() && x.role == authz.Owner {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (m *model) give(f event.Fact, p grant.RolesGranted) error {
+	held := line(m.held, [2]event.ID{p.User, p.Project})
+	switch u := m.people[p.User]; {
+	case u == nil || u.status.now() == user.IsErased:
+		return wrong("there is no such user")
+	case m.projects[p.Project].IsZero() || m.projects[p.Project] != p.Organization:
+		return wrong("there is no such project")
+	case len(minus(p.Roles, m.offered[p.Project].now()...)) > 0:
+		return wrong("the project has no such role among %v", m.offered[p.Project].now())
+	case len(minus(p.Roles, held.now()...)) < len(p.Roles):
+		return wrong("the user has %v", held.now())
+	}
+	held.set(f.Position, plus(held.now(), p.Roles...))
+	return nil
+}
+
+func (m *model) take(f event.Fact, p grant.RolesWithdrawn) error {
+	held := line(m.held, [2]event.ID{p.User, p.Project})
+	if len(p.Roles) == 0 || len(minus(p.Roles, held.now()...)) > 0 {
+		return wrong("the user has %v", held.now())
+	}
+	held.set(f.Position, minus(held.now(), p.Roles...))
+	return nil
+}

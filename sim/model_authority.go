@@ -1,0 +1,117 @@
+package sim
+
+import (
+	"slices"
+
+	"muniment.dev/authz"
+	"muniment.dev/event"
+	"muniment.dev/grant"
+	"muniment.dev/project"
+	"muniment.dev/session"
+	"muniment.dev/user"
+)
+
+// need is what an actor must be or have.
+type need struct {
+	right authz.Right
+	org   event.ID // zero: in the whole instance
+	self  event.ID // or be this user
+	other event.ID // and not be this user
+	over  event.ID // and have every right that this user has
+}
+
+// needs says what a record's actor must have had; ok is false if the command
+// rests on something else, such as a password.
+func needs(f event.Fact) (n need, ok bool) {
+	switch p := f.Payload.(type) {
+	case user.Registered:
+		n = need{right: authz.ManageUsers, org: p.Organization}
+	case user.EmailChanged:
+		n = need{right: authz.ManageUsers, org: p.Organization, over: p.User}
+	case user.ProfileChanged:
+		n = need{right: authz.ManageUsers, org: p.Organization, self: p.User, over: p.User}
+	case user.PasswordSet:
+		n = need{right: authz.ManageUsers, org: p.Organization, self: p.User, over: p.User}
+	case user.Locked:
+		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User}
+	case user.Unlocked:
+		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User}
+	case user.Deactivated:
+		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User}
+	case user.Reactivated:
+		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User}
+	case user.Erased:
+		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User}
+	case authz.MemberAdded:
+		n = need{right: authz.ManageMembers, org: p.Organization}
+	case authz.MemberRemoved:
+		n = need{right: authz.ManageMembers, org: p.Organization}
+	case authz.OrganizationDeactivated, authz.OrganizationReactivated:
+		n = need{right: authz.ManageInstance}
+	case project.RoleAdded:
+		n = need{right: authz.ManageProjects, org: p.Organization}
+	case project.RoleRemoved:
+		n = need{right: authz.ManageProjects, org: p.Organization}
+	case grant.RolesGranted:
+		n = need{right: authz.ManageGrants, org: p.Organization}
+	case grant.RolesWithdrawn:
+		n = need{right: authz.ManageGrants, org: p.Organization}
+	case session.Ended:
+		n = need{right: authz.ManageUsers, org: p.Organization, self: p.User}
+	case session.CodeIssued:
+		n = need{self: p.User}
+	default:
+		return n, false
+	}
+	return n, true
+}
+
+// authorized holds a record against what its actor was allowed just before it.
+func (m *model) authorized(f event.Fact) error {
+	n, ok := needs(f)
+	if ok && !m.may(f.Actor, n, f.Position-1) {
+		return wrong("the actor may not do this any more, or never could")
+	}
+	return nil
+}
+
+// may reports whether an actor fulfils a need behind the record at p.
+func (m *model) may(a event.Actor, n need, p event.Position) bool {
+	if a == event.System {
+		return n.right != ""
+	}
+	u := m.people[a.ID]
+	if a.Kind != "user" || u == nil || u.status.at(p) != user.Active || a.ID == n.other {
+		return false
+	}
+	if a.ID == n.self {
+		return true
+	}
+	if !m.has(a.ID, n.right, n.org, p) {
+		return false
+	}
+	for _, x := range m.members[n.over].at(p) {
+		for _, r := range gives[x.role] {
+			if !m.has(a.ID, r, x.org, p) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// gives is what each role gives the right to.
+var gives = map[authz.Role][]authz.Right{
+	authz.Viewer:  {authz.ReadObjects},
+	authz.Auditor: {authz.ReadObjects, authz.ReadEvents, authz.ReadSealed},
+	authz.Admin:   {authz.ReadObjects, authz.ReadEvents, authz.ReadSealed, authz.ManageInstance, authz.ManageUsers, authz.ManageProjects, authz.ManageGrants},
+	authz.Owner:   {authz.ReadObjects, authz.ReadEvents, authz.ReadSealed, authz.ManageInstance, authz.ManageUsers, authz.ManageProjects, authz.ManageGrants, authz.ManageMembers},
+}
+
+// has reports whether a membership of a user gives a right in an organization,
+// or in the instance if it is zero.
+func (m *model) has(id event.ID, r authz.Right, o event.ID, p event.Position) bool {
+	return slices.ContainsFunc(m.members[id].at(p), func(x membership) bool {
+		return (x.org.IsZero() || x.org == o && m.orgs[o].at(p)) && slices.Contains(gives[x.role], r)
+	})
+}

@@ -1,0 +1,160 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/eventlog"
+	"muniment.dev/fault"
+	"muniment.dev/ledger"
+	"muniment.dev/seal"
+	"muniment.dev/seal/erasure"
+	"muniment.dev/user"
+)
+
+// node is one process: an instance assembled as the server does it, on the
+// disk, the vault and the register that all nodes share.
+type node struct {
+	world *world
+	name  string
+	dead  atomic.Bool // killed: nothing it does has an effect any more
+
+	sequencer *lane
+	log       *eventlog.Log
+	sealer    *seal.Sealer
+	runner    *decide.Runner
+	publisher *ledger.Publisher
+	erasure   *erasure.Process
+	views     *tables
+	mark      event.Position // as it was last seen
+
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	started chan error    // the outcome of start
+	ready   chan struct{} // closed when start has returned
+	gone    chan struct{} // closed when all of it has stopped
+	vied    bool          // another node was there while it started
+	serving bool
+	closing bool
+}
+
+// The lanes of what a node does by itself.
+const (
+	erasureLane = "erasures"
+	viewsLane   = "views"
+)
+
+// newNode makes a node and begins to start it.
+func (w *world) newNode() *node {
+	w.births++
+	n := &node{world: w, name: fmt.Sprintf("n%d", w.births), started: make(chan error, 1), ready: make(chan struct{}), gone: make(chan struct{})}
+	n.sequencer = w.newLane("sequencer")
+	views := w.inherit()
+	ctx, cancel := context.WithCancel(context.Background())
+	n.stop = cancel
+	start, erasures := w.newLane("start"), w.newLane(erasureLane)
+	for _, o := range w.nodes {
+		o.vied, n.vied = true, true
+	}
+	w.nodes = append(w.nodes, n)
+	w.say("%s starts", n.name)
+	go func() {
+		defer close(n.ready)
+		n.started <- n.start(withLane(ctx, start), withLane(ctx, erasures), views)
+	}()
+	return n
+}
+
+func (w *world) newLane(name string) *lane {
+	return &lane{name: name, rng: rand.New(rand.NewPCG(w.rng.Uint64(), 1)), faulty: w.plan.reads}
+}
+
+// start does what server.Open does, in its order.
+func (n *node) start(ctx, erasures context.Context, views *tables) error {
+	w := n.world
+	st := &store{Store: w.disk.base, disk: w.disk, node: n, bugs: w.bugs}
+	reg := &register{w.reg, n}
+	term, err := ledger.Admit(ctx, st, w.id, reg)
+	if err != nil {
+		return err
+	}
+	n.log, err = eventlog.Open(ctx, st, w.id, eventlog.Options{Clock: w.now, Term: term, Window: w.plan.window, Batch: w.plan.batch, Holder: n.holder()})
+	if err != nil {
+		return err
+	}
+	n.mark = n.log.Mark().Size
+	n.sealer = &seal.Sealer{Log: w.id, Instance: w.instance, Assigned: n.log, Keys: &keys{w.vault, n}, Registry: w.registry}
+	n.runner = &decide.Runner{Log: n.log, Sealer: n.sealer, To: appends{n}}
+	n.publisher, err = ledger.StartPublisher(ctx, n.log, w.signer, reg, ledger.PublisherOptions{Every: 20 * time.Millisecond})
+	if err != nil {
+		return err
+	}
+	n.views = views
+	n.running.Go(func() { n.tail(withLane(ctx, &lane{name: viewsLane})) })
+	n.erasure = n.newErasure()
+	if err := n.erasure.Resume(erasures); err != nil {
+		return err
+	}
+	n.running.Go(func() { n.erasure.Run(erasures) })
+	return nil
+}
+
+// holder is the node's name as the log knows it.
+func (n *node) holder() event.ID {
+	var id event.ID
+	copy(id[:], n.name)
+	return id
+}
+
+func (n *node) newErasure() *erasure.Process {
+	return &erasure.Process{
+		Log: n.log, Keys: &keys{n.world.vault, n},
+		Registered: func(ctx context.Context, p event.Position) error {
+			_, err := n.publisher.WaitFor(ctx, p)
+			return err
+		},
+		Forget: []erasure.Forget{
+			{Name: "views", Do: func(_ context.Context, s event.SubjectID) error { n.views.forget(s); return nil }},
+			{Name: "folded states", Do: func(context.Context, event.SubjectID) error { n.runner.Forget(); return nil }},
+		},
+		IsComplete: erasure.ByEvent(n.log, "user.erasure.completed", "user"),
+		Complete: func(ctx context.Context, s event.SubjectID) error {
+			_, err := decide.Run(ctx, n.runner, user.CompletingErasure, decide.Envelope{Actor: event.System}, user.CompleteErasure{User: s.ID})
+			return err
+		},
+	}
+}
+
+// close stops everything, as server.Core does. It returns when all is gone.
+func (n *node) close() {
+	n.stop()
+	<-n.ready
+	n.running.Wait()
+	if n.log != nil {
+		n.log.Close()
+	}
+	if n.publisher != nil {
+		n.publisher.Close()
+	}
+	close(n.gone)
+}
+
+// appends is the log as commands reach it: one append at a time.
+type appends struct{ *node }
+
+// Append implements decide.Appender.
+func (a appends) Append(ctx context.Context, r eventlog.Request) (eventlog.Appended, error) {
+	if _, err := a.world.bus.wait(ctx, a.node, "append"); err != nil {
+		return eventlog.Appended{}, &fault.Error{Kind: fault.Unavailable, Msg: "the request ended before its change was recorded", Err: err}
+	}
+	if a.world.bugs.NoCondition {
+		r.If = event.Condition{}
+	}
+	return a.log.Append(ctx, r)
+}

@@ -1,0 +1,266 @@
+package sim
+
+import (
+	"context"
+	"iter"
+	"slices"
+
+	"muniment.dev/event"
+	"muniment.dev/eventlog"
+	"muniment.dev/fault"
+)
+
+// store is the disk as one node sees it: eventlog.Store, with faults.
+type store struct {
+	eventlog.Store // the base, for what is not overridden
+	disk           *disk
+	node           *node
+	bugs           Bugs
+}
+
+var errDown = fault.New(fault.Unavailable, "the store is away")
+
+// up returns an error if the node is dead, the disk away, or the read one that
+// fails.
+func (s *store) up(ctx context.Context) error {
+	switch {
+	case s.node.dead.Load():
+		return errDead
+	case s.node.world.away.Load(), laneOf(ctx).fails():
+		return errDown
+	}
+	return nil
+}
+
+// finds is up for what only clients and the sequencer look up: its lookups
+// fail too.
+func (s *store) finds(ctx context.Context) error {
+	if laneOf(ctx) == background && s.node.sequencer.fails() {
+		return errDown
+	}
+	return s.up(ctx)
+}
+
+// act waits until an effect is granted and does it. Without an error it
+// happened; fault.Unknown says that it happened though it failed.
+func (s *store) act(ctx context.Context, what string, do func(permit) error) error {
+	g, err := s.node.world.bus.wait(ctx, s.node, what)
+	if err != nil {
+		return err
+	}
+	if s.node.world.away.Load() || g.verdict == lose {
+		return errDown
+	}
+	if err := do(g); err != nil || g.verdict == proceed {
+		return err
+	}
+	return errUnknown
+}
+
+var errUnknown = fault.New(fault.Unknown, "the store does not answer")
+
+// Take implements eventlog.Store.
+func (s *store) Take(ctx context.Context, log event.LogID, holder event.ID, atLeast uint64) (h eventlog.Head, err error) {
+	err = s.act(ctx, "take", func(g permit) error {
+		h, err = s.disk.take(log, holder, atLeast, g.coin)
+		return err
+	})
+	return h, err
+}
+
+// Commit implements eventlog.Store.
+func (s *store) Commit(ctx context.Context, b *eventlog.Batch) error {
+	var f *flight
+	err := s.act(ctx, "write", func(g permit) (err error) {
+		g.verdict = proceed // nothing was promised yet
+		f, err = s.disk.write(b)
+		return err
+	})
+	if f == nil {
+		return err
+	}
+	g, err := s.node.world.bus.wait(context.WithoutCancel(ctx), s.node, "sync")
+	if err != nil { // the node died in between
+		g = permit{lose, false}
+	}
+	landed := s.disk.sync(f, g.verdict != lose)
+	switch {
+	case landed && g.verdict == proceed, s.bugs.EarlyAck:
+		return nil
+	case landed || g.coin:
+		return errUnknown
+	}
+	return errDown
+}
+
+// Erase implements eventlog.Store.
+func (s *store) Erase(ctx context.Context, log event.LogID, subject event.SubjectID, progress func(int)) error {
+	return s.act(ctx, "erase", func(permit) error { return s.Store.Erase(ctx, log, subject, progress) })
+}
+
+// PutCheckpoint implements eventlog.Store.
+func (s *store) PutCheckpoint(ctx context.Context, log event.LogID, size event.Position, note []byte) error {
+	return s.act(ctx, "checkpoint", func(permit) error { return s.Store.PutCheckpoint(ctx, log, size, note) })
+}
+
+// Head implements eventlog.Store. It shows what is not durable yet.
+func (s *store) Head(ctx context.Context, log event.LogID) (eventlog.Head, error) {
+	if err := s.up(ctx); err != nil {
+		return eventlog.Head{}, err
+	}
+	if f := s.disk.shown(); f != nil {
+		return f.Next, nil
+	}
+	return s.Store.Head(ctx, log)
+}
+
+// Records implements eventlog.Store. It shows what is not durable yet.
+func (s *store) Records(ctx context.Context, log event.LogID, from, to event.Position) iter.Seq2[*event.Record, error] {
+	return func(yield func(*event.Record, error) bool) {
+		if err := s.up(ctx); err != nil {
+			yield(nil, err)
+			return
+		}
+		f := s.disk.shown()
+		for p := from; p <= to; p++ {
+			if f != nil && p > f.Prev.Size && p <= f.Next.Size {
+				if !yield(f.Records[p-f.Prev.Size-1], nil) {
+					return
+				}
+				continue
+			}
+			for r, err := range s.Store.Records(ctx, log, p, p) {
+				if !yield(r, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Postings implements eventlog.Store. It shows what is not durable yet.
+func (s *store) Postings(ctx context.Context, log event.LogID, term event.Term, after, upto event.Position, down bool) iter.Seq2[event.Position, error] {
+	return func(yield func(event.Position, error) bool) {
+		if err := s.up(ctx); err != nil {
+			yield(0, err)
+			return
+		}
+		var list []event.Position
+		for p, err := range s.Store.Postings(ctx, log, term, after, upto, false) {
+			if err != nil {
+				yield(0, err)
+				return
+			}
+			list = append(list, p)
+		}
+		if f := s.disk.shown(); f != nil {
+			for i, terms := range f.Terms {
+				if p := f.Records[i].Position; p > after && p <= upto && slices.Contains(terms, term) {
+					list = append(list, p)
+				}
+			}
+		}
+		if down {
+			slices.Reverse(list)
+		}
+		for _, p := range list {
+			if !yield(p, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Stream implements eventlog.Store.
+func (s *store) Stream(ctx context.Context, log event.LogID, stream event.Stream) (eventlog.StreamHead, bool, error) {
+	if err := s.finds(ctx); err != nil {
+		return eventlog.StreamHead{}, false, err
+	}
+	if f := s.disk.shown(); f != nil {
+		for i, r := range slices.Backward(f.Records) {
+			if r.Stream == stream {
+				return eventlog.StreamHead{Version: r.Version, Hash: f.Hashes[i]}, true, nil
+			}
+		}
+	}
+	return s.Store.Stream(ctx, log, stream)
+}
+
+// Subject implements eventlog.Store.
+func (s *store) Subject(ctx context.Context, log event.LogID, subject event.SubjectID) (eventlog.KeyUse, bool, error) {
+	if err := s.finds(ctx); err != nil {
+		return eventlog.KeyUse{}, false, err
+	}
+	use, ok, err := s.Store.Subject(ctx, log, subject)
+	if f := s.disk.shown(); f != nil {
+		for _, u := range f.Keys {
+			if u.Subject == subject {
+				use, ok = u, true
+			}
+		}
+	}
+	if l := laneOf(ctx); s.bugs.NoErasureFence && l.name != erasureLane && l.name != viewsLane {
+		use.Erased = false
+	}
+	return use, ok, err
+}
+
+// Key implements eventlog.Store.
+func (s *store) Key(ctx context.Context, log event.LogID, key event.KeyID) (eventlog.KeyUse, bool, error) {
+	if err := s.finds(ctx); err != nil {
+		return eventlog.KeyUse{}, false, err
+	}
+	if f := s.disk.shown(); f != nil {
+		for _, u := range slices.Backward(f.Keys) {
+			if u.Key == key {
+				return u, true, nil
+			}
+		}
+	}
+	return s.Store.Key(ctx, log, key)
+}
+
+// Outcome implements eventlog.Store.
+func (s *store) Outcome(ctx context.Context, log event.LogID, actor event.Actor, command event.ID) (eventlog.Outcome, bool, error) {
+	if err := s.finds(ctx); err != nil || s.bugs.NoIdempotence {
+		return eventlog.Outcome{}, false, err
+	}
+	if f := s.disk.shown(); f != nil {
+		for _, o := range f.Outcomes {
+			if o.Actor == actor && o.Command == command {
+				return o, true, nil
+			}
+		}
+	}
+	return s.Store.Outcome(ctx, log, actor, command)
+}
+
+// EventPosition implements eventlog.Store.
+func (s *store) EventPosition(ctx context.Context, log event.LogID, id event.ID) (event.Position, bool, error) {
+	if err := s.finds(ctx); err != nil {
+		return 0, false, err
+	}
+	if f := s.disk.shown(); f != nil {
+		for _, r := range f.Records {
+			if r.ID == id {
+				return r.Position, true, nil
+			}
+		}
+	}
+	return s.Store.EventPosition(ctx, log, id)
+}
+
+// Tile implements eventlog.Store.
+func (s *store) Tile(ctx context.Context, log event.LogID, level int, index uint64) ([]byte, bool, error) {
+	if err := s.up(ctx); err != nil {
+		return nil, false, err
+	}
+	if f := s.disk.shown(); f != nil {
+		for _, t := range f.Tiles {
+			if t.Level == level && t.Index == index {
+				return t.Data, true, nil
+			}
+		}
+	}
+	return s.Store.Tile(ctx, log, level, index)
+}
