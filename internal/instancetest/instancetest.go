@@ -5,6 +5,7 @@
 package instancetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -113,10 +114,10 @@ func (i *Instance) Email(user string) string {
 	return Must(i.API.User.GetUser(i.AsOwner(), &munimentv1.GetUserRequest{UserId: user})).GetUser().GetEmail().GetValue()
 }
 
-// Member registers a person of an organization who has a role there, and
-// answers their id.
+// Member registers a person of an organization who has a role there, or in the
+// whole instance if org is empty, and answers their id.
 func (i *Instance) Member(org string, role munimentv1.MemberRole) string {
-	id := i.Person(org)
+	id := i.Person(cmp.Or(org, i.Org))
 	Must(i.API.Member.AddMember(i.AsOwner(), &munimentv1.AddMemberRequest{UserId: id, Role: role, Scope: In(org)}))
 	return id
 }

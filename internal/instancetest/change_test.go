@@ -1,0 +1,206 @@
+package instancetest
+
+import (
+	"context"
+	"reflect"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+)
+
+// change is a method that changes state, with a request that the owner may make
+// of things that were made for it.
+type change struct {
+	request func(i *Instance, org string) proto.Message
+	// Of those who are members of the organization: who may, too.
+	admin, owner bool
+	// Of things that there are not, the answer is another than NotFound.
+	silent bool
+}
+
+// changes are all methods that change state but those by which people change
+// what is their own.
+var changes = []change{
+	{request: func(i *Instance, _ string) proto.Message {
+		return &munimentv1.CreateOrganizationRequest{Name: i.Name("Org")}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.RenameOrganizationRequest{OrganizationId: org, Name: i.Name("Renamed")}
+	}},
+	{request: func(_ *Instance, org string) proto.Message {
+		return &munimentv1.DeactivateOrganizationRequest{OrganizationId: org}
+	}},
+	{request: func(i *Instance, org string) proto.Message {
+		other := i.Organization()
+		Must(i.API.Organization.DeactivateOrganization(i.AsOwner(), &munimentv1.DeactivateOrganizationRequest{OrganizationId: other}))
+		return &munimentv1.ReactivateOrganizationRequest{OrganizationId: other}
+	}},
+
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message { return i.NewPerson(org) }},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		r := i.NewPerson(org)
+		r.Password = nil
+		return r
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.ChangeProfileRequest{UserId: i.Person(org), GivenName: proto.String("Grace")}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.ChangeEmailRequest{UserId: i.Person(org), Email: i.Name("new") + "@example.org"}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.SetPasswordRequest{UserId: i.Person(org), Password: "another long one"}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.CreateSetupLinkRequest{UserId: i.Person(org)}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message { return &munimentv1.LockUserRequest{UserId: i.Person(org)} }},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		id := i.Person(org)
+		Must(i.API.User.LockUser(i.AsOwner(), &munimentv1.LockUserRequest{UserId: id}))
+		return &munimentv1.UnlockUserRequest{UserId: id}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.DeactivateUserRequest{UserId: i.Person(org)}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		id := i.Person(org)
+		Must(i.API.User.DeactivateUser(i.AsOwner(), &munimentv1.DeactivateUserRequest{UserId: id}))
+		return &munimentv1.ReactivateUserRequest{UserId: id}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.EraseUserRequest{UserId: i.Person(org)}
+	}},
+
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.CreateProjectRequest{OrganizationId: org, Name: i.Name("Project")}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.RenameProjectRequest{ProjectId: i.Project(org), Name: i.Name("Renamed")}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.RemoveProjectRequest{ProjectId: i.Project(org)}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.AddRoleRequest{ProjectId: i.Project(org), Key: "reader"}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.RemoveRoleRequest{ProjectId: i.Project(org), Key: "editor"}
+	}},
+
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message { return i.NewApplication(i.Project(org)) }},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.ChangeRedirectUrisRequest{ApplicationId: i.Application(i.Project(org)), RedirectUris: []string{"https://app.example.org/other"}}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.RotateSecretRequest{ApplicationId: i.Application(i.Project(org))}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.RemoveApplicationRequest{ApplicationId: i.Application(i.Project(org))}
+	}},
+
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.GrantRoleRequest{UserId: i.Person(org), ProjectId: i.Project(org), RoleKeys: []string{"editor"}}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		user, project := i.Person(org), i.Project(org)
+		Must(i.API.Grant.GrantRole(i.AsOwner(), &munimentv1.GrantRoleRequest{UserId: user, ProjectId: project, RoleKeys: []string{"editor"}}))
+		return &munimentv1.WithdrawRoleRequest{UserId: user, ProjectId: project, RoleKeys: []string{"editor"}}
+	}},
+	{owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.AddMemberRequest{UserId: i.Person(org), Scope: In(org), Role: munimentv1.MemberRole_MEMBER_ROLE_VIEWER}
+	}},
+	{owner: true, silent: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.RemoveMemberRequest{UserId: i.Member(org, munimentv1.MemberRole_MEMBER_ROLE_VIEWER), Scope: In(org), Role: munimentv1.MemberRole_MEMBER_ROLE_VIEWER}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.EndSessionRequest{SessionId: i.SignedIn(i.Person(org)).Begun.Session.String()}
+	}},
+}
+
+// ownChanges are the methods by which people change what is their own; other
+// tests are about them.
+var ownChanges = map[string]bool{"ChangePassword": true}
+
+func (c change) name(i *Instance) string {
+	return strings.TrimSuffix(string(c.request(i, i.Org).ProtoReflect().Descriptor().Name()), "Request")
+}
+
+// method finds the client's method for a request.
+func (i *Instance) method(name string) reflect.Value {
+	clients := reflect.ValueOf(i.API).Elem()
+	for n := range clients.NumField() {
+		if m := clients.Field(n).MethodByName(name); m.IsValid() {
+			return m
+		}
+	}
+	return reflect.Value{}
+}
+
+// call makes a request.
+func (i *Instance) call(ctx context.Context, req proto.Message) (proto.Message, error) {
+	name := strings.TrimSuffix(string(req.ProtoReflect().Descriptor().Name()), "Request")
+	out := i.method(name).Call([]reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(proto.Clone(req))})
+	err, _ := out[1].Interface().(error)
+	if err != nil {
+		return nil, err
+	}
+	return out[0].Interface().(proto.Message), nil
+}
+
+// eachMethod yields the name and the request of each method of the API.
+func (i *Instance) eachMethod(f func(name string, req proto.Message)) {
+	clients := reflect.ValueOf(i.API).Elem()
+	for n := range clients.NumField() {
+		c := clients.Field(n).Type()
+		for m := range c.NumMethod() {
+			if req, ok := reflect.New(c.Method(m).Type.In(1).Elem()).Interface().(proto.Message); ok {
+				f(c.Method(m).Name, req)
+			}
+		}
+	}
+}
+
+// Every method that changes state is in the table: a new one is tested from its
+// first day.
+func TestEveryChangeIsTested(t *testing.T) {
+	i := New(t)
+	tested := map[string]bool{}
+	for _, c := range changes {
+		tested[c.name(i)] = true
+	}
+	all := 0
+	i.eachMethod(func(name string, req proto.Message) {
+		if req.ProtoReflect().Descriptor().Fields().ByName("command_id") == nil {
+			return
+		}
+		if all++; !tested[name] && !ownChanges[name] {
+			t.Errorf("%s is not among the changes that are tested", name)
+		}
+	})
+	if all < 25 {
+		t.Errorf("only %d methods change state", all)
+	}
+}
+
+// field sets a text field of a message and answers the message's copy.
+func with(m proto.Message, name, value string) proto.Message {
+	c := proto.Clone(m)
+	c.ProtoReflect().Set(c.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name)), protoreflect.ValueOfString(value))
+	return c
+}
+
+// ids lists the fields of a message that name things.
+func ids(m proto.Message) (names []string) {
+	fields := m.ProtoReflect().Descriptor().Fields()
+	for n := range fields.Len() {
+		if name := string(fields.Get(n).Name()); strings.HasSuffix(name, "_id") && name != "command_id" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
