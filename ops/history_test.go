@@ -16,6 +16,7 @@ import (
 	"muniment.dev/eventlog/pebblelog"
 	"muniment.dev/fault"
 	"muniment.dev/ledger"
+	"muniment.dev/seal"
 	"muniment.dev/ledger/verify"
 )
 
@@ -79,9 +80,7 @@ func regrow(t *testing.T, w *world, dir string, store eventlog.Store, n int) {
 	forger.log, err = ledger.OpenLog(t.Context(), store, w.signer.Log(), forger.reg, eventlog.Options{})
 	must(t, err)
 	forger.l.Keys, forger.l.Root = w.l.Keys, w.l.Root
-	sealer := *w.sealer
-	sealer.Assigned = forger.log
-	forger.sealer = &sealer
+	forger.sealer = &seal.Sealer{Log: w.sealer.Log, Instance: w.sealer.Instance, Assigned: forger.log, Keys: w.sealer.Keys, Registry: w.sealer.Registry}
 	forger.openKeys(t)
 	for i := range n {
 		forger.register(t, 3000+i)
