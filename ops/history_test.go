@@ -16,8 +16,8 @@ import (
 	"muniment.dev/eventlog/pebblelog"
 	"muniment.dev/fault"
 	"muniment.dev/ledger"
-	"muniment.dev/seal"
 	"muniment.dev/ledger/verify"
+	"muniment.dev/seal"
 )
 
 // A log that was rolled back to an older copy is found against the register
