@@ -54,8 +54,8 @@ func (s *Set) rebuildInBackground() {
 	}
 }
 
-// build makes a database of all declared views up to the mark and gives it to
-// use, which owns it then.
+// build makes a database of all declared views, at least up to the mark as it
+// is now, and gives it to use, which owns it then.
 func (s *Set) build(ctx context.Context, suffix string, progress func(Progress), use func(*database) error) error {
 	path := s.path
 	if path != inMemory {
@@ -71,13 +71,20 @@ func (s *Set) build(ctx context.Context, suffix string, progress func(Progress),
 	}
 	s.setShadow(d)
 	defer s.setShadow(nil)
+	goal := s.log.Mark().Size
 	for reached := event.Position(0); ; {
-		mark := s.log.Mark().Size
-		progress(Progress{reached, mark})
-		if reached >= mark {
+		if mark := s.log.Mark().Size; reached >= goal && mark > reached+buildBatch {
+			goal = mark // it took long; what is left otherwise is use's
+		}
+		progress(Progress{reached, goal})
+		if err := ctx.Err(); err != nil {
+			d.shut()
+			return &fault.Error{Kind: fault.Unavailable, Msg: "it was broken off; the views are as they were", Err: err}
+		}
+		if reached >= goal {
 			return use(d)
 		}
-		if reached, err = s.patientStep(ctx, d, mark, buildBatch); err != nil {
+		if reached, err = s.patientStep(ctx, d, goal, buildBatch); err != nil {
 			d.shut()
 			return err
 		}

@@ -116,6 +116,9 @@ func Open(ctx context.Context, path string, log Log, decode Decode, views []View
 		return nil, fault.Wrap("open the views", err)
 	}
 	s.live, s.state.applied = live, live.at.position
+	if incomplete {
+		s.state.rebuilding = &Progress{}
+	}
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.running.Go(s.tail)
 	if incomplete {

@@ -1,0 +1,196 @@
+package view_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"muniment.dev/event"
+	"muniment.dev/view"
+	"muniment.dev/view/viewtest"
+)
+
+// leftIn counts, by subject, the canaries that stand in the files of a folder.
+func leftIn(t testing.TB, folder string, of int) []int {
+	t.Helper()
+	counts := make([]int, of)
+	files, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(folder, f.Name()))
+		if os.IsNotExist(err) {
+			continue // replaced meanwhile
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range counts {
+			counts[i] += bytes.Count(bytes.ToLower(b), []byte(fmt.Sprintf("canary-%02d-", i)))
+		}
+	}
+	return counts
+}
+
+// Forget leaves no byte of a subject's values in any file, not in indexes,
+// normal forms, past ranges, the write-ahead log, nor in the free space of
+// pages; others' stay. Enough rows come, change and go for pages to split and
+// merge often, which is when SQLite leaves copies behind.
+func TestForgetLeavesNoByte(t *testing.T) {
+	const subjects = 10
+	r := rand.New(rand.NewPCG(2, 1))
+	path := file(t)
+	l := newLog(t)
+	set := open(t, l, path, view.Options{})
+	managers := make([]event.ID, subjects)
+	for i := range managers {
+		managers[i] = event.NewID()
+	}
+	canary := func(i int) event.Sealed[string] {
+		return event.Seal(fmt.Sprintf("Canary-%02d-%s", i, strings.Repeat("x", r.IntN(80))))
+	}
+	// Each manager is a person of their own with many notes about others.
+	var people []event.ID
+	for range 100 {
+		var events []event.New
+		for range 50 {
+			i := r.IntN(subjects)
+			switch id := event.NewID(); {
+			case len(people) < 100 || r.IntN(2) == 0:
+				people = append(people, id)
+				events = append(events, of(id, added{User: id, Org: managers[i]}), of(id, changed{User: id, Manager: managers[i], Note: canary(i)}))
+			case r.IntN(4) == 0:
+				events = append(events, of(id, removed{User: people[r.IntN(len(people))]}))
+			default:
+				id = people[r.IntN(len(people))]
+				events = append(events, of(id, changed{User: id, Manager: managers[i], Note: canary(i), Logins: 1}))
+			}
+		}
+		l.Append(events...)
+	}
+	for i, id := range managers {
+		l.Append(of(id, added{User: id, Org: id, Name: canary(i), Email: event.Seal(fmt.Sprintf("canary-%02d-@example", i))}))
+	}
+	if err := set.Fresh(ctx, l.Mark().Size); err != nil {
+		t.Fatal(err)
+	}
+	if before := leftIn(t, filepath.Dir(path), subjects); slices.Contains(before, 0) {
+		t.Fatalf("the test sees nothing: %v", before)
+	}
+	forgotten := []int{1, 3, 5, 6, 8}
+	for _, i := range forgotten {
+		s := event.SubjectID{ID: managers[i]}
+		l.Erase(s)
+		if err := set.Forget(ctx, s); err != nil {
+			t.Fatal(err)
+		}
+		if err := set.Forget(ctx, s); err != nil { // again does no harm
+			t.Fatal(err)
+		}
+	}
+	for i, n := range leftIn(t, filepath.Dir(path), subjects) {
+		if (n == 0) != slices.Contains(forgotten, i) {
+			t.Errorf("subject %d: %d canaries left", i, n)
+		}
+	}
+	for _, at := range []event.Position{0, l.Mark().Size / 2} {
+		rows := selectAll(t, set, "people", at)
+		seen := map[event.State]int{}
+		for _, row := range rows {
+			if mine := slices.Contains(managers, row.ID("manager")); mine {
+				i := slices.Index(managers, row.ID("manager"))
+				want := event.Present
+				if slices.Contains(forgotten, i) {
+					want = event.Erased
+				}
+				if got := row.State("note"); got != want && got != event.Absent {
+					t.Fatalf("at %d: a note of subject %d is %s", at, i, got)
+				}
+				seen[row.State("note")]++
+			}
+		}
+		if seen[event.Erased] == 0 || seen[event.Present] == 0 {
+			t.Fatalf("at %d: %v", at, seen)
+		}
+	}
+	if rows, _, _, err := set.Select(ctx, view.Query{Table: "people", Where: []view.Cond{view.Prefix("name", "canary-03")}}); err != nil || len(rows) != 0 {
+		t.Fatal("an erased person is found by name", rows, err)
+	}
+	// The address is free for somebody else.
+	next := event.NewID()
+	l.Append(of(next, added{User: next, Org: next, Email: event.Seal("canary-03-@example")}))
+	if _, ok, err := set.Get(ctx, "people", view.Values{"user": next}, view.Read{}); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	viewtest.Check(t, set)
+}
+
+// Forget works while others read and write, and while a rebuild runs that has
+// read the values already; afterwards nothing of the subject is in any file.
+func TestForgetAmidEverything(t *testing.T) {
+	path := file(t)
+	l := newLog(t)
+	r := rand.New(rand.NewPCG(2, 2))
+	crowd(l, r, 500)
+	set := open(t, l, path, view.Options{Batch: 50})
+	stop := make(chan struct{})
+	var others sync.WaitGroup
+	defer others.Wait()
+	defer close(stop)
+	loop := func(f func()) {
+		others.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					f()
+				}
+			}
+		})
+	}
+	w := rand.New(rand.NewPCG(3, 3))
+	loop(func() {
+		crowd(l, w, 1)
+		time.Sleep(time.Millisecond)
+		for set.Lag() > 10*time.Millisecond {
+			time.Sleep(time.Millisecond)
+		}
+	})
+	loop(func() {
+		if _, _, _, err := set.Select(ctx, view.Query{Table: "people", OrderBy: []string{"name"}}); err != nil {
+			t.Error(err)
+		}
+	})
+	loop(func() {
+		if err := set.Rebuild(ctx, nil); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(5 * time.Millisecond) // Forget waits its turn
+	})
+	for i := range 6 {
+		id := event.NewID()
+		l.Append(of(id, added{User: id, Org: id, Name: event.Seal(fmt.Sprintf("Canary-%02d-", i))}))
+		if i%2 == 0 {
+			if _, ok, err := set.Get(ctx, "people", view.Values{"user": id}, view.Read{}); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+		}
+		s := event.SubjectID{ID: id}
+		l.Erase(s)
+		if err := set.Forget(ctx, s); err != nil {
+			t.Fatal(err)
+		}
+		if n := leftIn(t, filepath.Dir(path), 10)[i]; n != 0 {
+			t.Fatalf("%d canaries of subject %d are left", n, i)
+		}
+	}
+}
