@@ -25,6 +25,7 @@ CONTRACTS < seal/erasure < react               # what an erasure in the log has 
 CONTRACTS < eventlog/faultlog, eventlog/logtest < LOGTESTS    # for tests of whatever keeps the contract
 CONTRACTS, ledger/verify < ledger                             # what we sign is checked by the code that strangers run
 CONTRACTS < decide, view                                      # to change state; to read it
+event < event/eventtest                        # examples of event types, kept for ever
 decide < decide/decidetest                                    # given, when, then
 view < view/entity                             # what the tables of things have in common
 view, eventlog/memlog < view/viewtest          # a log and a decoder for tests of views

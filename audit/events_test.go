@@ -1,0 +1,11 @@
+package audit_test
+
+import (
+	"testing"
+
+	"muniment.dev/audit"
+	"muniment.dev/event/eventtest"
+)
+
+// What was ever recorded can be read for ever.
+func TestGoldenEvents(t *testing.T) { eventtest.Golden(t, audit.Events()) }

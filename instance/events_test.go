@@ -1,0 +1,11 @@
+package instance_test
+
+import (
+	"testing"
+
+	"muniment.dev/event/eventtest"
+	"muniment.dev/instance"
+)
+
+// What was ever recorded can be read for ever.
+func TestGoldenEvents(t *testing.T) { eventtest.Golden(t, instance.Events()) }

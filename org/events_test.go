@@ -1,0 +1,11 @@
+package org_test
+
+import (
+	"testing"
+
+	"muniment.dev/event/eventtest"
+	"muniment.dev/org"
+)
+
+// What was ever recorded can be read for ever.
+func TestGoldenEvents(t *testing.T) { eventtest.Golden(t, org.Events()) }

@@ -1,0 +1,11 @@
+package project_test
+
+import (
+	"testing"
+
+	"muniment.dev/event/eventtest"
+	"muniment.dev/project"
+)
+
+// What was ever recorded can be read for ever.
+func TestGoldenEvents(t *testing.T) { eventtest.Golden(t, project.Events()) }

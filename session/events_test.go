@@ -1,0 +1,11 @@
+package session_test
+
+import (
+	"testing"
+
+	"muniment.dev/event/eventtest"
+	"muniment.dev/session"
+)
+
+// What was ever recorded can be read for ever.
+func TestGoldenEvents(t *testing.T) { eventtest.Golden(t, session.Events()) }

@@ -1,0 +1,11 @@
+package user_test
+
+import (
+	"testing"
+
+	"muniment.dev/event/eventtest"
+	"muniment.dev/user"
+)
+
+// What was ever recorded can be read for ever.
+func TestGoldenEvents(t *testing.T) { eventtest.Golden(t, user.Events()) }
