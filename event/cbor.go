@@ -17,17 +17,25 @@ var Deterministic = func() cbor.EncMode {
 
 // Strict decodes what Deterministic writes and refuses duplicate and unknown
 // keys, indefinite lengths, trailing bytes and text that is not UTF-8.
-var Strict = func() cbor.DecMode {
+var Strict = strict(maxNested)
+
+// nested is Strict for what stands one level deep in a leaf.
+var nested = strict(maxNested - 1)
+
+// maxNested is how many levels deep a leaf or a sealed block may nest.
+const maxNested = 16
+
+func strict(levels int) cbor.DecMode {
 	m, err := cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		IndefLength:       cbor.IndefLengthForbidden,
 		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 		UTF8:              cbor.UTF8RejectInvalid,
-		MaxNestedLevels:   16,
+		MaxNestedLevels:   levels,
 		IntDec:            cbor.IntDecConvertSignedOrFail,
 	}.DecMode()
 	if err != nil {
 		panic(err)
 	}
 	return m
-}()
+}

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"muniment.dev/fault"
 )
 
@@ -144,57 +142,6 @@ func LeafHash(leaf []byte) Hash {
 
 // Hash is the record's leaf hash.
 func (r *Record) Hash() Hash { return LeafHash(r.Leaf) }
-
-// leafFields mirrors the leaf for decoding.
-type leafFields struct {
-	Format     uint64          `cbor:"1,keyasint"`
-	Log        LogID           `cbor:"2,keyasint"`
-	Position   uint64          `cbor:"3,keyasint"`
-	ID         ID              `cbor:"4,keyasint"`
-	Stream     string          `cbor:"5,keyasint"`
-	Version    uint64          `cbor:"6,keyasint"`
-	Type       string          `cbor:"7,keyasint"`
-	Revision   uint32          `cbor:"8,keyasint"`
-	Time       int64           `cbor:"9,keyasint"`
-	Actor      [2]string       `cbor:"10,keyasint"`
-	Prev       Hash            `cbor:"11,keyasint"`
-	PrevStream Hash            `cbor:"12,keyasint"`
-	Public     cbor.RawMessage `cbor:"13,keyasint,omitempty"`
-	Context    cbor.RawMessage `cbor:"14,keyasint,omitempty"`
-	Tags       []Tag           `cbor:"15,keyasint,omitempty"`
-	Blocks     []Block         `cbor:"16,keyasint,omitempty"`
-}
-
-// ParseLeaf decodes a leaf's bytes into a record without ciphertexts and blind
-// tags. It refuses (fault.Corrupt) whatever is not the one encoding of its
-// content. The record keeps leaf and does not copy it.
-func ParseLeaf(leaf []byte) (*Record, error) {
-	var f leafFields
-	if len(leaf) > MaxLeaf {
-		return nil, fault.New(fault.Corrupt, "a leaf of %d bytes is longer than %d", len(leaf), MaxLeaf)
-	}
-	if err := Strict.Unmarshal(leaf, &f); err != nil {
-		return nil, &fault.Error{Kind: fault.Corrupt, Msg: "a leaf is not the CBOR map it must be", Err: err}
-	}
-	if f.Format != 1 {
-		return nil, fault.New(fault.Corrupt, "leaf format %d is not known to this version", f.Format)
-	}
-	stream, err := ParseStream(f.Stream)
-	if err != nil {
-		return nil, &fault.Error{Kind: fault.Corrupt, Msg: "a leaf's stream is malformed", Err: err}
-	}
-	actor, err := ParseActor(f.Actor[0] + ":" + f.Actor[1])
-	if err != nil {
-		return nil, &fault.Error{Kind: fault.Corrupt, Msg: "a leaf's actor is malformed", Err: err}
-	}
-	r := &Record{
-		Log: f.Log, Position: Position(f.Position), ID: f.ID, Stream: stream, Version: f.Version,
-		Type: f.Type, Revision: f.Revision, Time: time.UnixMicro(f.Time).UTC(), Actor: actor,
-		Prev: f.Prev, PrevStream: f.PrevStream, Public: f.Public, Context: f.Context,
-		Tags: f.Tags, Blocks: f.Blocks, Leaf: leaf, Ciphertexts: make([][]byte, len(f.Blocks)),
-	}
-	return r, r.checkForm()
-}
 
 // checkForm refuses what decodes but is not the canonical form.
 func (r *Record) checkForm() error {
