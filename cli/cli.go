@@ -115,7 +115,7 @@ func Run(ctx context.Context, env Env, args []string) error {
 		}
 	}
 	if len(mine) == 0 {
-		return &Usage{fmt.Sprintf("there is no command %q%s", clean(args[0]), orElse(args[0], nouns(all)))}
+		return &Usage{fmt.Sprintf("there is no command %q%s", clean(args[0]), Suggest(args[0], nouns(all)))}
 	}
 	if len(args) == 1 || isHelp(args[1]) {
 		return nounHelp(env.Stdout, mine)
@@ -129,7 +129,7 @@ func Run(ctx context.Context, env Env, args []string) error {
 	for _, c := range mine {
 		verbs = append(verbs, c.verb)
 	}
-	return &Usage{fmt.Sprintf("there is no command %q%s", args[0]+" "+clean(args[1]), orElse(args[1], verbs))}
+	return &Usage{fmt.Sprintf("there is no command %q%s", args[0]+" "+clean(args[1]), Suggest(args[1], verbs))}
 }
 
 func isHelp(arg string) bool { return arg == "-h" || arg == "--help" || arg == "help" }
@@ -144,8 +144,9 @@ func nouns(all []*command) []string {
 	return out
 }
 
-// orElse suggests what was meant, or lists what there is.
-func orElse(word string, known []string) string {
+// Suggest ends a sentence about an unknown word: with what was meant, or with
+// all that there is.
+func Suggest(word string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
 		if d := edits(word, k); d < distance {

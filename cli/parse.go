@@ -94,7 +94,7 @@ func (c *command) known(name string) error {
 		}
 		names = append(names, "--"+g)
 	}
-	return &Usage{fmt.Sprintf("%s %s knows no flag --%s%s", c.noun, c.verb, clean(name), orElse("--"+name, names))}
+	return &Usage{fmt.Sprintf("%s %s knows no flag --%s%s", c.noun, c.verb, clean(name), Suggest("--"+name, names))}
 }
 
 // general reads the flags that every command has.

@@ -4,9 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
-	"net/netip"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -87,18 +84,22 @@ func LoadConfig(args []string, getenv func(string) string) (Config, []Effective,
 	for _, s := range Settings {
 		e := Effective{Setting: s, Value: s.Default, Source: "default"}
 		if v, ok := file[s.Name]; ok {
-			e.Value, e.Source = v, "file"
+			e.Value, e.Source = v, "file "+path
 		}
 		if v := getenv(s.Variable()); v != "" {
 			e.Value, e.Source = v, s.Variable()
 		}
 		if v, ok := flags[s.Name]; ok {
-			e.Value, e.Source = v, "flag"
+			e.Value, e.Source = v, "flag --"+s.Name
 		}
 		*s.field(&c) = e.Value
 		all = append(all, e)
 	}
 	return c, all, rest, nil
+}
+
+func known(name string) bool {
+	return slices.ContainsFunc(Settings, func(s Setting) bool { return s.Name == name })
 }
 
 // parseFlags takes --name value and --name=value of known settings out of args.
@@ -111,7 +112,7 @@ func parseFlags(args []string) (flags map[string]string, rest []string, err erro
 			continue
 		}
 		name, value, hasValue := strings.Cut(name, "=")
-		if name != "config" && !slices.ContainsFunc(Settings, func(s Setting) bool { return s.Name == name }) {
+		if name != "config" && !known(name) {
 			return nil, nil, fault.Field("--"+name, "there is no such setting; muniment config lists them")
 		}
 		if !hasValue {
@@ -119,6 +120,9 @@ func parseFlags(args []string) (flags map[string]string, rest []string, err erro
 				return nil, nil, fault.Field("--"+name, "needs a value")
 			}
 			value = args[i]
+		}
+		if value == "" {
+			return nil, nil, fault.Field("--"+name, "needs a value; leave it out for the default")
 		}
 		if _, twice := flags[name]; twice {
 			return nil, nil, fault.Field("--"+name, "was given twice")
@@ -136,7 +140,11 @@ func readFile(path string) (map[string]string, error) {
 		return nil, &fault.Error{Kind: fault.Invalid, Msg: "the file cannot be read", Err: err}
 	}
 	defer f.Close()
-	return parseFile(f)
+	values, err := parseFile(f)
+	if err != nil && !fault.Is(err, fault.Invalid) {
+		err = &fault.Error{Kind: fault.Invalid, Msg: "the file is no list of settings", Err: err}
+	}
+	return values, err
 }
 
 func parseFile(r io.Reader) (map[string]string, error) {
@@ -149,8 +157,11 @@ func parseFile(r io.Reader) (map[string]string, error) {
 		}
 		name, value, ok := strings.Cut(line, "=")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !ok || !slices.ContainsFunc(Settings, func(s Setting) bool { return s.Name == name }) {
+		if !ok || !known(name) {
 			return nil, fault.Field(fmt.Sprintf("line %d", n), "must be name = value with a setting that muniment config lists")
+		}
+		if value == "" {
+			return nil, fault.Field(fmt.Sprintf("line %d", n), "%s needs a value; leave it out for the default", name)
 		}
 		if _, twice := out[name]; twice {
 			return nil, fault.Field(fmt.Sprintf("line %d", n), "%s stands there twice", name)
@@ -158,55 +169,4 @@ func parseFile(r io.Reader) (map[string]string, error) {
 		out[name] = value
 	}
 	return out, sc.Err()
-}
-
-// Check reports the first setting that cannot be, or nil, and completes those
-// that follow from others.
-func (c *Config) Check() error {
-	if c.Data == "" {
-		return fault.Field("data", "say where the data shall be: --data DIR or MUNIMENT_DATA")
-	}
-	if (c.TLSCert == "") != (c.TLSKey == "") {
-		return fault.Field("tls-cert", "certificate and key go together")
-	}
-	host, port, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		return fault.Field("listen", "must be address:port, such as 127.0.0.1:8300")
-	}
-	if c.ExternalURL == "" {
-		if host == "" || host == "0.0.0.0" || host == "::" {
-			return fault.Field("external-url", "say under which address browsers reach this server, such as https://id.example.com")
-		}
-		c.ExternalURL = c.scheme() + "://" + net.JoinHostPort(browserHost(host), port)
-	}
-	u, err := url.Parse(c.ExternalURL)
-	if err != nil || u.Host == "" || u.Path != "" && u.Path != "/" {
-		return fault.Field("external-url", "must be like https://id.example.com, without a path")
-	}
-	c.ExternalURL = u.Scheme + "://" + u.Host
-	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		return fault.Field("external-url", "must be https unless it is on this machine: passwords would travel in clear")
-	}
-	return nil
-}
-
-func (c *Config) scheme() string {
-	if c.TLSCert != "" {
-		return "https"
-	}
-	return "http"
-}
-
-// browserHost is loopback as browsers know it: passkeys and secure contexts
-// want the name.
-func browserHost(host string) string {
-	if host == "127.0.0.1" || host == "::1" {
-		return "localhost"
-	}
-	return host
-}
-
-func isLoopback(host string) bool {
-	a, err := netip.ParseAddr(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && a.IsLoopback()
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"muniment.dev/fault"
@@ -20,12 +21,9 @@ import (
 // finishes what it began and closes everything in order. What people need to
 // know at the start is printed to out.
 func Serve(ctx context.Context, c Config, out io.Writer, logger *slog.Logger) (err error) {
-	if err := c.Check(); err != nil {
-		return err
-	}
-	ln, err := net.Listen("tcp", c.Listen)
+	ln, err := c.open(ctx)
 	if err != nil {
-		return &fault.Error{Kind: fault.Unavailable, Op: "listen on " + c.Listen, Msg: "the address cannot be listened on; is another server running there?", Err: err}
+		return err
 	}
 	defer ln.Close()
 	s, err := New(ctx, c, Extra{Logger: logger})
@@ -40,25 +38,51 @@ func Serve(ctx context.Context, c Config, out io.Writer, logger *slog.Logger) (e
 	if err := s.greet(ctx, out); err != nil {
 		return err
 	}
-	return s.listen(ctx, ln)
+	return s.listen(ctx, ln, logger)
 }
 
+// open checks the settings and listens. Port 0 is any free one.
+func (c *Config) open(ctx context.Context) (net.Listener, error) {
+	given := c.ExternalURL
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	certificate, err := c.certificate()
+	if err != nil {
+		return nil, err
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return nil, &fault.Error{Kind: fault.Unavailable, Op: "listen on " + c.Listen, Msg: "the address cannot be listened on; is another server running there?", Err: err}
+	}
+	if strings.HasSuffix(c.Listen, ":0") {
+		c.Listen, c.ExternalURL = ln.Addr().String(), given
+	}
+	if err := c.Check(); err != nil {
+		ln.Close()
+		return nil, err
+	}
+	if certificate != nil {
+		certificate.NextProtos = []string{"h2", "http/1.1"}
+		ln = tls.NewListener(ln, certificate)
+	}
+	return ln, nil
+}
+
+// grace is how long requests that have begun may take to end.
+const grace = 10 * time.Second
+
 // listen serves connections until the context ends.
-func (s *Server) listen(ctx context.Context, ln net.Listener) error {
-	web := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+func (s *Server) listen(ctx context.Context, ln net.Listener, logger *slog.Logger) error {
+	web := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(withoutAddress{logger.Handler()}, slog.LevelWarn)}
 	web.Protocols = new(http.Protocols)
 	web.Protocols.SetHTTP1(true)
 	web.Protocols.SetHTTP2(true)
 	web.Protocols.SetUnencryptedHTTP2(true) // gRPC behind a proxy, and on loopback
+	web.RegisterOnShutdown(s.endStreams)
 	failed := make(chan error, 1)
-	go func() {
-		if s.config.TLSCert == "" {
-			failed <- web.Serve(ln)
-			return
-		}
-		web.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-		failed <- web.ServeTLS(ln, s.config.TLSCert, s.config.TLSKey)
-	}()
+	go func() { failed <- web.Serve(ln) }()
 	select {
 	case err := <-failed:
 		return fault.Wrap("serve", err)
@@ -67,10 +91,11 @@ func (s *Server) listen(ctx context.Context, ln net.Listener) error {
 		return &fault.Error{Kind: fault.Unavailable, Op: "serve", Msg: "the log store cannot go on; look at the disk, then start again: nothing that was acknowledged is lost", Err: err}
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	end, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	if err := web.Shutdown(grace); errors.Is(err, context.DeadlineExceeded) {
-		web.Close() // streams that nobody ended
+	if err := web.Shutdown(end); errors.Is(err, context.DeadlineExceeded) {
+		logger.Warn("some requests did not end in time and were cut off")
+		web.Close()
 	}
 	return nil
 }
@@ -86,6 +111,6 @@ func (s *Server) greet(ctx context.Context, out io.Writer) error {
 		return fault.Wrap("set the instance up", err)
 	}
 	fmt.Fprintf(out, "\nThis is a new instance. Open this link once to choose the password of %s:\n\n  %s\n\nIt works for three days. Keep the verifier key: with it anybody can check the log.\n",
-		s.config.OwnerEmail, s.URL()+login.PathSetup+"/"+secret)
+		s.config.OwnerEmail, s.URL()+login.SetupPath(secret))
 	return nil
 }

@@ -50,13 +50,15 @@ type Server struct {
 	API    *api.Clients // in process, as the caller in the context
 	SignIn *signin.Service
 
-	config   Config
-	admin    *ops.Admin
-	broken   chan error // the store cannot go on; the process has to end
-	pool     *password.Pool
-	provider *provider
-	openid   *oidc.Provider
-	handler  http.Handler
+	config     Config
+	admin      *ops.Admin
+	broken     chan error      // the store cannot go on; the process has to end
+	streams    context.Context // ends the streams of events
+	endStreams context.CancelFunc
+	pool       *password.Pool
+	provider   *provider
+	openid     *oidc.Provider
+	handler    http.Handler
 }
 
 // New opens the data directory that c names and assembles the server.
@@ -85,6 +87,7 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{Core: core, config: c, admin: admin, broken: broken}
+	s.streams, s.endStreams = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			s.Close()
@@ -103,6 +106,7 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // Close stops everything in order.
 func (s *Server) Close() error {
+	s.endStreams()
 	s.admin.Close()
 	return s.Core.Close()
 }
@@ -248,7 +252,7 @@ func (s *Server) services(c adapter.Core) api.Services {
 	users := userapi.New(c, userapi.Needs{Hash: s.pool.Hash, CheckPassword: s.SignIn.CheckPassword, NewLink: signin.NewLink, LinkLife: signin.LinkLife,
 		LinkURL: func(secret string) string { return s.URL() + login.PathSetup + "/" + secret }, Erasure: s.Core.Erasure.Status})
 	members, grants := memberapi.New(c), grantapi.New(c)
-	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.Instance.CheckpointKey}
+	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.Instance.CheckpointKey, Streams: s.streams}
 	return api.Services{
 		User: users, Organization: orgapi.New(c), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members,
 		Session: sessionapi.New(c), Event: events, Me: &meapi.Service{Users: users, Members: members, Grants: grants, Events: events},

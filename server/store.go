@@ -30,9 +30,8 @@ func openStore(c Config, fatal func(error), logger *slog.Logger) (*pebblelog.Sto
 	return pebblelog.Open(layout(c).Log, pebblelog.Options{Fatal: fatal, Logger: logger})
 }
 
-// behindProxy reports whether the server was told that browsers reach it under
-// another address than the one on which it listens.
-func (c *Config) behindProxy() bool {
-	own := Config{Listen: c.Listen, TLSCert: c.TLSCert, TLSKey: c.TLSKey, Data: c.Data}
-	return own.Check() != nil || own.ExternalURL != c.ExternalURL
+// Holds reports whether the data directory holds an instance.
+func (c *Config) Holds() bool {
+	_, err := os.Stat(layout(*c).Log)
+	return err == nil
 }

@@ -36,6 +36,9 @@ type Service struct {
 	Checkpoints Checkpoints
 	Prover      *ledger.Prover
 	VerifierKey string
+	// Streams ends when the server stops, and ends all streams of events with
+	// it. They go on for as long as the callers want if nil.
+	Streams context.Context
 }
 
 // sight is what the caller may see now.
@@ -221,8 +224,23 @@ func filter(m *munimentv1.EventFilter) (audit.Filter, error) {
 	return f, f.Check()
 }
 
+var errStopping = fault.New(fault.Unavailable, "the server stops; watch on from the last position when it is back")
+
 // WatchEvents implements the EventService.
 func (s *Service) WatchEvents(ctx context.Context, req *munimentv1.WatchEventsRequest, stream *connect.ServerStream[munimentv1.WatchEventsResponse]) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	if s.Streams != nil {
+		defer context.AfterFunc(s.Streams, func() { end(errStopping) })()
+	}
+	err := s.watch(ctx, req, stream)
+	if errors.Is(context.Cause(ctx), errStopping) {
+		return errStopping
+	}
+	return err
+}
+
+func (s *Service) watch(ctx context.Context, req *munimentv1.WatchEventsRequest, stream *connect.ServerStream[munimentv1.WatchEventsResponse]) error {
 	f, err := filter(req.GetFilter())
 	if err != nil {
 		return err
