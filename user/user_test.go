@@ -155,3 +155,63 @@ func TestErasing(t *testing.T) {
 		decidetest.Case[user.CompleteErasure]{Name: "not erased", Given: []event.New{adaRegistered}, When: user.CompleteErasure{User: ada}},
 	)
 }
+
+// Whoever administers something is managed only by those who administer at
+// least the same: the admin of one organization must not become the owner of
+// the instance by setting a password.
+func TestTakeover(t *testing.T) {
+	adaIs := func(role authz.Role, organization event.ID) event.New {
+		return event.New{Stream: event.Stream{Kind: "member", ID: ada}, Payload: authz.MemberAdded{Member: ada, User: ada, Organization: organization, Role: string(role)}}
+	}
+	adaIsNot := event.New{Stream: event.Stream{Kind: "member", ID: ada}, Payload: authz.MemberRemoved{Member: ada, User: ada, Organization: acme, Role: "owner"}}
+	whole := event.ID{}
+	set := []any{user.PasswordSet{User: ada, Organization: acme, Hash: event.Seal("h")}}
+	for _, c := range []struct {
+		name  string
+		given []event.New
+		may   bool
+	}{
+		{"nobody", []event.New{adaRegistered, eveIsAdmin}, true},
+		{"a viewer there", []event.New{adaRegistered, eveIsAdmin, adaIs(authz.Viewer, acme)}, true},
+		{"an admin there", []event.New{adaRegistered, eveIsAdmin, adaIs(authz.Admin, acme)}, true},
+		{"an owner there", []event.New{adaRegistered, eveIsAdmin, adaIs(authz.Owner, acme)}, false},
+		{"an owner no more", []event.New{adaRegistered, eveIsAdmin, adaIs(authz.Owner, acme), adaIsNot}, true},
+		{"a viewer elsewhere", []event.New{adaRegistered, eveIsAdmin, adaIs(authz.Viewer, other)}, false},
+		{"a viewer of the instance", []event.New{adaRegistered, eveIsAdmin, adaIs(authz.Viewer, whole)}, false},
+		{"the owner of the instance", []event.New{adaRegistered, eveIsAdmin, adaIs(authz.Owner, whole)}, false},
+	} {
+		password := decidetest.Case[user.SetPassword]{Name: c.name, As: asEve, Given: c.given, When: user.SetPassword{User: ada, Hash: "h"}, Repeat: true, Then: set}
+		link := decidetest.Case[user.CreateSetupLink]{Name: c.name, As: asEve, Given: c.given, When: user.CreateSetupLink{User: ada, Expires: 9}, Repeat: true,
+			Then: []any{user.SetupLinkCreated{User: ada, Organization: acme, Digest: event.Seal(make([]byte, 32)), Expires: 9}}}
+		email := decidetest.Case[user.ChangeEmail]{Name: c.name, As: asEve, Given: c.given, When: user.ChangeEmail{User: ada, Email: "a@example.org"},
+			Then: []any{user.EmailChanged{User: ada, Organization: acme, Email: event.Seal("a@example.org"), Former: event.Seal("ada@example.org")}}}
+		lock := decidetest.Case[user.Lock]{Name: c.name, As: asEve, Given: c.given, When: user.Lock{User: ada}, Then: []any{adaLocked.Payload}}
+		erase := decidetest.Case[user.Erase]{Name: c.name, As: asEve, Given: c.given, When: user.Erase{User: ada},
+			Then: []any{adaErased.Payload, event.SubjectErased{Subject: event.SubjectID{ID: ada}}}}
+		if !c.may {
+			password.Kind, link.Kind, email.Kind, lock.Kind, erase.Kind = fault.Denied, fault.Denied, fault.Denied, fault.Denied, fault.Denied
+		}
+		decidetest.Run(t, registry, user.SettingPassword, password)
+		decidetest.Run(t, registry, user.CreatingSetupLink, link)
+		decidetest.Run(t, registry, user.ChangingEmail, email)
+		decidetest.Run(t, registry, user.Locking, lock)
+		decidetest.Run(t, registry, user.Erasing, erase)
+	}
+}
+
+// A person changes their own password by the one they have.
+func TestOwnPassword(t *testing.T) {
+	has := event.New{Stream: user.Stream(ada), Payload: user.PasswordSet{User: ada, Organization: acme, Hash: event.Seal("old")}}
+	c := user.SetPassword{User: ada, Hash: "new", Was: "old"}
+	stale, admin := c, c
+	stale.Was, admin.Was = "older", ""
+	then := []any{user.PasswordSet{User: ada, Organization: acme, Hash: event.Seal("new")}}
+	type is = decidetest.Case[user.SetPassword]
+	decidetest.Run(t, registry, user.SettingPassword,
+		is{Name: "once", As: asAda, Given: []event.New{adaRegistered, has}, When: c, Then: then},
+		is{Name: "changed meanwhile", As: asAda, Given: []event.New{adaRegistered, has}, When: stale, Kind: fault.Conflict},
+		is{Name: "without the old one", As: asAda, Given: []event.New{adaRegistered, has}, When: admin, Kind: fault.Denied},
+		is{Name: "somebody else's, by the old one", As: asEve, Given: []event.New{adaRegistered, has}, When: c, Kind: fault.Denied},
+		is{Name: "locked", As: asAda, Given: []event.New{adaRegistered, has, adaLocked}, When: c, Kind: fault.Denied},
+	)
+}
