@@ -117,13 +117,18 @@ type Remove struct {
 	Role         authz.Role
 }
 
-// Removing decides Remove. The last owner of the instance stays.
+// Removing decides Remove. The last owner of the instance stays, and so does
+// whoever takes ownership from others: nobody lets go of their own, or those who
+// are left may be people who cannot sign in.
 var Removing = decide.Decider[State, Remove]{
 	Name:   "remove a member",
 	Start:  func(c Remove) State { return State{User: c.User} },
 	Query:  func(c Remove) []decide.Facts { return facts(c.User, c.Organization) },
 	Evolve: evolve,
 	Allow: func(a authz.Authority, _ State, c Remove) error {
+		if c.Organization.IsZero() && c.Role == authz.Owner && a.Is(c.User) {
+			return authz.Denied("have another owner take the instance from you")
+		}
 		return a.Need(authz.ManageMembers, authz.Of(c.Organization))
 	},
 	Decide: func(s State, c Remove) ([]event.New, error) {

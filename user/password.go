@@ -24,10 +24,13 @@ var SettingPassword = decide.Decider[State, SetPassword]{
 	Query:  func(c SetPassword) []decide.Facts { return managed(c.User) },
 	Evolve: Evolve,
 	Allow: func(a authz.Authority, s State, c SetPassword) error {
-		if c.Was != "" && a.Is(c.User) {
-			return nil
+		switch {
+		case !a.Is(c.User):
+			return s.Manageable(a)
+		case c.Was == "": // a session that was stolen must not become an account that is
+			return authz.Denied("change your own password: give the present one")
 		}
-		return manager(a, s, c)
+		return nil
 	},
 	Decide: func(s State, c SetPassword) ([]event.New, error) {
 		if err := s.Exists(); err != nil {
@@ -53,7 +56,12 @@ var CreatingSetupLink = decide.Decider[State, CreateSetupLink]{
 	Start:  func(c CreateSetupLink) State { return Start(c.User) },
 	Query:  func(c CreateSetupLink) []decide.Facts { return managed(c.User) },
 	Evolve: Evolve,
-	Allow:  manager[CreateSetupLink],
+	Allow: func(a authz.Authority, s State, c CreateSetupLink) error {
+		if a.Is(c.User) {
+			return authz.Denied("change your own password: give the present one")
+		}
+		return s.Manageable(a)
+	},
 	Decide: func(s State, c CreateSetupLink) ([]event.New, error) {
 		if err := s.Exists(); err != nil {
 			return nil, err
@@ -70,11 +78,12 @@ type UseSetupLink struct {
 	Now    event.Instant
 }
 
-// UsingSetupLink decides UseSetupLink. Holding the link is the authority.
+// UsingSetupLink decides UseSetupLink. Holding the link is the authority, but
+// for what somebody else than the link's maker let the user administer since.
 var UsingSetupLink = decide.Decider[State, UseSetupLink]{
 	Name:   "use a set-up link",
 	Start:  func(c UseSetupLink) State { return Start(c.User) },
-	Query:  func(c UseSetupLink) []decide.Facts { return own(c.User) },
+	Query:  func(c UseSetupLink) []decide.Facts { return managed(c.User) },
 	Evolve: Evolve,
 	Allow:  func(authz.Authority, State, UseSetupLink) error { return nil },
 	Decide: func(s State, c UseSetupLink) ([]event.New, error) {

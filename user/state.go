@@ -36,6 +36,7 @@ type State struct {
 	Hash         event.Sealed[string] // of the password
 	Link         event.Sealed[[]byte] // digest of the live set-up link
 	LinkExpires  event.Instant
+	linkBy       event.Actor // who made it
 
 	org    org.State           // of the organization, where a command asks for it
 	roles  []authz.MemberAdded // what the user administers, where a command asks for it
@@ -78,7 +79,7 @@ func (s State) evolveOwn(f event.Fact) State {
 	case PasswordSet:
 		s.Hash, s.Link = p.Hash, event.Sealed[[]byte]{}
 	case SetupLinkCreated:
-		s.Link, s.LinkExpires = p.Digest, p.Expires
+		s.Link, s.LinkExpires, s.linkBy = p.Digest, p.Expires, f.Actor
 	case SetupLinkUsed:
 		s.Link = event.Sealed[[]byte]{}
 	case Locked:
@@ -94,6 +95,9 @@ func (s State) evolveOwn(f event.Fact) State {
 		}
 	case authz.MemberAdded:
 		s.roles = append(slices.Clone(s.roles), p)
+		if f.Actor != s.linkBy { // who holds the link might not have been given the role
+			s.Link = event.Sealed[[]byte]{}
+		}
 	case authz.MemberRemoved:
 		s.roles = slices.DeleteFunc(slices.Clone(s.roles), func(m authz.MemberAdded) bool { return m.Member == p.Member })
 	default:
@@ -199,15 +203,18 @@ func one(id event.ID, payload any) []event.New {
 	return []event.New{{Stream: Stream(id), Payload: payload}}
 }
 
-// managed are the facts of a user for a command that manager allows.
-func managed(id event.ID) []decide.Facts {
-	return append(own(id), decide.Facts{Types: []string{"member.added", "member.removed"}, Tags: []event.Tag{event.NewTag("user", id.String())}})
+// managed are the facts of a user for a command that Manageable allows.
+func managed(id event.ID) []decide.Facts { return append(own(id), Roles(id)) }
+
+// Roles are the facts of what a user administers, by which Manageable goes.
+func Roles(id event.ID) decide.Facts {
+	return decide.Facts{Types: []string{"member.added", "member.removed"}, Tags: []event.Tag{event.NewTag("user", id.String())}}
 }
 
-// manager allows those who manage the users of the user's organization and
-// have every right that the user has, wherever it is: or an administrator of
-// one organization could become the owner of the instance.
-func manager[C any](a authz.Authority, s State, _ C) error {
+// Manageable returns nil for those who manage the users of the user's
+// organization and have every right that the user has, wherever it is: or an
+// administrator of one organization could become the owner of the instance.
+func (s State) Manageable(a authz.Authority) error {
 	if err := a.Need(authz.ManageUsers, authz.Of(s.Organization)); err != nil {
 		return err
 	}
@@ -218,3 +225,5 @@ func manager[C any](a authz.Authority, s State, _ C) error {
 	}
 	return nil
 }
+
+func manager[C any](a authz.Authority, s State, _ C) error { return s.Manageable(a) }
