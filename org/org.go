@@ -4,6 +4,8 @@
 package org
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -45,13 +47,22 @@ type State struct {
 	Exists   bool
 	Inactive bool
 	Name     string
+
+	people  *people                          // at home in it, where a command asks for them
+	members map[event.ID][]authz.MemberAdded // of the instance, by user, where a command asks for them
+}
+
+// people is a list that grows without touching what was shared of it.
+type people struct {
+	id   event.ID
+	rest *people
 }
 
 // Evolve folds one fact of the organization's stream.
 func Evolve(s State, f event.Fact) State {
 	switch p := f.Payload.(type) {
 	case Added:
-		return State{Exists: true, Name: p.Name}
+		s.Exists, s.Name = true, p.Name
 	case Renamed:
 		s.Name = p.Name
 	case authz.OrganizationDeactivated:
@@ -142,13 +153,32 @@ var Renaming = decide.Decider[State, Rename]{
 // Deactivate keeps an organization's people and members out.
 type Deactivate struct{ Organization event.ID }
 
-// Deactivating decides Deactivate.
+// Deactivating decides Deactivate. It locks everybody out who is at home in the
+// organization: so nobody does it to their own, and to one in which somebody
+// administers the instance only who has every right that they have.
 var Deactivating = decide.Decider[State, Deactivate]{
-	Name:   "deactivate an organization",
-	Query:  func(c Deactivate) []decide.Facts { return own(c.Organization) },
-	Evolve: Evolve,
-	Allow: func(a authz.Authority, _ State, _ Deactivate) error {
-		return a.Need(authz.ManageInstance, authz.Instance)
+	Name: "deactivate an organization",
+	Query: func(c Deactivate) []decide.Facts {
+		return append(own(c.Organization),
+			decide.Facts{Types: []string{"user.registered"}, Tags: []event.Tag{event.NewTag("org", c.Organization.String())}},
+			decide.Facts{Types: []string{"member.added", "member.removed"}})
+	},
+	Evolve: evolvePeople,
+	Allow: func(a authz.Authority, s State, _ Deactivate) error {
+		if err := a.Need(authz.ManageInstance, authz.Instance); err != nil {
+			return err
+		}
+		for p := s.people; p != nil; p = p.rest {
+			if a.Is(p.id) {
+				return authz.Denied("have somebody of another organization do this to your own")
+			}
+			for _, m := range s.members[p.id] {
+				if !a.Covers(authz.Role(m.Role), authz.Instance) {
+					return authz.Denied("administer all that the people of this organization administer in the instance")
+				}
+			}
+		}
+		return nil
 	},
 	Decide: func(s State, c Deactivate) ([]event.New, error) {
 		if err := s.Usable(); err != nil {
@@ -156,6 +186,35 @@ var Deactivating = decide.Decider[State, Deactivate]{
 		}
 		return one(c.Organization, authz.OrganizationDeactivated(c)), nil
 	},
+}
+
+// evolvePeople is Evolve, and who is at home in the organization and who
+// administers the instance.
+func evolvePeople(s State, f event.Fact) State {
+	switch p := f.Payload.(type) {
+	case authz.MemberAdded:
+		if p.Organization.IsZero() {
+			s = s.withMembers(p.User, append(slices.Clone(s.members[p.User]), p))
+		}
+		return s
+	case authz.MemberRemoved:
+		left := slices.DeleteFunc(slices.Clone(s.members[p.User]), func(m authz.MemberAdded) bool { return m.Member == p.Member })
+		return s.withMembers(p.User, left)
+	}
+	if f.Type == "user.registered" { // owned by package user
+		s.people = &people{f.Stream.ID, s.people}
+		return s
+	}
+	return Evolve(s, f)
+}
+
+func (s State) withMembers(user event.ID, held []authz.MemberAdded) State {
+	s.members = maps.Clone(s.members)
+	if s.members == nil {
+		s.members = map[event.ID][]authz.MemberAdded{}
+	}
+	s.members[user] = held
+	return s
 }
 
 // Reactivate ends a deactivation.

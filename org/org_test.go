@@ -9,13 +9,15 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/org"
+	"muniment.dev/user"
 )
 
 var (
-	registry = event.NewRegistry(authz.Events(), org.Events())
+	registry = event.NewRegistry(authz.Events(), org.Events(), user.Events())
 
 	acme  = event.MustID("0a000000000000000000000000000001")
 	other = event.MustID("0a000000000000000000000000000002")
+	bob   = event.MustID("0b000000000000000000000000000002")
 	eve   = event.MustID("0b000000000000000000000000000003")
 	asEve = event.Actor{Kind: "user", ID: eve}
 
@@ -27,6 +29,11 @@ var (
 func eveIs(role authz.Role, organization event.ID) event.New {
 	return event.New{Stream: event.Stream{Kind: "member", ID: eve},
 		Payload: authz.MemberAdded{Member: eve, User: eve, Organization: organization, Role: string(role)}}
+}
+
+// at is a person at home in an organization.
+func at(id, organization event.ID) event.New {
+	return event.New{Stream: user.Stream(id), Payload: user.Registered{User: id, Organization: organization, Email: event.Seal(id.String() + "@example.org"), GivenName: event.Seal("A")}}
 }
 
 func given(events ...event.New) []event.New { return events }
@@ -73,6 +80,23 @@ func TestChanging(t *testing.T) {
 		deactivate{Name: "again", Given: given(added, inactive), When: out, Err: org.ErrInactive},
 		deactivate{Name: "after it was taken into use again", Given: given(added, inactive, active), When: out, Then: []any{inactive.Payload}},
 		deactivate{Name: "by its owner", As: asEve, Given: given(added, eveIs(authz.Owner, acme)), When: out, Kind: fault.Denied},
+	)
+	// Whoever is at home there is locked out: not by themselves, and not by
+	// whoever has less than they.
+	bobIs := func(role authz.Role, organization event.ID) event.New {
+		return event.New{Stream: event.Stream{Kind: "member", ID: bob}, Payload: authz.MemberAdded{Member: bob, User: bob, Organization: organization, Role: string(role)}}
+	}
+	bobIsNot := event.New{Stream: event.Stream{Kind: "member", ID: bob}, Payload: authz.MemberRemoved{Member: bob, User: bob, Role: "owner"}}
+	admin, owner, whole := eveIs(authz.Admin, event.ID{}), eveIs(authz.Owner, event.ID{}), event.ID{}
+	decidetest.Run(t, registry, org.Deactivating,
+		deactivate{Name: "by an instance admin", As: asEve, Given: given(added, admin, at(bob, acme)), When: out, Then: []any{inactive.Payload}},
+		deactivate{Name: "one's own", As: asEve, Given: given(added, owner, at(eve, acme)), When: out, Kind: fault.Denied},
+		deactivate{Name: "with an instance owner in it", As: asEve, Given: given(added, admin, at(bob, acme), bobIs(authz.Owner, whole)), When: out, Kind: fault.Denied},
+		deactivate{Name: "with an instance auditor in it", As: asEve, Given: given(added, admin, at(bob, acme), bobIs(authz.Auditor, whole)), When: out, Then: []any{inactive.Payload}},
+		deactivate{Name: "with its own owner in it", As: asEve, Given: given(added, admin, at(bob, acme), bobIs(authz.Owner, acme)), When: out, Then: []any{inactive.Payload}},
+		deactivate{Name: "with one in it who was an instance owner", As: asEve, Given: given(added, admin, at(bob, acme), bobIs(authz.Owner, whole), bobIsNot), When: out, Then: []any{inactive.Payload}},
+		deactivate{Name: "with an instance owner elsewhere", As: asEve, Given: given(added, admin, at(bob, other), bobIs(authz.Owner, whole)), When: out, Then: []any{inactive.Payload}},
+		deactivate{Name: "by another instance owner", As: asEve, Given: given(added, owner, at(eve, other), at(bob, acme), bobIs(authz.Owner, whole)), When: out, Then: []any{inactive.Payload}},
 	)
 	type reactivate = decidetest.Case[org.Reactivate]
 	decidetest.Run(t, registry, org.Reactivating,

@@ -160,17 +160,20 @@ type End struct {
 	Own          bool // by the person whose session it is, from elsewhere
 }
 
-// Ending decides End.
+// Ending decides End. Who ends the session of another needs what managing that
+// person needs.
 var Ending = decide.Decider[State, End]{
-	Name:   "end a session",
-	Start:  func(c End) State { return Start(c.User) },
-	Query:  func(c End) []decide.Facts { return Facts(c.Session, c.User, c.Organization) },
+	Name:  "end a session",
+	Start: func(c End) State { return Start(c.User) },
+	Query: func(c End) []decide.Facts {
+		return append(Facts(c.Session, c.User, c.Organization), user.Roles(c.User))
+	},
 	Evolve: Evolve,
 	Allow: func(a authz.Authority, s State, c End) error {
 		if a.Is(s.User) {
 			return nil
 		}
-		return a.Need(authz.ManageUsers, authz.Of(s.Organization))
+		return s.user.Manageable(a)
 	},
 	Decide: func(s State, c End) ([]event.New, error) {
 		switch {

@@ -43,6 +43,8 @@ var (
 	gone        = about(user.Deactivated{User: ada, Organization: acme})
 	erased      = about(user.Erased{User: ada, Organization: acme})
 
+	adaOwns = event.New{Stream: event.Stream{Kind: "member", ID: ada}, Payload: authz.MemberAdded{Member: ada, User: ada, Role: string(authz.Owner)}}
+
 	checked = in(session.PasswordChecked{User: ada, Organization: acme, Session: sid})
 	begun   = in(session.Begun{Session: sid, User: ada, Organization: acme, Digest: event.Seal(digest[:]), AuthTime: 10, AMR: []string{"pwd"}, ACR: "1", Expires: 100})
 	renewed = in(session.Renewed{Session: sid, User: ada, Organization: acme, Digest: event.Seal(digest[:]), AuthTime: 10, Expires: 100})
@@ -114,6 +116,7 @@ func TestEnding(t *testing.T) {
 		is{Name: "by an admin", As: asEve, Given: given(begun, eveIs(authz.Admin, acme)), When: c, Then: by("ended by an administrator")},
 		is{Name: "by another's owner", As: asEve, Given: given(begun, eveIs(authz.Owner, other)), When: c, Kind: fault.Denied},
 		is{Name: "by somebody", As: asEve, Given: given(begun), When: c, Kind: fault.Denied},
+		is{Name: "of an instance owner, by an admin", As: asEve, Given: given(begun, eveIs(authz.Admin, acme), adaOwns), When: c, Kind: fault.Denied},
 		is{Name: "absent", Given: given(), When: c, Err: session.ErrNotSelf},
 		is{Name: "ended before", Given: given(begun, ended("signed out")), When: c, Err: session.ErrEnded},
 		is{Name: "ended with a lock", Given: given(begun, locked, unlocked), When: c, Err: session.ErrEnded},

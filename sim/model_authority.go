@@ -18,6 +18,7 @@ type need struct {
 	self  event.ID // or be this user
 	other event.ID // and not be this user
 	over  event.ID // and have every right that this user has
+	shuts event.ID // and every right in the instance that those have who are at home here, and not be one of them
 }
 
 // needs says what a record's actor must have had; ok is false if the command
@@ -45,8 +46,10 @@ func needs(f event.Fact) (n need, ok bool) {
 	case authz.MemberAdded:
 		n = need{right: authz.ManageMembers, org: p.Organization}
 	case authz.MemberRemoved:
-		n = need{right: authz.ManageMembers, org: p.Organization}
-	case authz.OrganizationDeactivated, authz.OrganizationReactivated:
+		n = removes(p.User, p.Organization, authz.Role(p.Role))
+	case authz.OrganizationDeactivated:
+		n = need{right: authz.ManageInstance, shuts: p.Organization}
+	case authz.OrganizationReactivated:
 		n = need{right: authz.ManageInstance}
 	case project.RoleAdded:
 		n = need{right: authz.ManageProjects, org: p.Organization}
@@ -57,13 +60,23 @@ func needs(f event.Fact) (n need, ok bool) {
 	case grant.RolesWithdrawn:
 		n = need{right: authz.ManageGrants, org: p.Organization}
 	case session.Ended:
-		n = need{right: authz.ManageUsers, org: p.Organization, self: p.User}
+		n = need{right: authz.ManageUsers, org: p.Organization, self: p.User, over: p.User}
 	case session.CodeIssued:
 		n = need{self: p.User}
 	default:
 		return n, false
 	}
 	return n, true
+}
+
+// removes is what it needs to end a membership: nobody lets go of the instance
+// themselves.
+func removes(u, org event.ID, role authz.Role) need {
+	n := need{right: authz.ManageMembers, org: org}
+	if org.IsZero() && role == authz.Owner {
+		n.other = u
+	}
+	return n
 }
 
 // authorized holds a record against what its actor was allowed just before it.
@@ -90,11 +103,33 @@ func (m *model) may(a event.Actor, n need, p event.Position) bool {
 	if !m.has(a.ID, n.right, n.org, p) {
 		return false
 	}
-	for _, x := range m.members[n.over].at(p) {
+	return m.covers(a.ID, m.members[n.over].at(p), p) && m.mayShut(a.ID, n.shuts, p)
+}
+
+// covers reports whether a user has every right that memberships give.
+func (m *model) covers(id event.ID, list []membership, p event.Position) bool {
+	for _, x := range list {
 		for _, r := range gives[x.role] {
-			if !m.has(a.ID, r, x.org, p) {
+			if !m.has(id, r, x.org, p) {
 				return false
 			}
+		}
+	}
+	return true
+}
+
+// mayShut reports whether a user may lock out everybody of an organization.
+func (m *model) mayShut(id, org event.ID, p event.Position) bool {
+	if org.IsZero() {
+		return true
+	}
+	for other, u := range m.people {
+		if u.org != org || u.status.at(p) == "" {
+			continue
+		}
+		inInstance := slices.DeleteFunc(slices.Clone(m.members[other].at(p)), func(x membership) bool { return !x.org.IsZero() })
+		if other == id || !m.covers(id, inInstance, p) {
+			return false
 		}
 	}
 	return true
