@@ -3,6 +3,7 @@ package userapi
 import (
 	"context"
 	"errors"
+	"time"
 
 	"muniment.dev/api/adapter"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
@@ -81,16 +82,18 @@ func (s *Service) GetErasure(ctx context.Context, req *munimentv1.GetErasureRequ
 // under way.
 func (s *Service) erasure(ctx context.Context, id event.ID) (*munimentv1.GetErasureResponse, error) {
 	out := &munimentv1.GetErasureResponse{State: munimentv1.ErasureState_ERASURE_STATE_NEVER}
-	last := -1
+	last, when := -1, map[int]time.Time{}
 	for rec, err := range s.core.Runner.Log.Read(ctx, event.OfStream(user.Stream(id), "user.erased", "user.erasure.completed"), 0) {
 		if err != nil {
 			return nil, err
 		}
 		if rec.Type == "user.erased" {
 			out.State, out.Position, last = munimentv1.ErasureState_ERASURE_STATE_PENDING, uint64(rec.Position), 0
+			when[0] = rec.Time
 			continue
 		}
 		out.State, last = munimentv1.ErasureState_ERASURE_STATE_COMPLETE, len(steps)-1
+		when[last] = rec.Time
 	}
 	if out.State == munimentv1.ErasureState_ERASURE_STATE_NEVER {
 		return out, nil
@@ -103,7 +106,7 @@ func (s *Service) erasure(ctx context.Context, id event.ID) (*munimentv1.GetEras
 		}
 	}
 	for i, step := range steps {
-		out.Steps = append(out.Steps, &munimentv1.ErasureStep{Name: step.name, Done: i <= last})
+		out.Steps = append(out.Steps, &munimentv1.ErasureStep{Name: step.name, Done: i <= last, DoneAt: adapter.Time(when[i])})
 	}
 	return out, nil
 }

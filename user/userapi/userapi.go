@@ -5,6 +5,7 @@ package userapi
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -14,6 +15,7 @@ import (
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/decide"
 	"muniment.dev/event"
+	"muniment.dev/fault"
 	"muniment.dev/seal/erasure"
 	"muniment.dev/user"
 )
@@ -167,9 +169,17 @@ func (s *Service) changeOwn(ctx context.Context, env decide.Envelope, id event.I
 	}
 	hash, err := s.needs.Hash(ctx, req.GetNewPassword())
 	if err != nil {
-		return decide.Result{}, err
+		return decide.Result{}, inField("new_password", err)
 	}
 	return decide.Run(ctx, s.core.Runner, user.SettingPassword, env, user.SetPassword{User: id, Hash: hash, Was: was})
+}
+
+// inField names the field of the request that an Invalid fault is about.
+func inField(field string, err error) error {
+	if f := (*fault.Error)(nil); errors.As(err, &f) && f.Kind == fault.Invalid {
+		return fault.Field(field, "%s", f.Msg)
+	}
+	return err
 }
 
 // LockUser keeps a user from signing in.
