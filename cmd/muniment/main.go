@@ -12,6 +12,7 @@ import (
 	"slices"
 	"syscall"
 
+	"muniment.dev/bench"
 	"muniment.dev/cli"
 	"muniment.dev/fault"
 	"muniment.dev/ops"
@@ -80,7 +81,7 @@ func commands() []command {
 		{groupServer, "setup-link", "Make a one-time link to choose a password, for a server that is stopped.", runSetupLink},
 		{groupServer, "version", "Print the version.", runVersion},
 	}
-	for _, c := range ops.Commands() {
+	for _, c := range append(ops.Commands(), bench.Command()) {
 		all = append(all, command{groupLog, c.Name, c.Summary, func(ctx context.Context, w world, args []string) int {
 			return c.Run(ctx, args, w.stdout, w.stderr)
 		}})
