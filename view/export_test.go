@@ -89,17 +89,33 @@ func CanonicalCursor(text string) (string, bool) {
 	return c.print(), true
 }
 
-// UnpackKey reads a packed key of a table with the given view's first table.
-func UnpackKey(v *View, b []byte) (again []byte, ok bool) {
-	lay, err := newLayout([]*View{v})
+// KeyReader returns what reads a packed key of the view's first table and
+// packs it again.
+func KeyReader(v View) func(b []byte) (again []byte, ok bool) {
+	lay, err := newLayout([]*View{&v})
 	if err != nil {
 		panic(err)
 	}
-	key, ok := lay.tables[v.Tables[0].Name].unpackKey(b)
-	if !ok {
-		return nil, false
+	return func(b []byte) ([]byte, bool) {
+		key, ok := lay.tables[v.Tables[0].Name].unpackKey(b)
+		if !ok {
+			return nil, false
+		}
+		return pack(nil, key), true
 	}
-	return pack(nil, key), true
+}
+
+// PackKey packs a key of the view's first table.
+func PackKey(v View, key Values) []byte {
+	lay, err := newLayout([]*View{&v})
+	if err != nil {
+		panic(err)
+	}
+	k, err := lay.tables[v.Tables[0].Name].keyValues(key)
+	if err != nil {
+		panic(err)
+	}
+	return pack(nil, k)
 }
 
 // TamperPlace makes the set believe that it applied another last record.

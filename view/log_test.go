@@ -30,8 +30,9 @@ func TestExactlyOnce(t *testing.T) {
 		if path == "" {
 			path = "memory"
 		}
+		chance := rand.New(rand.NewPCG(4, 4)) // of the goroutine that commits
 		fail := func(commit func() error) error {
-			switch r.IntN(4) {
+			switch chance.IntN(4) {
 			case 0:
 				lost.Add(1)
 				return fault.New(fault.Unavailable, "failed and lost")
