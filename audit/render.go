@@ -186,8 +186,20 @@ func (rd *Reader) sentence(ctx context.Context, d *event.Descriptor, e *Entry, s
 			return f.Text()
 		}
 		id, _ := event.ParseID(f.Text())
-		return rd.name(ctx, e.Record, name, id, s)
+		return rd.name(ctx, e.Record, thing(f.Field), id, s)
 	})
+}
+
+// things are the kinds of thing that tags name.
+var things = map[string]string{"user": "user", "org": "organization", "project": "project", "app": "application"}
+
+// thing is the kind of thing that an id field names: what its tag says, else
+// the field's own name.
+func thing(f *event.Field) string {
+	if kind, ok := things[f.Tag]; ok {
+		return kind
+	}
+	return f.Name
 }
 
 // ActorName is what the record's actor is called.
