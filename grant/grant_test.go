@@ -55,7 +55,9 @@ func eveIs(role authz.Role, organization event.ID) event.New {
 		Payload: authz.MemberAdded{Member: eve, User: eve, Organization: organization, Role: string(role)}}
 }
 
-func given(events ...event.New) []event.New { return append(append([]event.New(nil), before...), events...) }
+func given(events ...event.New) []event.New {
+	return append(append([]event.New(nil), before...), events...)
+}
 
 // Roles that the project has are granted, besides those held, by those who
 // manage the project's organization.

@@ -113,9 +113,11 @@ func (r *Reading) Select(ctx context.Context, q view.Query) ([]view.Row, string,
 		}
 		return nil, "", err
 	}
-	r.from = view.Read{At: at}
-	if at > 0 {
-		r.answered(ctx, at)
+	if r.from.At == 0 {
+		r.from = view.Read{At: at}
+	}
+	if r.from.At > 0 {
+		r.answered(ctx, r.from.At)
 	}
 	return rows, next, nil
 }

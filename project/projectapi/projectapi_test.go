@@ -1,0 +1,92 @@
+package projectapi_test
+
+import (
+	"testing"
+
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/fault"
+	"muniment.dev/internal/instancetest"
+)
+
+// A project ends with its roles, applications and grants; its past stays.
+func TestProjectEnds(t *testing.T) {
+	i := instancetest.New(t)
+	ctx := i.AsOwner()
+	id := i.Project(i.Org)
+	app := i.Application(id)
+	was := instancetest.Must(i.API.Grant.GrantRole(ctx, &munimentv1.GrantRoleRequest{UserId: i.Owner, ProjectId: id, RoleKeys: []string{"editor"}})).GetChange().GetPosition()
+	instancetest.Must(i.API.Project.RemoveProject(ctx, &munimentv1.RemoveProjectRequest{ProjectId: id}))
+
+	_, err := i.API.Project.GetProject(ctx, &munimentv1.GetProjectRequest{ProjectId: id})
+	instancetest.Want(t, err, fault.NotFound, "")
+	_, err = i.API.Project.ListRoles(ctx, &munimentv1.ListRolesRequest{ProjectId: id})
+	instancetest.Want(t, err, fault.NotFound, "")
+	_, err = i.API.Application.GetApplication(ctx, &munimentv1.GetApplicationRequest{ApplicationId: app})
+	instancetest.Want(t, err, fault.NotFound, "")
+	if g := instancetest.Must(i.API.Grant.ListGrants(ctx, &munimentv1.ListGrantsRequest{})).GetGrants(); len(g) > 0 {
+		t.Errorf("grants are left: %v", g)
+	}
+	_, err = i.API.Application.CreateWebApplication(ctx, i.NewApplication(id))
+	instancetest.Want(t, err, fault.NotFound, "")
+
+	past := &munimentv1.Read{AtPosition: was}
+	instancetest.Must(i.API.Project.GetProject(ctx, &munimentv1.GetProjectRequest{ProjectId: id, Read: past}))
+	instancetest.Must(i.API.Application.GetApplication(ctx, &munimentv1.GetApplicationRequest{ApplicationId: app, Read: past}))
+	if g := instancetest.Must(i.API.Grant.ListGrants(ctx, &munimentv1.ListGrantsRequest{Read: past})).GetGrants(); len(g) != 1 {
+		t.Errorf("grants then: %v", g)
+	}
+	// A change to an application that ended with its project brings nothing back.
+	i.API.Application.RotateSecret(ctx, &munimentv1.RotateSecretRequest{ApplicationId: app})
+	_, err = i.API.Application.GetApplication(ctx, &munimentv1.GetApplicationRequest{ApplicationId: app})
+	instancetest.Want(t, err, fault.NotFound, "")
+}
+
+// Roles are listed by key, in pages; each is there once.
+func TestRoles(t *testing.T) {
+	i := instancetest.New(t)
+	ctx := i.AsOwner()
+	id := i.Project(i.Org) // with "editor"
+	for _, key := range []string{"Zebra", "a:b", "admin.all"} {
+		instancetest.Must(i.API.Project.AddRole(ctx, &munimentv1.AddRoleRequest{ProjectId: id, Key: key}))
+	}
+	var keys []string
+	for token := ""; ; {
+		page := instancetest.Must(i.API.Project.ListRoles(ctx, &munimentv1.ListRolesRequest{ProjectId: id, PageSize: 3, PageToken: token}))
+		for _, r := range page.GetRoles() {
+			keys = append(keys, r.GetKey()+"="+r.GetName())
+		}
+		if token = page.GetNextPageToken(); token == "" {
+			break
+		}
+	}
+	if want := []string{"Zebra=Zebra", "a:b=a:b", "admin.all=admin.all", "editor=Editor"}; len(keys) != 4 || keys[0] != want[0] || keys[1] != want[1] || keys[2] != want[2] || keys[3] != want[3] {
+		t.Errorf("%v, want %v", keys, want)
+	}
+	_, err := i.API.Project.AddRole(ctx, &munimentv1.AddRoleRequest{ProjectId: id, Key: "editor"})
+	instancetest.Want(t, err, fault.Exists, "")
+	_, err = i.API.Project.AddRole(ctx, &munimentv1.AddRoleRequest{ProjectId: id, Key: "no spaces"})
+	instancetest.Want(t, err, fault.Invalid, "key")
+	if p := instancetest.Must(i.API.Project.GetProject(ctx, &munimentv1.GetProjectRequest{ProjectId: id})).GetProject(); p.GetVersion() != 5 || p.GetOrganizationId() != i.Org {
+		t.Errorf("%v", p)
+	}
+}
+
+// Names select projects; an organization that is out of use gets none.
+func TestProjects(t *testing.T) {
+	i := instancetest.New(t)
+	ctx, other := i.AsOwner(), i.Organization()
+	instancetest.Must(i.API.Project.CreateProject(ctx, &munimentv1.CreateProjectRequest{OrganizationId: other, Name: "Desk"}))
+	instancetest.Must(i.API.Project.CreateProject(ctx, &munimentv1.CreateProjectRequest{OrganizationId: i.Org, Name: "Desktop"}))
+	for _, c := range []struct {
+		f    *munimentv1.ProjectFilter
+		want int
+	}{{&munimentv1.ProjectFilter{NamePrefix: "desk"}, 2}, {&munimentv1.ProjectFilter{NamePrefix: "deskt"}, 1},
+		{&munimentv1.ProjectFilter{OrganizationId: other}, 1}, {&munimentv1.ProjectFilter{OrganizationId: other, NamePrefix: "desktop"}, 0}} {
+		if p := instancetest.Must(i.API.Project.ListProjects(ctx, &munimentv1.ListProjectsRequest{Filter: c.f})).GetProjects(); len(p) != c.want {
+			t.Errorf("%v: %v", c.f, p)
+		}
+	}
+	instancetest.Must(i.API.Organization.DeactivateOrganization(ctx, &munimentv1.DeactivateOrganizationRequest{OrganizationId: other}))
+	_, err := i.API.Project.CreateProject(ctx, &munimentv1.CreateProjectRequest{OrganizationId: other, Name: "Late"})
+	instancetest.Want(t, err, fault.Refused, "")
+}
