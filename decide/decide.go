@@ -121,10 +121,15 @@ func Run[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelope
 
 // conclude is the answer to a command that was refused, or has nothing to do:
 // what the log holds of it, if anything. The command itself may be among the
-// facts, given twice at once or recorded by an attempt of unknown outcome.
+// facts, given twice at once or recorded by an attempt of unknown outcome; or
+// it is stored where this node, which another has replaced, does not read yet.
 func (r *Runner) conclude(ctx context.Context, name string, env Envelope, res Result, err error) (Result, error) {
 	if res.Events > 0 {
 		return res, err
+	}
+	o, ok, failed := r.Log.Store().Outcome(ctx, r.Log.ID(), env.Actor, env.Command)
+	if failed == nil && ok && o.Last > r.Log.Mark().Size {
+		return Result{}, fault.New(fault.Unknown, "what this command did cannot be read here yet; repeat it with the same command id")
 	}
 	if done, ok, failed := r.outcome(ctx, env); ok || failed != nil {
 		return done, failed
