@@ -2,32 +2,47 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
+	"muniment.dev/authz"
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/seal"
 )
 
 // order makes a command of a decider. The request is what was asked, in words.
-func order[S, C any](w *world, name string, n need, d decide.Decider[S, C], cmd C) *command {
-	c := w.command(name, n)
-	c.env.Request = fmt.Appendf(nil, "%s %v", name, cmd)
+func order[S, C any](w *world, name string, d decide.Decider[S, C], cmd C) *command {
+	c := &command{n: len(w.commands) + 1, name: name, id: w.fresh(), since: w.journal.size()}
+	c.env = decide.Envelope{Actor: w.actor(), Command: c.id, Request: fmt.Appendf(nil, "%s %v", name, cmd),
+		Context: seal.Context{Public: map[string]any{"source": "sim"}}}
+	w.surround(c)
 	c.run = func(ctx context.Context, n *node, env decide.Envelope) (decide.Result, error) {
 		return decide.Run(ctx, n.runner, d, env, cmd)
 	}
+	c.verdict = func(a event.Actor, p event.Position) error { return verdictOf(w.journal, d, cmd, a, p) }
+	w.commands = append(w.commands, c)
 	return c
 }
 
-// command is an empty command of somebody.
-func (w *world) command(name string, n need) *command {
-	c := &command{n: len(w.commands) + 1, name: name, need: n, id: w.fresh(), since: w.journal.size()}
-	c.env = decide.Envelope{Actor: w.actor(), Command: c.id, Context: seal.Context{Public: map[string]any{"source": "sim"}}}
-	w.surround(c)
-	w.commands = append(w.commands, c)
-	return c
+// verdictOf decides a command on the facts up to a position.
+func verdictOf[S, C any](j *journal, d decide.Decider[S, C], cmd C, a event.Actor, p event.Position) error {
+	var state S
+	if d.Start != nil {
+		state = d.Start(cmd)
+	}
+	for _, f := range j.facts(d.Query(cmd), p) {
+		state = d.Evolve(state, f)
+	}
+	who := authz.For(a)
+	for _, f := range j.selected(authz.Query(a), p) {
+		who = authz.Evolve(who, f)
+	}
+	if err := d.Allow(who, state, cmd); err != nil {
+		return err
+	}
+	_, err := d.Decide(state, cmd)
+	return err
 }
 
 // surround seals where a command came from under whom it came from.
@@ -63,24 +78,6 @@ func (w *world) actor() event.Actor {
 		return someUser(pick(w.rng, w.places.admins...))
 	}
 	return someUser(w.someone())
-}
-
-// because makes a plausible of reasons: whether each refusal was right behind
-// some record of a range.
-func because(reasons map[error]func(a, b event.Position) bool) func(error, event.Position, event.Position) bool {
-	return func(err error, a, b event.Position) bool {
-		for sentinel, holds := range reasons {
-			if errors.Is(err, sentinel) {
-				return holds(a, b)
-			}
-		}
-		return false
-	}
-}
-
-// is reports whether a timeline ever held a value in a range.
-func is[T comparable](t func() *timeline[T], v T) func(a, b event.Position) bool {
-	return func(a, b event.Position) bool { return t().ever(a, b, func(x T) bool { return x == v }) }
 }
 
 // orgOf is the organization of a user, zero if there is no such user yet.
@@ -131,7 +128,7 @@ func (w *world) repeatable() (list []*command) {
 func (w *world) other(c *command) *command {
 	o := *w.act()
 	o.n, o.name, o.id = len(w.commands)+1, o.name+fmt.Sprintf(", under the id of #%d", c.n), c.id
-	o.env.Command, o.env.Actor, o.loose = c.id, c.env.Actor, true
+	o.env.Command, o.env.Actor = c.id, c.env.Actor
 	o.env.Request = append(slices.Clone(o.env.Request), " instead"...)
 	w.commands[len(w.commands)-1] = &o
 	return &o

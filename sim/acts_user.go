@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"muniment.dev/authz"
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
@@ -38,114 +37,70 @@ func (w *world) act() *command {
 // register gives somebody an account.
 func (w *world) register(email string) *command {
 	id, o := w.fresh(), pick(w.rng, w.places.orgs...)
-	d := user.Registering
-	if w.bugs.NarrowQuery {
-		d.Query = func(c user.Register) []decide.Facts {
-			return append(user.Facts(c.User), decide.Facts{Types: org.Types, Stream: org.Stream(c.Organization)})
-		}
-	}
-	hash := ""
+	cmd := user.Register{User: id, Organization: o, Email: email, Names: user.Names{Given: "Canary " + short(id)}}
 	if w.rng.IntN(4) > 0 {
-		hash = "hash-1"
+		cmd.Hash = "hash-1"
 	}
-	c := order(w, fmt.Sprintf("register %s as %s", short(id), email), need{right: authz.ManageUsers, org: o}, d,
-		user.Register{User: id, Organization: o, Email: email, Names: user.Names{Given: "Canary " + short(id)}, Hash: hash})
+	c := order(w, fmt.Sprintf("register %s as %s", short(id), email), user.Registering, cmd)
+	if w.bugs.NarrowQuery {
+		c.run = narrow(user.Registering, cmd, func(c user.Register) []decide.Facts {
+			return append(user.Facts(c.User), decide.Facts{Types: org.Types, Stream: org.Stream(c.Organization)})
+		})
+	}
 	c.about = []event.ID{id}
-	c.plausible = because(map[error]func(a, b event.Position) bool{
-		user.ErrEmailTaken: w.taken(email, id),
-		org.ErrInactive:    is(func() *timeline[bool] { return w.model.orgs[o] }, false),
-	})
 	c.twin = func() *command { return w.register(email) }
 	return c
 }
 
-// taken reports whether somebody else had an address.
-func (w *world) taken(email string, self event.ID) func(a, b event.Position) bool {
-	return func(a, b event.Position) bool {
-		return w.model.owner[normal(email)].ever(a, b, func(id event.ID) bool { return !id.IsZero() && id != self })
+// narrow runs a command on other facts than it should rest on.
+func narrow[S, C any](d decide.Decider[S, C], cmd C, q func(C) []decide.Facts) func(context.Context, *node, decide.Envelope) (decide.Result, error) {
+	d.Query = q
+	return func(ctx context.Context, n *node, env decide.Envelope) (decide.Result, error) {
+		return decide.Run(ctx, n.runner, d, env, cmd)
 	}
-}
-
-// status is the timeline of a user's status; that of nobody is "".
-func (w *world) status(id event.ID) func() *timeline[user.Status] {
-	return func() *timeline[user.Status] {
-		if u := w.model.people[id]; u != nil {
-			return &u.status
-		}
-		return nil
-	}
-}
-
-// absent are the reasons that any command about a user may be refused for.
-func (w *world) absent(id event.ID, more map[error]func(a, b event.Position) bool) func(error, event.Position, event.Position) bool {
-	more[user.ErrNotFound] = is(w.status(id), "")
-	more[user.ErrErased] = is(w.status(id), user.IsErased)
-	return because(more)
 }
 
 func (w *world) readdress() *command {
 	id, email := w.someone(), pick(w.rng, addresses...)
-	d := user.ChangingEmail
+	cmd := user.ChangeEmail{User: id, Email: email}
+	c := order(w, fmt.Sprintf("change the address of %s to %s", short(id), email), user.ChangingEmail, cmd)
 	if w.bugs.NarrowQuery {
-		d.Query = func(c user.ChangeEmail) []decide.Facts { return user.Facts(c.User) }
+		c.run = narrow(user.ChangingEmail, cmd, func(c user.ChangeEmail) []decide.Facts { return user.Facts(c.User) })
 	}
-	c := order(w, fmt.Sprintf("change the address of %s to %s", short(id), email), w.manages(id), d, user.ChangeEmail{User: id, Email: email})
 	c.about = []event.ID{id}
-	c.plausible = w.absent(id, map[error]func(a, b event.Position) bool{user.ErrEmailTaken: w.taken(email, id)})
 	return c
-}
-
-func (w *world) manages(id event.ID) need {
-	return need{right: authz.ManageUsers, org: w.orgOf(id), over: id}
 }
 
 // moveUser locks, unlocks, deactivates or reactivates.
 func (w *world) moveUser() *command {
 	id := w.someone()
-	n := w.manages(id)
-	n.other = id
-	not := func(s user.Status) func(a, b event.Position) bool {
-		return func(a, b event.Position) bool {
-			return w.status(id)().ever(a, b, func(x user.Status) bool { return x != s })
-		}
-	}
-	reasons := map[error]func(a, b event.Position) bool{
-		user.ErrLocked: is(w.status(id), user.IsLocked), user.ErrNotLocked: not(user.IsLocked),
-		user.ErrDeactivated: is(w.status(id), user.IsDeactivated), user.ErrNotDeactivated: not(user.IsDeactivated),
-	}
 	var c *command
 	switch w.rng.IntN(6) {
 	case 0, 1:
-		c = order(w, "lock "+short(id), n, user.Locking, user.Lock{User: id})
+		c = order(w, "lock "+short(id), user.Locking, user.Lock{User: id})
 	case 2, 3:
-		c = order(w, "unlock "+short(id), n, user.Unlocking, user.Unlock{User: id})
+		c = order(w, "unlock "+short(id), user.Unlocking, user.Unlock{User: id})
 	case 4:
-		c = order(w, "deactivate "+short(id), n, user.Deactivating, user.Deactivate{User: id})
+		c = order(w, "deactivate "+short(id), user.Deactivating, user.Deactivate{User: id})
 	default:
-		c = order(w, "reactivate "+short(id), n, user.Reactivating, user.Reactivate{User: id})
+		c = order(w, "reactivate "+short(id), user.Reactivating, user.Reactivate{User: id})
 	}
 	c.about = []event.ID{id}
-	c.plausible = w.absent(id, reasons)
 	return c
 }
 
 func (w *world) setPassword() *command {
 	id := w.someone()
-	hash := fmt.Sprintf("hash-%d", w.rng.IntN(3))
-	c := order(w, "set the password of "+short(id), w.manages(id), user.SettingPassword, user.SetPassword{User: id, Hash: hash})
+	c := order(w, "set the password of "+short(id), user.SettingPassword, user.SetPassword{User: id, Hash: fmt.Sprintf("hash-%d", w.rng.IntN(3))})
 	c.about = []event.ID{id}
-	c.plausible = w.absent(id, map[error]func(a, b event.Position) bool{})
 	return c
 }
 
 func (w *world) changeProfile() *command {
 	id, name := w.someone(), fmt.Sprintf("Canary %d", w.rng.IntN(3))
-	n := w.manages(id)
-	n.self = id
-	c := order(w, "rename "+short(id), n, user.ChangingProfile, user.ChangeProfile{User: id, Given: &name})
-	c.env.Request = fmt.Appendf(nil, "rename %s to %s", short(id), name)
+	c := order(w, "rename "+short(id), user.ChangingProfile, user.ChangeProfile{User: id, Given: &name})
+	c.env.Request = fmt.Appendf(nil, "rename %s to %s", short(id), name) // without the pointer
 	c.about = []event.ID{id}
-	c.plausible = w.absent(id, map[error]func(a, b event.Position) bool{})
 	return c
 }
 
@@ -153,9 +108,7 @@ func (w *world) changeProfile() *command {
 // knows it.
 func (w *world) eraseUser() *command {
 	id := w.someone()
-	n := w.manages(id)
-	n.other = id
-	c := order(w, "erase "+short(id), n, user.Erasing, user.Erase{User: id})
+	c := order(w, "erase "+short(id), user.Erasing, user.Erase{User: id})
 	c.about = []event.ID{id}
 	c.run = func(ctx context.Context, n *node, env decide.Envelope) (res decide.Result, err error) {
 		for range 8 {
@@ -174,7 +127,6 @@ func (w *world) eraseUser() *command {
 		}
 		return res, err
 	}
-	c.plausible = w.absent(id, map[error]func(a, b event.Position) bool{})
 	return c
 }
 
@@ -185,11 +137,10 @@ func (w *world) failSignIn() *command {
 	if erased := w.erased(); len(erased) > 0 && w.rng.IntN(2) == 0 {
 		id = pick(w.rng, erased...)
 	}
-	c := order(w, "fail to sign in as "+short(id), need{}, session.Failing,
+	c := order(w, "fail to sign in as "+short(id), session.Failing,
 		session.Fail{Attempt: w.fresh(), Visitor: w.places.visitor, Login: "canary", Reason: session.WrongPassword, User: id, Organization: w.orgOf(id)})
 	c.env.Actor = event.Actor{Kind: "visitor", ID: w.places.visitor}
 	c.env.Context.Subject, c.env.Context.Sealed = event.SubjectID{ID: id}, map[string]string{"address": "192.0.2.7"}
 	c.about = []event.ID{id}
-	c.plausible = because(nil)
 	return c
 }

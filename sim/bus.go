@@ -48,7 +48,7 @@ type bus struct {
 // wait returns when the driver has granted the effect, or with the context's
 // error, in which case it must not happen.
 func (b *bus) wait(ctx context.Context, n *node, what string) (permit, error) {
-	e := &effect{node: n, lane: laneOf(ctx).name, what: what, ok: make(chan permit, 1)}
+	e := &effect{node: n, lane: laneOf(ctx), what: what, ok: make(chan permit, 1)}
 	b.mu.Lock()
 	if n.dead.Load() {
 		b.mu.Unlock()

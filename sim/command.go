@@ -17,15 +17,13 @@ type command struct {
 	name  string
 	id    event.ID
 	env   decide.Envelope
-	need  need
-	about []event.ID // whose data it records
+	about []event.ID // the people whose data it is about
 	run   func(context.Context, *node, decide.Envelope) (decide.Result, error)
-	twin  func() *command // another command that vies with it; nil: the same under another id
-	since event.Position  // whoever gives it has seen the log reach this
-	loose bool            // refusals need no reason
-	// plausible reports whether a refusal was right behind some record of a
-	// range. Those that any command may get are not asked about.
-	plausible func(err error, a, b event.Position) bool
+	// verdict is what the command is answered on the facts up to a position,
+	// read anew: nil if it is accepted.
+	verdict func(event.Actor, event.Position) error
+	twin    func() *command // another command that vies with it; nil: the same under another id
+	since   event.Position  // whoever gives it has seen the log reach this
 
 	running   int
 	uncertain bool           // an attempt may have been recorded
@@ -126,29 +124,26 @@ func (w *world) refused(o *op, c *command, err error) {
 	c.refused, c.uncertain = err, false
 }
 
-// plausible looks for the reason of a refusal among the records that the node
-// could see.
+// plausible reports whether a refusal was right on the facts up to some
+// position that the node could read to: then it is one that the command would
+// have got if nothing else had happened at the time.
 func (w *world) plausible(o *op, c *command, err error) bool {
 	a, b := o.from, w.journal.size()
-	switch {
-	case c.loose, a < c.since: // the node is behind what the client has seen
+	if a < c.since { // the node is behind what the client has seen
 		return true
-	case fault.Is(err, fault.Denied):
-		for p := a; p <= b; p++ {
-			if !w.model.may(c.env.Actor, c.need, p) {
-				return true
-			}
-		}
-		return false
-	case fault.Is(err, fault.Erased):
-		for _, id := range append(c.about, c.env.Actor.ID, c.env.Context.Subject.ID) {
-			if u := w.model.people[id]; u != nil && u.status.ever(a, b, isErased) {
-				return true
-			}
-		}
-		return false
 	}
-	return c.plausible(err, a, b)
+	for p := a; p <= b; p++ {
+		if v := c.verdict(c.env.Actor, p); v != nil && errors.Is(err, v) {
+			return true
+		}
+	}
+	// What was read of erased people is gone, and with it the reason.
+	for _, id := range append(c.about, c.env.Actor.ID, c.env.Context.Subject.ID) {
+		if u := w.model.people[id]; u != nil && u.status.ever(a, b, isErased) {
+			return true
+		}
+	}
+	return false
 }
 
 // digest is by what the log recognizes the command's request.

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/eventlog/memlog"
@@ -23,7 +24,8 @@ type journal struct {
 	mu       sync.Mutex
 	leaves   [][]byte
 	terms    [][]event.Term
-	hashes   []tlog.Hash // stored hashes of the tree (tlog.StoredHashes)
+	said     []event.Fact // as they could be read when they were new
+	hashes   []tlog.Hash  // stored hashes of the tree (tlog.StoredHashes)
 	outcomes map[commandKey]eventlog.Outcome
 	tags     map[event.SubjectID][]event.Term // blind terms under which a subject was found
 	keys     map[event.KeyID]event.SubjectID
@@ -103,6 +105,41 @@ func (j *journal) outcome(k commandKey) (eventlog.Outcome, bool) {
 	return o, ok
 }
 
+// facts are those that a decision rests on, up to a position.
+func (j *journal) facts(list []decide.Facts, upto event.Position) []event.Fact {
+	var q event.Query
+	for _, f := range list {
+		it := event.Item{Types: f.Types}
+		if !f.Stream.IsZero() {
+			it.All = append(it.All, event.StreamTerm(f.Stream))
+		}
+		for _, t := range f.Tags {
+			it.All = append(it.All, event.TagTerm(t))
+		}
+		if f.Blind != nil {
+			t, err := j.sealer.BlindTerm(context.Background(), f.Blind.Name, f.Blind.Value, f.Blind.Fold)
+			if err != nil {
+				panic(err)
+			}
+			it.All = append(it.All, t)
+		}
+		q = append(q, it)
+	}
+	return j.selected(q, upto)
+}
+
+// selected are the facts that a query selects, up to a position.
+func (j *journal) selected(q event.Query, upto event.Position) (facts []event.Fact) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i, f := range j.said[:upto] {
+		if q.Matches(f.Type, j.terms[i]) {
+			facts = append(facts, f)
+		}
+	}
+	return facts
+}
+
 // durable takes in a batch at the moment at which it cannot be lost any more.
 func (j *journal) durable(b *eventlog.Batch) {
 	first := j.size() + 1
@@ -116,7 +153,7 @@ func (j *journal) durable(b *eventlog.Batch) {
 	for _, o := range b.Outcomes {
 		k := commandKey{o.Actor, o.Command}
 		if before, twice := j.outcome(k); twice {
-			j.failed(fmt.Errorf("command %s of %s did its work twice, at %d and at %d", short(o.Command), o.Actor, before.First, o.First))
+			j.failed(fmt.Errorf("command %s of %s did its work twice, at %d and at %d", short(o.Command), actor(o.Actor), before.First, o.First))
 		}
 		j.mu.Lock()
 		j.outcomes[k] = o
@@ -172,6 +209,9 @@ func (j *journal) judge(records []*event.Record) error {
 			return fmt.Errorf("record %d: %w", r.Position, err)
 		}
 		facts[i] = f
+		j.mu.Lock()
+		j.said = append(j.said, f)
+		j.mu.Unlock()
 		j.tell(fmt.Sprintf("  %d %s %s:%s by %s at %s", r.Position, r.Type, r.Stream.Kind, short(r.Stream.ID), actor(r.Actor), r.Time.Format("15:04:05.000")))
 	}
 	for _, f := range facts {

@@ -91,11 +91,11 @@ type keys struct {
 	node *node
 }
 
-func (k *keys) up(ctx context.Context) error {
+func (k *keys) up() error {
 	switch {
 	case k.node.dead.Load():
 		return errDead
-	case laneOf(ctx).fails():
+	case k.node.world.failing.Load()&secrets != 0:
 		return fault.New(fault.Unavailable, "the key store does not answer")
 	}
 	return nil
@@ -103,7 +103,7 @@ func (k *keys) up(ctx context.Context) error {
 
 // Draw implements seal.KeyStore.
 func (k *keys) Draw(ctx context.Context, log event.LogID) (event.KeyID, seal.Secret, error) {
-	if err := k.up(ctx); err != nil {
+	if err := k.up(); err != nil {
 		return event.KeyID{}, seal.Secret{}, err
 	}
 	return k.vault.Draw(ctx, log)
@@ -111,7 +111,7 @@ func (k *keys) Draw(ctx context.Context, log event.LogID) (event.KeyID, seal.Sec
 
 // Get implements seal.KeyStore.
 func (k *keys) Get(ctx context.Context, log event.LogID, id event.KeyID) (seal.Secret, error) {
-	if err := k.up(ctx); err != nil {
+	if err := k.up(); err != nil {
 		return seal.Secret{}, err
 	}
 	return k.vault.Get(ctx, log, id)

@@ -1,35 +1,35 @@
 package sim
 
-import (
-	"context"
-	"math/rand/v2"
-)
-
-// lane is one thread of what happens: a client's command, a node's erasures.
-// Its reads fail at random by a source of its own, so that what fails does not
-// depend on which goroutine runs first.
-type lane struct {
-	name   string
-	rng    *rand.Rand
-	faulty float64 // share of reads that fail
-}
+import "context"
 
 type laneKey struct{}
 
 // background is the lane of what comes without one: the sequencer and the
 // publisher.
-var background = &lane{name: "server"}
+const background = "server"
 
-func withLane(ctx context.Context, l *lane) context.Context {
-	return context.WithValue(ctx, laneKey{}, l)
+// withLane names a thread of what happens: a client's command, a node's
+// erasures. No two things wait in one lane.
+func withLane(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, laneKey{}, name)
 }
 
-func laneOf(ctx context.Context) *lane {
-	if l, ok := ctx.Value(laneKey{}).(*lane); ok {
-		return l
+func laneOf(ctx context.Context) string {
+	if name, ok := ctx.Value(laneKey{}).(string); ok {
+		return name
 	}
 	return background
 }
 
-// fails reports whether a read of the lane fails.
-func (l *lane) fails() bool { return l.rng != nil && l.faulty > 0 && l.rng.Float64() < l.faulty }
+// reads is a set of kinds of reads. Which of them fail is settled for all
+// nodes and clients at once, while nothing moves: so what fails does not depend
+// on which goroutine runs first, nor on who finds what in whose cache.
+type reads = uint32
+
+// The kinds of reads.
+const (
+	lookups reads = 1 << iota // by id
+	scans                     // of records, postings, tiles and the head
+	secrets                   // of keys
+	allReads
+)

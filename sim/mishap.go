@@ -3,7 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
-	"strings"
+	"testing/synctest"
 	"time"
 
 	"muniment.dev/fault"
@@ -55,6 +55,7 @@ func (w *world) tend() {
 	w.hear()
 	if w.steps >= w.until {
 		w.away.Store(false)
+		w.failing.Store(0)
 	}
 	alive := func(n *node) bool { return !n.dead.Load() }
 	if !slices.ContainsFunc(w.nodes, alive) {
@@ -118,6 +119,14 @@ func (w *world) mishap() {
 	}
 }
 
+// disturb lets some reads fail for a while.
+func (w *world) disturb() {
+	if w.rng.Float64() < w.plan.reads {
+		w.failing.Store(1 + reads(w.rng.IntN(int(allReads)-1)))
+		w.until = max(w.until, w.steps+1+w.rng.IntN(8))
+	}
+}
+
 // jump sets the clock.
 func (w *world) jump() {
 	by := time.Duration(w.rng.IntN(1800)) * time.Second
@@ -137,12 +146,6 @@ func (w *world) kill(n *node) {
 	w.say("%s is killed", n.name)
 	n.dead.Store(true)
 	n.serving = false
-	for _, o := range w.clients {
-		if o != nil && o.node == n {
-			o.lost = true
-			o.cancel()
-		}
-	}
 	for _, e := range w.bus.list() {
 		if e.node != n {
 			continue
@@ -154,6 +157,13 @@ func (w *world) kill(n *node) {
 		}
 		w.say("%s%s", e, g.verdict)
 		w.bus.let(e, g)
+	}
+	synctest.Wait()
+	for _, o := range w.clients {
+		if o != nil && o.node == n {
+			o.lost = true
+			o.cancel()
+		}
 	}
 	if !n.closing {
 		n.closing = true
@@ -205,11 +215,6 @@ func (w *world) compare(n *node) {
 	if diff := w.model.differs(n.views); diff != "" {
 		w.fail(fmt.Errorf("%s: the views at %d are not what the records say: %s", n.name, n.views.at, diff))
 	}
-}
-
-// waits reports whether anything of a kind waits, for the end of a run.
-func (w *world) waits(what string) bool {
-	return slices.ContainsFunc(w.bus.list(), func(e *effect) bool { return strings.HasPrefix(e.what, what) })
 }
 
 // isErased reports whether a status is that of an erased user.

@@ -194,12 +194,9 @@ func (m *model) leave(f event.Fact, p authz.MemberRemoved) error {
 }
 
 // owners counts the memberships that own the instance.
-func (m *model) owners() int { return m.ownersAt(^event.Position(0)) }
-
-// ownersAt counts them behind a record.
-func (m *model) ownersAt(p event.Position) (n int) {
+func (m *model) owners() (n int) {
 	for _, list := range m.members {
-		for _, x := range list.at(p) {
+		for _, x := range list.now() {
 			if x.org.IsZero() && x.role == authz.Owner {
 				n++
 			}

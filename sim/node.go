@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +24,6 @@ type node struct {
 	name  string
 	dead  atomic.Bool // killed: nothing it does has an effect any more
 
-	sequencer *lane
 	log       *eventlog.Log
 	sealer    *seal.Sealer
 	runner    *decide.Runner
@@ -54,11 +52,9 @@ const (
 func (w *world) newNode() *node {
 	w.births++
 	n := &node{world: w, name: fmt.Sprintf("n%d", w.births), started: make(chan error, 1), ready: make(chan struct{}), gone: make(chan struct{})}
-	n.sequencer = w.newLane("sequencer")
 	views := w.inherit()
 	ctx, cancel := context.WithCancel(context.Background())
 	n.stop = cancel
-	start, erasures := w.newLane("start"), w.newLane(erasureLane)
 	for _, o := range w.nodes {
 		o.vied, n.vied = true, true
 	}
@@ -66,13 +62,9 @@ func (w *world) newNode() *node {
 	w.say("%s starts", n.name)
 	go func() {
 		defer close(n.ready)
-		n.started <- n.start(withLane(ctx, start), withLane(ctx, erasures), views)
+		n.started <- n.start(withLane(ctx, "start"), withLane(ctx, erasureLane), views)
 	}()
 	return n
-}
-
-func (w *world) newLane(name string) *lane {
-	return &lane{name: name, rng: rand.New(rand.NewPCG(w.rng.Uint64(), 1)), faulty: w.plan.reads}
 }
 
 // start does what server.Open does, in its order.
@@ -96,7 +88,7 @@ func (n *node) start(ctx, erasures context.Context, views *tables) error {
 		return err
 	}
 	n.views = views
-	n.running.Go(func() { n.tail(withLane(ctx, &lane{name: viewsLane})) })
+	n.running.Go(func() { n.tail(withLane(ctx, viewsLane)) })
 	n.erasure = n.newErasure()
 	if err := n.erasure.Resume(erasures); err != nil {
 		return err

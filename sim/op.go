@@ -31,11 +31,10 @@ func (w *world) start(o *op) {
 	} else {
 		ctx, o.cancel = context.WithCancel(ctx)
 	}
-	l := w.newLane(clientName(o.client))
 	w.clients[o.client] = o
 	go func() {
 		defer close(o.done)
-		o.work(withLane(ctx, l))
+		o.work(withLane(ctx, clientName(o.client)))
 	}()
 }
 

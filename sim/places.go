@@ -35,8 +35,7 @@ var addresses = []string{"ada@example.org", "Ada@Example.org", "ben@example.org"
 
 // bootstrap makes the instance and what stands in it, while nothing fails.
 func (w *world) bootstrap() error {
-	reads := w.plan.reads
-	w.calm, w.plan.reads = true, 0
+	w.calm = true
 	secret, _, err := ledger.GenerateKey("sim", w.id)
 	if err != nil {
 		return err
@@ -51,7 +50,7 @@ func (w *world) bootstrap() error {
 	}
 	n := w.nodes[0]
 	done := make(chan error, 1)
-	ctx := withLane(context.Background(), &lane{name: "bootstrap"})
+	ctx := withLane(context.Background(), "bootstrap")
 	ids := make([]event.ID, 24) // drawn by the driver, as all chance is
 	for i := range ids {
 		ids[i] = w.fresh()
@@ -69,8 +68,7 @@ func (w *world) bootstrap() error {
 		}
 		return finished
 	})
-	w.calm, w.plan.reads = false, reads
-	n.sequencer.faulty = reads
+	w.calm = false
 	return err
 }
 

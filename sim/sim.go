@@ -46,8 +46,7 @@ func Run(seed uint64, bugs Bugs) *Report {
 // every command, and lets erasures, views and checkpoints finish.
 func (w *world) heal() {
 	w.say("all faults end")
-	w.calm, w.until = true, 0
-	w.plan.reads, w.plan.hasty = 0, 0
+	w.calm, w.until, w.plan.hasty = true, 0, 0
 	w.settle()
 	if h, err := w.disk.base.Head(bg, w.id); err == nil && w.now().Before(h.Time) {
 		w.offset.Add(int64(h.Time.Sub(w.now())))
@@ -98,6 +97,7 @@ func (w *world) end() {
 	healthy := !w.failed()
 	w.calm = true
 	w.away.Store(false)
+	w.failing.Store(0)
 	for _, n := range w.nodes {
 		switch {
 		case healthy && n.serving:

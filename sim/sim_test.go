@@ -2,11 +2,14 @@ package sim
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 )
@@ -20,31 +23,42 @@ func inBubble(t *testing.T, seed uint64, bugs Bugs) (r *Report) {
 	return r
 }
 
-// seeds are those that ever failed (seeds.txt), then 1 to MUNIMENT_SIM_SEEDS
-// (default plainSeeds), or MUNIMENT_SIM_SEED alone.
-func seeds(t *testing.T) []uint64 {
-	if s := os.Getenv("MUNIMENT_SIM_SEED"); s != "" {
-		return []uint64{number(t, s)}
-	}
+// kept are the seeds that ever found something (seeds.txt).
+func kept(t *testing.T) (list []uint64) {
 	file, err := os.ReadFile("seeds.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var list []uint64
 	for line := range strings.Lines(string(file)) {
 		if word, _, _ := strings.Cut(line, "#"); strings.TrimSpace(word) != "" {
 			list = append(list, number(t, strings.TrimSpace(word)))
 		}
 	}
-	n := uint64(plainSeeds)
-	if s := os.Getenv("MUNIMENT_SIM_SEEDS"); s != "" {
-		n = number(t, s)
+	return list
+}
+
+// seeds yields what to run: MUNIMENT_SIM_SEED alone; else those kept, and
+// MUNIMENT_SIM_SEEDS (default plainSeeds) from MUNIMENT_SIM_FROM (default 1) on.
+func seeds(t *testing.T) iter.Seq[uint64] {
+	env := func(name string, otherwise uint64) uint64 {
+		if s := os.Getenv(name); s != "" {
+			return number(t, s)
+		}
+		return otherwise
 	}
-	for seed := uint64(1); seed <= n; seed++ {
-		list = append(list, seed)
+	if s := os.Getenv("MUNIMENT_SIM_SEED"); s != "" {
+		return slices.Values([]uint64{number(t, s)})
 	}
-	slices.Sort(list)
-	return slices.Compact(list)
+	first, n, old := env("MUNIMENT_SIM_FROM", 1), env("MUNIMENT_SIM_SEEDS", plainSeeds), kept(t)
+	return func(yield func(uint64) bool) {
+		for _, seed := range old {
+			if (seed < first || seed >= first+n) && !yield(seed) {
+				return
+			}
+		}
+		for seed := first; seed < first+n && yield(seed); seed++ {
+		}
+	}
 }
 
 func number(t *testing.T, s string) uint64 {
@@ -55,18 +69,43 @@ func number(t *testing.T, s string) uint64 {
 	return n
 }
 
+// enough failures end a test: the rest would say the same.
+const enough = 5
+
 // TestSim: in every world, everything that package sim says holds.
 func TestSim(t *testing.T) {
-	for _, seed := range seeds(t) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+	next, stop := iter.Pull(seeds(t))
+	t.Cleanup(stop)
+	var mu sync.Mutex
+	failures := 0
+	take := func(failed bool) (uint64, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if failed {
+			failures++
+		}
+		if failures == enough {
+			return 0, false
+		}
+		return next()
+	}
+	for i := range runtime.GOMAXPROCS(0) {
+		t.Run(fmt.Sprint("worker", i), func(t *testing.T) {
 			t.Parallel()
-			r := inBubble(t, seed, Bugs{})
-			if r.Err != nil {
-				tell(t, r)
-			} else if testing.Verbose() && os.Getenv("MUNIMENT_SIM_SEED") != "" {
-				t.Log(strings.Join(r.Trace, "\n"))
+			for seed, ok := take(false); ok; {
+				good := t.Run(fmt.Sprint(seed), func(t *testing.T) { one(t, seed) })
+				seed, ok = take(!good)
 			}
 		})
+	}
+}
+
+func one(t *testing.T, seed uint64) {
+	r := inBubble(t, seed, Bugs{})
+	if r.Err != nil {
+		tell(t, r)
+	} else if testing.Verbose() && os.Getenv("MUNIMENT_SIM_SEED") != "" {
+		t.Logf("%s\n\nseed %d: nothing found; the trace's hash is %x", strings.Join(r.Trace, "\n"), seed, r.Hash)
 	}
 }
 
@@ -83,7 +122,7 @@ func tell(t *testing.T, r *Report) {
 
 // TestSimReproducible: one seed is one run.
 func TestSimReproducible(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(40) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			a, b := inBubble(t, seed, Bugs{}), inBubble(t, seed, Bugs{})

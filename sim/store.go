@@ -20,25 +20,16 @@ type store struct {
 
 var errDown = fault.New(fault.Unavailable, "the store is away")
 
-// up returns an error if the node is dead, the disk away, or the read one that
-// fails.
-func (s *store) up(ctx context.Context) error {
-	switch {
+// up returns an error if the node is dead, the store away, or the read one of
+// those that fail.
+func (s *store) up(r reads) error {
+	switch w := s.node.world; {
 	case s.node.dead.Load():
 		return errDead
-	case s.node.world.away.Load(), laneOf(ctx).fails():
+	case w.away.Load(), w.failing.Load()&r != 0:
 		return errDown
 	}
 	return nil
-}
-
-// finds is up for what only clients and the sequencer look up: its lookups
-// fail too.
-func (s *store) finds(ctx context.Context) error {
-	if laneOf(ctx) == background && s.node.sequencer.fails() {
-		return errDown
-	}
-	return s.up(ctx)
 }
 
 // act waits until an effect is granted and does it. Without an error it
@@ -105,7 +96,7 @@ func (s *store) PutCheckpoint(ctx context.Context, log event.LogID, size event.P
 
 // Head implements eventlog.Store. It shows what is not durable yet.
 func (s *store) Head(ctx context.Context, log event.LogID) (eventlog.Head, error) {
-	if err := s.up(ctx); err != nil {
+	if err := s.up(scans); err != nil {
 		return eventlog.Head{}, err
 	}
 	if f := s.disk.shown(); f != nil {
@@ -117,7 +108,7 @@ func (s *store) Head(ctx context.Context, log event.LogID) (eventlog.Head, error
 // Records implements eventlog.Store. It shows what is not durable yet.
 func (s *store) Records(ctx context.Context, log event.LogID, from, to event.Position) iter.Seq2[*event.Record, error] {
 	return func(yield func(*event.Record, error) bool) {
-		if err := s.up(ctx); err != nil {
+		if err := s.up(scans); err != nil {
 			yield(nil, err)
 			return
 		}
@@ -141,7 +132,7 @@ func (s *store) Records(ctx context.Context, log event.LogID, from, to event.Pos
 // Postings implements eventlog.Store. It shows what is not durable yet.
 func (s *store) Postings(ctx context.Context, log event.LogID, term event.Term, after, upto event.Position, down bool) iter.Seq2[event.Position, error] {
 	return func(yield func(event.Position, error) bool) {
-		if err := s.up(ctx); err != nil {
+		if err := s.up(scans); err != nil {
 			yield(0, err)
 			return
 		}
@@ -173,7 +164,7 @@ func (s *store) Postings(ctx context.Context, log event.LogID, term event.Term, 
 
 // Stream implements eventlog.Store.
 func (s *store) Stream(ctx context.Context, log event.LogID, stream event.Stream) (eventlog.StreamHead, bool, error) {
-	if err := s.finds(ctx); err != nil {
+	if err := s.up(lookups); err != nil {
 		return eventlog.StreamHead{}, false, err
 	}
 	if f := s.disk.shown(); f != nil {
@@ -188,7 +179,7 @@ func (s *store) Stream(ctx context.Context, log event.LogID, stream event.Stream
 
 // Subject implements eventlog.Store.
 func (s *store) Subject(ctx context.Context, log event.LogID, subject event.SubjectID) (eventlog.KeyUse, bool, error) {
-	if err := s.finds(ctx); err != nil {
+	if err := s.up(lookups); err != nil {
 		return eventlog.KeyUse{}, false, err
 	}
 	use, ok, err := s.Store.Subject(ctx, log, subject)
@@ -199,7 +190,7 @@ func (s *store) Subject(ctx context.Context, log event.LogID, subject event.Subj
 			}
 		}
 	}
-	if l := laneOf(ctx); s.bugs.NoErasureFence && l.name != erasureLane && l.name != viewsLane {
+	if l := laneOf(ctx); s.bugs.NoErasureFence && l != erasureLane && l != viewsLane {
 		use.Erased = false
 	}
 	return use, ok, err
@@ -207,7 +198,7 @@ func (s *store) Subject(ctx context.Context, log event.LogID, subject event.Subj
 
 // Key implements eventlog.Store.
 func (s *store) Key(ctx context.Context, log event.LogID, key event.KeyID) (eventlog.KeyUse, bool, error) {
-	if err := s.finds(ctx); err != nil {
+	if err := s.up(lookups); err != nil {
 		return eventlog.KeyUse{}, false, err
 	}
 	if f := s.disk.shown(); f != nil {
@@ -222,7 +213,7 @@ func (s *store) Key(ctx context.Context, log event.LogID, key event.KeyID) (even
 
 // Outcome implements eventlog.Store.
 func (s *store) Outcome(ctx context.Context, log event.LogID, actor event.Actor, command event.ID) (eventlog.Outcome, bool, error) {
-	if err := s.finds(ctx); err != nil || s.bugs.NoIdempotence {
+	if err := s.up(lookups); err != nil || s.bugs.NoIdempotence {
 		return eventlog.Outcome{}, false, err
 	}
 	if f := s.disk.shown(); f != nil {
@@ -237,7 +228,7 @@ func (s *store) Outcome(ctx context.Context, log event.LogID, actor event.Actor,
 
 // EventPosition implements eventlog.Store.
 func (s *store) EventPosition(ctx context.Context, log event.LogID, id event.ID) (event.Position, bool, error) {
-	if err := s.finds(ctx); err != nil {
+	if err := s.up(lookups); err != nil {
 		return 0, false, err
 	}
 	if f := s.disk.shown(); f != nil {
@@ -252,7 +243,7 @@ func (s *store) EventPosition(ctx context.Context, log event.LogID, id event.ID)
 
 // Tile implements eventlog.Store.
 func (s *store) Tile(ctx context.Context, log event.LogID, level int, index uint64) ([]byte, bool, error) {
-	if err := s.up(ctx); err != nil {
+	if err := s.up(scans); err != nil {
 		return nil, false, err
 	}
 	if f := s.disk.shown(); f != nil {

@@ -68,7 +68,7 @@ func (n *node) tail(ctx context.Context) {
 			}
 		}
 		if err := n.catchUp(ctx, upto); err != nil {
-			if ctx.Err() != nil {
+			if ctx.Err() != nil || n.dead.Load() {
 				return
 			}
 			if k := fault.KindOf(err); k != fault.Unavailable {

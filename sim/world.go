@@ -19,7 +19,7 @@ type plan struct {
 	clients  int
 	commands int
 	faults   float64 // share of effects that fail
-	reads    float64 // share of clients' reads that fail
+	reads    float64 // share of steps at which some reads begin to fail
 	hasty    int     // percentage of ops that give up
 	mishaps  int     // per thousand steps
 	crashes  bool
@@ -32,7 +32,7 @@ type plan struct {
 func newPlan(r *rand.Rand) plan {
 	return plan{
 		clients: 2 + r.IntN(7), commands: 40 + r.IntN(80),
-		faults: pick(r, 0, 0.01, 0.05, 0.15), reads: pick(r, 0, 0, 0.005, 0.02), hasty: pick(r, 0, 10, 40),
+		faults: pick(r, 0, 0.01, 0.05, 0.15), reads: pick(r, 0, 0.005, 0.03), hasty: pick(r, 0, 10, 40),
 		mishaps: pick(r, 5, 15, 40), crashes: r.IntN(4) > 0, rivals: r.IntN(3) == 0, clocks: r.IntN(2) == 0,
 		window: pick(r, 4, 32, 8192), batch: pick(r, 1, 4, 512),
 	}
@@ -58,9 +58,10 @@ type world struct {
 	id       event.LogID
 	instance event.SubjectID
 	signer   *ledger.Signer
-	away     atomic.Bool  // the store does not answer
-	until    int          // the step at which it does again
-	offset   atomic.Int64 // of the machine's clock
+	away     atomic.Bool   // the store does not answer
+	failing  atomic.Uint32 // reads that fail
+	until    int           // the step at which all is well again
+	offset   atomic.Int64  // of the machine's clock
 
 	nodes   []*node // that are not gone
 	births  int
@@ -147,6 +148,7 @@ func (w *world) step() {
 	w.settle()
 	waiting, idle := w.bus.list(), w.idle()
 	serving := w.serving()
+	w.disturb()
 	n := w.rng.IntN(1000)
 	switch {
 	case n < w.plan.mishaps:
