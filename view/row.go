@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
 	"time"
@@ -118,8 +119,14 @@ func Personal[T any](r Row, column string) event.Sealed[T] {
 	return s
 }
 
+// Format writes String for every verb: values must not reach logs by accident.
+func (r Row) Format(f fmt.State, _ rune) { io.WriteString(f, r.String()) }
+
 // String names the row by table, key and range; it shows nothing personal.
 func (r Row) String() string {
+	if r.t == nil {
+		return "(no row)"
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s(%s)[%d,", r.t.Name, r.t.showKey(r.t.keyOf(r.vals)), r.Since)
 	if r.Until != 0 {

@@ -69,13 +69,14 @@ func (s *Set) Status() Status {
 	return st
 }
 
-// Lag is for how long the views have been behind the log; 0 if they are not.
-// It is cheap: who appends may ask each time.
+// Lag is for how long the views have been behind the log; 0 if they are not,
+// and also if they have stopped: then it helps nobody to append more slowly,
+// and Status tells. It is cheap: who appends may ask each time.
 func (s *Set) Lag() time.Duration {
 	mark := s.log.Mark().Size
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
-	if s.state.applied >= mark || s.state.behind.IsZero() {
+	if s.state.applied >= mark || s.state.behind.IsZero() || s.state.stopped != nil {
 		return 0
 	}
 	return time.Since(s.state.behind)

@@ -88,10 +88,10 @@ func misfit(k event.Kind, v reflect.Value) error {
 	return fault.New(fault.Internal, "a %s does not fit a column of kind %s", v.Type(), k)
 }
 
-// checkText refuses what other databases could not hold.
+// checkText refuses what is no text. Events cannot hold it either.
 func checkText(s string) (any, error) {
-	if !utf8.ValidString(s) || strings.IndexByte(s, 0) >= 0 {
-		return nil, fault.New(fault.Invalid, "text must be UTF-8 without zero bytes")
+	if !utf8.ValidString(s) {
+		return nil, fault.New(fault.Invalid, "text must be UTF-8")
 	}
 	return s, nil
 }
