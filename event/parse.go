@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/binary"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -33,9 +34,9 @@ func ParseLeaf(leaf []byte) (*Record, error) {
 	return r, r.checkForm()
 }
 
-// leafParser takes a leaf apart. After the first mistake it gives zeros.
-// Whether lengths and integers were in their shortest form it does not ask:
-// checkForm compares with the one encoding there is.
+// leafParser takes a leaf apart. After the first mistake it gives zeros. It
+// takes nothing but the one encoding: keys in their order, lengths and integers
+// in their shortest form, nothing empty that could be left out.
 type leafParser struct {
 	b     []byte
 	wrong string // what the leaf does that it must not; "" if nothing yet
@@ -96,13 +97,13 @@ func (d *leafParser) optional(r *Record, n uint64) {
 		r.Context = d.raw()
 	}
 	if d.has(15, &count) {
-		r.Tags = make([]Tag, d.count(1))
+		r.Tags = make([]Tag, d.some(1))
 		for i := range r.Tags {
 			r.Tags[i] = Tag(d.text())
 		}
 	}
 	if d.has(16, &count) {
-		r.Blocks = make([]Block, d.count(70))
+		r.Blocks = make([]Block, d.some(70))
 		for i := range r.Blocks {
 			d.block(&r.Blocks[i])
 		}
@@ -165,7 +166,11 @@ func (d *leafParser) head(major byte) uint64 {
 	var v [8]byte
 	copy(v[8-size:], d.b)
 	d.b = d.b[size:]
-	return binary.BigEndian.Uint64(v[:])
+	n := binary.BigEndian.Uint64(v[:])
+	if n < 24 || size > 1 && n>>(4*size) == 0 {
+		d.fail("has a length or number that is not in its shortest form")
+	}
+	return n
 }
 
 // array reads the beginning of an array of n items.
@@ -181,6 +186,15 @@ func (d *leafParser) count(size uint64) uint64 {
 	if n > uint64(len(d.b))/size {
 		d.fail("has a list that is longer than it")
 		return 0
+	}
+	return n
+}
+
+// some is count for a list that would be left out if it were empty.
+func (d *leafParser) some(size uint64) uint64 {
+	n := d.count(size)
+	if n == 0 {
+		d.fail("has an empty list that should be left out")
 	}
 	return n
 }
@@ -232,21 +246,29 @@ func (d *leafParser) text() string {
 }
 
 func (d *leafParser) stream() Stream {
-	s, err := ParseStream(d.text())
-	if err != nil {
+	kind, id, ok := strings.Cut(d.text(), ":")
+	if !ok || !IsName(kind) {
 		d.fail("has a malformed stream")
 	}
-	return s
+	return Stream{Kind: kind, ID: d.id(id)}
 }
 
 func (d *leafParser) actor() Actor {
 	d.array(2)
-	a := Actor{Kind: d.text()}
-	var err error
-	if a.ID, err = ParseID(d.text()); err != nil || !IsName(a.Kind) {
+	kind := d.text()
+	if !IsName(kind) {
 		d.fail("has a malformed actor")
 	}
-	return a
+	return Actor{Kind: kind, ID: d.id(d.text())}
+}
+
+// id reads an id as text, in the one form that leaves have.
+func (d *leafParser) id(text string) ID {
+	id, err := ParseID(text)
+	if err != nil || len(text) != 2*len(id) {
+		d.fail("has a malformed id")
+	}
+	return id
 }
 
 // raw reads one item of any kind and returns its bytes.

@@ -53,7 +53,19 @@ func parseByLibrary(leaf []byte) (*Record, error) {
 		Prev: f.Prev, PrevStream: f.PrevStream, Public: f.Public, Context: f.Context,
 		Tags: f.Tags, Blocks: f.Blocks, Leaf: leaf, Ciphertexts: make([][]byte, len(f.Blocks)),
 	}
+	if !canonical(r) {
+		return nil, fault.New(fault.Corrupt, "not canonical")
+	}
 	return r, r.checkForm()
+}
+
+// canonical reports whether a record's leaf is the one encoding of what was
+// decoded from it.
+func canonical(r *Record) bool {
+	d := Draft{ID: r.ID, Stream: r.Stream, Type: r.Type, Revision: r.Revision, Actor: r.Actor,
+		Public: r.Public, Context: r.Context, Tags: r.Tags, Blocks: r.Blocks}
+	at := Place{Log: r.Log, Position: r.Position, Version: r.Version, Time: r.Time, Prev: r.Prev, PrevStream: r.PrevStream}
+	return bytes.Equal(d.AppendLeaf(nil, at), r.Leaf)
 }
 
 // agree reports whether ParseLeaf takes a leaf for what the library takes it
