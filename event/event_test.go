@@ -2,6 +2,7 @@ package event
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,5 +129,22 @@ func TestErasureWithoutKeys(t *testing.T) {
 	parts, err := d.Split(SubjectErased{Subject: SubjectID{NewID()}})
 	if err != nil || len(parts.Public) != 1+1+17+1+1 || parts.Public[20] != 0x80 {
 		t.Fatalf("%x %v", parts.Public, err)
+	}
+}
+
+// A record is found by its terms, each as the functions that make one write it.
+func TestTerms(t *testing.T) {
+	stream, actor, subject := Stream{"user", NewID()}, Actor{"visitor", NewID()}, SubjectID{NewID()}
+	blind := BlindTag{Subject: subject, Name: "email", Version: 12, Value: Hash{7}}
+	d := &Draft{Stream: stream, Type: "user.noted", Actor: actor, Tags: []Tag{"org:x", "user:y"},
+		Blocks: []Block{{Subject: subject}, {Subject: subject}}, Blind: []BlindTag{blind, blind}}
+	want := []Term{StreamTerm(stream), TypeTerm("user.noted"), ActorTerm(actor), TagTerm("org:x"), TagTerm("user:y"),
+		SubjectTerm(subject), BlindTerm("email", 12, blind.Value)}
+	slices.Sort(want)
+	if got := d.Terms(); !slices.Equal(got, want) {
+		t.Fatalf("%q, not %q", got, want)
+	}
+	if got := (&Draft{Stream: stream, Type: "x", Actor: System}).Terms(); len(got) != 3 {
+		t.Fatalf("%q", got)
 	}
 }

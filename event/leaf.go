@@ -3,6 +3,7 @@ package event
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"slices"
 	"time"
 
@@ -60,14 +61,15 @@ func (d *Draft) AppendLeaf(dst []byte, at Place) []byte {
 	dst = appendBytes(append(dst, 2), at.Log.ID[:])
 	dst = head(append(dst, 3), majorUint, uint64(at.Position))
 	dst = appendBytes(append(dst, 4), d.ID[:])
-	dst = appendText(append(dst, 5), d.Stream.String())
+	dst = head(append(dst, 5), majorText, uint64(len(d.Stream.Kind)+1+2*len(d.Stream.ID)))
+	dst = hex.AppendEncode(append(append(dst, d.Stream.Kind...), ':'), d.Stream.ID[:])
 	dst = head(append(dst, 6), majorUint, at.Version)
 	dst = appendText(append(dst, 7), d.Type)
 	dst = head(append(dst, 8), majorUint, uint64(d.Revision))
 	dst = appendInt(append(dst, 9), at.Time.UnixMicro())
 	dst = head(append(dst, 10), majorArray, 2)
 	dst = appendText(dst, d.Actor.Kind)
-	dst = appendText(dst, d.Actor.ID.String())
+	dst = hex.AppendEncode(head(dst, majorText, uint64(2*len(d.Actor.ID))), d.Actor.ID[:])
 	dst = appendBytes(append(dst, 11), at.Prev[:])
 	dst = appendBytes(append(dst, 12), at.PrevStream[:])
 	if d.Public != nil {

@@ -9,7 +9,9 @@ package event
 
 import (
 	"cmp"
+	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -143,16 +145,45 @@ func (r *Record) Terms() []Term {
 }
 
 func terms(s Stream, typ string, a Actor, tags []Tag, blocks []Block, blind []BlindTag) []Term {
-	out := make([]Term, 0, 3+len(tags)+len(blocks)+len(blind))
-	out = append(out, StreamTerm(s), TypeTerm(typ), ActorTerm(a))
+	w := termWriter{buf: make([]byte, 0, 512), ends: make([]int, 0, 16)}
+	w.add("s:", s.Kind, ":", s.ID[:])
+	w.add("t:", typ, "", nil)
+	w.add("a:", a.Kind, ":", a.ID[:])
 	for _, t := range tags {
-		out = append(out, TagTerm(t))
+		w.add("g:", string(t), "", nil)
 	}
 	for _, b := range blocks {
-		out = append(out, SubjectTerm(b.Subject))
+		w.add("u:", "", "", b.Subject.ID[:])
 	}
 	for _, b := range blind {
-		out = append(out, BlindTerm(b.Name, b.Version, b.Value))
+		w.buf = append(append(append(w.buf, "b:"...), b.Name...), ':')
+		w.buf = strconv.AppendUint(w.buf, uint64(b.Version), 10)
+		w.add(":", "", "", b.Value[:])
+	}
+	return w.terms()
+}
+
+// termWriter writes terms one behind the other, so that they share one string.
+type termWriter struct {
+	buf  []byte
+	ends []int
+}
+
+// add ends a term with prefix, name, separator and id, in hexadecimal digits.
+func (w *termWriter) add(prefix, name, separator string, id []byte) {
+	w.buf = append(append(append(w.buf, prefix...), name...), separator...)
+	w.buf = hex.AppendEncode(w.buf, id)
+	w.ends = append(w.ends, len(w.buf))
+}
+
+// terms returns what was written, sorted, without repetition.
+func (w *termWriter) terms() []Term {
+	text := string(w.buf)
+	out := make([]Term, len(w.ends))
+	start := 0
+	for i, end := range w.ends {
+		out[i] = Term(text[start:end])
+		start = end
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
