@@ -9,6 +9,7 @@ import (
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/instance"
 	"muniment.dev/org"
 	"muniment.dev/project"
 )
@@ -89,6 +90,7 @@ type State struct {
 	Algorithm      string
 	Secret         event.Sealed[[]byte] // SHA-256
 
+	cli     event.ID // the command line's application, where a command asks for it
 	project project.State
 }
 
@@ -107,6 +109,8 @@ func Evolve(s State, f event.Fact) State {
 		s.Secret = p.Secret
 	case Removed:
 		s.Exists = false
+	case instance.Created:
+		s.cli = p.CLI
 	default:
 		s.project = project.Evolve(s.project, f)
 	}
@@ -248,15 +252,20 @@ var Removing = change("remove an application", func(c Remove) event.ID { return 
 // change makes the decider of a command that changes an existing application.
 func change[C any](name string, id func(C) event.ID, next func(State, C) (any, error)) decide.Decider[State, C] {
 	return decide.Decider[State, C]{
-		Name:   name,
-		Query:  func(c C) []decide.Facts { return Facts(id(c)) },
+		Name: name,
+		Query: func(c C) []decide.Facts {
+			return append(Facts(id(c)), decide.Facts{Types: []string{"instance.created"}})
+		},
 		Evolve: Evolve,
 		Allow: func(a authz.Authority, s State, _ C) error {
 			return a.Need(authz.ManageProjects, authz.Of(s.Organization))
 		},
 		Decide: func(s State, c C) ([]event.New, error) {
-			if !s.Exists {
+			switch {
+			case !s.Exists:
 				return nil, ErrNotFound
+			case s.Application == s.cli:
+				return nil, project.ErrOfInstance
 			}
 			e, err := next(s, c)
 			if e == nil || err != nil {

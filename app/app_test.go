@@ -10,12 +10,13 @@ import (
 	"muniment.dev/decide/decidetest"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/instance"
 	"muniment.dev/org"
 	"muniment.dev/project"
 )
 
 var (
-	registry = event.NewRegistry(authz.Events(), org.Events(), project.Events(), app.Events())
+	registry = event.NewRegistry(authz.Events(), instance.Events(), org.Events(), project.Events(), app.Events())
 
 	acme   = event.MustID("0a000000000000000000000000000001")
 	other  = event.MustID("0a000000000000000000000000000002")
@@ -129,4 +130,18 @@ func TestEnding(t *testing.T) {
 		remove{Name: "again", Given: given(deskAdded, webAdded, webRemoved), When: end, Err: app.ErrNotFound},
 		remove{Name: "by somebody", As: asEve, Given: given(deskAdded, webAdded), When: end, Kind: fault.Denied},
 	)
+}
+
+// Tokens of the command line's application open the API for whoever signs in
+// with it: where they go is nobody's to change, the instance's owner included.
+func TestCommandLine(t *testing.T) {
+	created := event.New{Stream: instance.Stream(other), Payload: instance.Created{Instance: other, CLI: native}}
+	all := given(created, deskAdded, nativeAdded, webAdded, eveIs(authz.Owner, event.ID{}))
+	there := []string{"https://evil.example/cb"}
+	decidetest.Run(t, registry, app.ChangingRedirectURIs,
+		decidetest.Case[app.ChangeRedirectURIs]{Name: "redirected", As: asEve, Given: all, When: app.ChangeRedirectURIs{Application: native, Redirects: there}, Err: project.ErrOfInstance},
+		decidetest.Case[app.ChangeRedirectURIs]{Name: "another", As: asEve, Given: all, When: app.ChangeRedirectURIs{Application: web, Redirects: there},
+			Then: []any{app.RedirectURIsChanged{Application: web, Project: desk, Organization: acme, Redirects: there}}})
+	decidetest.Run(t, registry, app.Removing,
+		decidetest.Case[app.Remove]{Name: "removed", As: asEve, Given: all, When: app.Remove{Application: native}, Err: project.ErrOfInstance})
 }

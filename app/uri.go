@@ -1,19 +1,24 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"muniment.dev/fault"
 )
 
-// maxURIs bounds each list of an application.
-const maxURIs = 20
+// Bounds of the addresses that an application registers.
+const (
+	maxURIs = 20  // in each list
+	maxURI  = 512 // bytes
+)
 
-// checkURIs checks the redirect URIs of an application as it registers them;
+// checkURIs checks the addresses of an application as it registers them;
 // requests must match them exactly (RFC 9700 §2.1).
 func checkURIs(redirects, logout []string, native bool) error {
 	if len(redirects) == 0 {
@@ -24,7 +29,7 @@ func checkURIs(redirects, logout []string, native bool) error {
 			return fault.Field(field, "at most %d are possible", maxURIs)
 		}
 		for i, u := range list {
-			if err := checkURI(u, native); err != nil {
+			if err := CheckURI(u, native); err != nil {
 				return fault.Field(fmt.Sprintf("%s[%d]", field, i), "%v", err)
 			}
 			if slices.Contains(list[:i], u) {
@@ -35,31 +40,68 @@ func checkURIs(redirects, logout []string, native bool) error {
 	return nil
 }
 
-// checkURI: absolute, without fragment (RFC 6749 §3.1.2), https except on
-// loopback (RFC 8252 §7.3), without wildcards or user information.
-func checkURI(raw string, native bool) error {
+// CheckURI says why raw may not be registered as an address to which browsers
+// are sent back, or nil. It wants an absolute address without fragment (RFC 6749
+// §3.1.2) or user, in plain ASCII without dot segments, so that comparing bytes
+// is comparing addresses, and
+//
+//   - https; or http on a loopback host, for development and native apps;
+//   - for a native app also a scheme of its own with a dot in its name, such as
+//     com.example.app:/callback (RFC 8252 §7.1).
+//
+// The host goes into the Content-Security-Policy of pages that lead there, so
+// it consists of the characters of host names only.
+func CheckURI(raw string, native bool) error {
+	if raw == "" || len(raw) > maxURI {
+		return fmt.Errorf("must have between 1 and %d characters", maxURI)
+	}
+	if strings.ContainsFunc(raw, func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune("\\\"<>^`{|}*", c) }) {
+		return errors.New("must be ASCII; encode other characters, and wildcards are not possible")
+	}
 	u, err := url.Parse(raw)
 	switch {
-	case err != nil || len(raw) > 2000 || strings.ContainsAny(raw, " \\*\t\r\n"):
-		return fmt.Errorf("must be a URI of at most 2000 bytes without wildcards")
+	case strings.Contains(raw, "#"):
+		return errors.New("must not have a fragment")
+	case err != nil || !u.IsAbs():
+		return errors.New("must be an absolute address, such as https://app.example.com/callback")
 	case u.User != nil:
-		return fmt.Errorf("must not hold user information")
-	case u.Fragment != "" || strings.Contains(raw, "#"):
-		return fmt.Errorf("must not have a fragment")
-	case u.Scheme == "https" && u.Host != "":
+		return errors.New("must not hold a user name")
+	case u.Scheme != raw[:len(u.Scheme)] || u.Host != strings.ToLower(u.Host):
+		return errors.New("scheme and host must be in lower case")
+	case slices.ContainsFunc(strings.Split(u.Path, "/"), func(s string) bool { return s == "." || s == ".." }):
+		return errors.New("must not have . or .. in its path")
+	case u.Scheme == "https" || u.Scheme == "http":
+		return checkHost(u)
+	case native && strings.Contains(u.Scheme, ".") && u.Host == "":
 		return nil
-	case u.Scheme == "http" && Loopback(u.Hostname()):
-		return nil
-	case u.Scheme == "http":
-		return fmt.Errorf("must use https, except on loopback")
-	case native && strings.Contains(u.Scheme, "."): // RFC 8252 §7.1
-		return nil
+	case native:
+		return errors.New("a scheme of the app's own needs a dot in its name and no host, such as com.example.app:/callback")
 	}
-	return fmt.Errorf("must be an absolute https URI")
+	return errors.New("must begin with https://")
 }
 
-// Loopback reports whether a host name means this machine.
-func Loopback(host string) bool {
+func checkHost(u *url.URL) error {
+	host := u.Hostname()
+	if a, err := netip.ParseAddr(host); u.Opaque != "" || host == "" || a.Zone() != "" || err != nil && strings.ContainsFunc(host, notInNames) {
+		return errors.New("must have a host: a name or an address")
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); strings.HasSuffix(u.Host, ":") || u.Port() != "" && (err != nil || n == 0 || u.Port()[0] == '0') {
+		return errors.New("its port must be between 1 and 65535")
+	}
+	if u.Scheme == "http" && !loopback(host) {
+		return errors.New("must begin with https://; http is for 127.0.0.1, [::1] and localhost only")
+	}
+	return nil
+}
+
+// notInNames reports whether no host name has the character (RFC 1123 §2.1, and
+// the underscore that some have).
+func notInNames(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' && c != '_'
+}
+
+// loopback reports whether a host name means this machine.
+func loopback(host string) bool {
 	a, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && a.IsLoopback()
 }

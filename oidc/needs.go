@@ -32,8 +32,8 @@ type Client struct {
 	Name           string // shown to people
 	Type           ClientType
 	Secrets        [][32]byte // SHA-256 of each secret now valid (two while one is replaced); none for Native
-	RedirectURIs   []string   // each accepted by CheckRedirectURI; compared exactly
-	PostLogoutURIs []string   // compared exactly
+	RedirectURIs   []string   // each accepted by app.CheckURI; compared exactly
+	PostLogoutURIs []string   // the same
 	Project        string     // id of the project it belongs to; an audience of its access tokens
 	Scopes         []string   // scopes beyond the standard ones that it may ask for, such as ScopeAPI
 	IDTokenAlg     string     // ES256 if empty, or RS256

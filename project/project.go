@@ -10,6 +10,7 @@ import (
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/instance"
 	"muniment.dev/org"
 )
 
@@ -69,7 +70,9 @@ type State struct {
 	Organization event.ID
 	Name         string
 	Roles        []string // keys, in the order they were added
+	OfInstance   bool     // the command line's; known where OfInstance's facts are
 
+	cli event.ID // the command line's application
 	org org.State
 }
 
@@ -86,8 +89,13 @@ func Evolve(s State, f event.Fact) State {
 		s.Roles = append(slices.Clone(s.Roles), p.Key)
 	case RoleRemoved:
 		s.Roles = slices.DeleteFunc(slices.Clone(s.Roles), func(k string) bool { return k == p.Key })
+	case instance.Created:
+		s.cli = p.CLI
 	default:
 		s.org = org.Evolve(s.org, f)
+	}
+	if f.Type == nativeAdded && f.Stream.ID == s.cli {
+		s.OfInstance = true
 	}
 	return s
 }
@@ -97,10 +105,21 @@ var (
 	ErrNotFound   = fault.New(fault.NotFound, "there is no such project")
 	ErrNoRole     = fault.New(fault.NotFound, "the project has no such role")
 	ErrRoleExists = fault.New(fault.Exists, "the project has a role with this key already")
+	ErrOfInstance = fault.New(fault.Refused, "this belongs to the instance itself and stays as it is: the command line signs in with it")
 )
 
 // Facts are the facts of one project.
 func Facts(id event.ID) []decide.Facts { return []decide.Facts{{Stream: Stream(id)}} }
+
+// nativeAdded is a type that package app owns.
+const nativeAdded = "application.native.added"
+
+// ofInstance are the facts that say whether a project is the command line's.
+// Tokens of its application open the API for everybody who signs in with it, so
+// that it must be nobody's to change who has less authority than all of them.
+func ofInstance(id event.ID) []decide.Facts {
+	return []decide.Facts{{Types: []string{"instance.created"}}, {Types: []string{nativeAdded}, Tags: []event.Tag{event.NewTag("project", id.String())}}}
+}
 
 func one(id event.ID, payload any) []event.New {
 	return []event.New{{Stream: Stream(id), Payload: payload}}
@@ -211,12 +230,15 @@ var RemovingRole = change("remove a role", func(c RemoveRole) event.ID { return 
 func change[C any](name string, id func(C) event.ID, next func(State, C) (any, error)) decide.Decider[State, C] {
 	return decide.Decider[State, C]{
 		Name:   name,
-		Query:  func(c C) []decide.Facts { return Facts(id(c)) },
+		Query:  func(c C) []decide.Facts { return append(Facts(id(c)), ofInstance(id(c))...) },
 		Evolve: Evolve,
 		Allow:  manager[C],
 		Decide: func(s State, c C) ([]event.New, error) {
-			if !s.Exists {
+			switch {
+			case !s.Exists:
 				return nil, ErrNotFound
+			case s.OfInstance:
+				return nil, ErrOfInstance
 			}
 			e, err := next(s, c)
 			if e == nil || err != nil {

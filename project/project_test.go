@@ -4,16 +4,18 @@ import (
 	"strings"
 	"testing"
 
+	"muniment.dev/app"
 	"muniment.dev/authz"
 	"muniment.dev/decide/decidetest"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/instance"
 	"muniment.dev/org"
 	"muniment.dev/project"
 )
 
 var (
-	registry = event.NewRegistry(authz.Events(), org.Events(), project.Events())
+	registry = event.NewRegistry(authz.Events(), instance.Events(), org.Events(), project.Events(), app.Events())
 
 	acme  = event.MustID("0a000000000000000000000000000001")
 	other = event.MustID("0a000000000000000000000000000002")
@@ -103,5 +105,21 @@ func TestRoles(t *testing.T) {
 		remove{Name: "once", Given: given(added, editor), When: end, Then: []any{noEditor.Payload}},
 		remove{Name: "again", Given: given(added, editor, noEditor), When: end, Err: project.ErrNoRole},
 		remove{Name: "by somebody", As: asEve, Given: given(added, editor), When: end, Kind: fault.Denied},
+	)
+}
+
+// The command line's project stays: without it nobody could sign in to the API.
+func TestCommandLine(t *testing.T) {
+	cli := event.MustID("0e000000000000000000000000000001")
+	created := event.New{Stream: instance.Stream(other), Payload: instance.Created{Instance: other, CLI: cli}}
+	inDesk := func(id event.ID) event.New {
+		return event.New{Stream: app.Stream(id), Payload: app.NativeAdded{Application: id, Project: desk, Organization: acme, Name: "CLI", Redirects: []string{"http://127.0.0.1/cb"}}}
+	}
+	owner := eveIs(authz.Owner, event.ID{})
+	end := project.Remove{Project: desk}
+	type remove = decidetest.Case[project.Remove]
+	decidetest.Run(t, registry, project.Removing,
+		remove{Name: "the command line's", As: asEve, Given: given(created, added, inDesk(cli), owner), When: end, Err: project.ErrOfInstance},
+		remove{Name: "another with a native application", As: asEve, Given: given(created, added, inDesk(eve), owner), When: end, Then: []any{removed.Payload}},
 	)
 }

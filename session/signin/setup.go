@@ -56,7 +56,8 @@ func (s *Service) link(ctx context.Context, secret string) (user.State, [32]byte
 	if err != nil {
 		return user.State{}, digest, err
 	}
-	u, err := s.user(ctx, uid)
+	facts := append(user.Facts(uid), user.Roles(uid))
+	u, err := decide.Read(ctx, s.runner, "user with roles", facts, user.Start(uid), user.Evolve)
 	if err != nil {
 		return u, digest, err
 	}

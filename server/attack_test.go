@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"testing"
+
+	"muniment.dev/api"
+	"muniment.dev/api/call"
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+	"muniment.dev/session/signin"
+)
+
+// hire registers a person of the first organization with a role: there, or in
+// the whole instance.
+func (w *world) hire(email string, role munimentv1.MemberRole, whole bool) event.ID {
+	w.t.Helper()
+	pass := "password of " + email
+	ctx := w.as(w.owner)
+	id := must[*munimentv1.CreateUserResponse](w.t)(w.API.User.CreateUser(ctx, &munimentv1.CreateUserRequest{Email: email, GivenName: "X", OrganizationId: w.org, Password: &pass})).GetUserId()
+	scope := &munimentv1.Scope{Level: &munimentv1.Scope_OrganizationId{OrganizationId: w.org}}
+	if whole {
+		scope = &munimentv1.Scope{Level: &munimentv1.Scope_Instance{Instance: true}}
+	}
+	if role != munimentv1.MemberRole_MEMBER_ROLE_UNSPECIFIED {
+		must[*munimentv1.AddMemberResponse](w.t)(w.API.Member.AddMember(ctx, &munimentv1.AddMemberRequest{UserId: id, Role: role, Scope: scope}))
+	}
+	return event.MustID(id)
+}
+
+func (w *world) refused(kind fault.Kind, what string, err error) {
+	w.t.Helper()
+	if err == nil || fault.KindOf(api.AsFault(err)) != kind {
+		w.t.Errorf("%s: %v, want %v", what, err, kind)
+	}
+}
+
+// Whoever administers one organization, or the instance without owning it, does
+// not get at the owner's authority: not through the application by which people
+// sign in to the API, not by locking the owner out.
+func TestNoWayToTheOwner(t *testing.T) {
+	w := newWorld(t)
+	cli := w.Core.Instance.CLI.String()
+	app := must[*munimentv1.GetApplicationResponse](t)(w.API.Application.GetApplication(w.as(w.owner), &munimentv1.GetApplicationRequest{ApplicationId: cli})).GetApplication()
+	live := must[signin.Session](t)(w.SignIn.SignIn(call.WithFacts(t.Context(), call.Facts{}), signin.Attempt{Email: ownerEmail, Password: ownerPassword})).Begun.Session.String()
+	for name, by := range map[string]context.Context{
+		"the organization's owner": w.as(w.hire("o@example.org", munimentv1.MemberRole_MEMBER_ROLE_OWNER, false)),
+		"the instance's admin":     w.as(w.hire("a@example.org", munimentv1.MemberRole_MEMBER_ROLE_ADMIN, true)),
+	} {
+		_, err := w.API.Application.ChangeRedirectUris(by, &munimentv1.ChangeRedirectUrisRequest{ApplicationId: cli, RedirectUris: []string{"https://evil.example/"}})
+		w.refused(fault.Refused, name+" redirects the command line's tokens", err)
+		_, err = w.API.Application.RemoveApplication(by, &munimentv1.RemoveApplicationRequest{ApplicationId: cli})
+		w.refused(fault.Refused, name+" removes the command line's application", err)
+		_, err = w.API.Project.RemoveProject(by, &munimentv1.RemoveProjectRequest{ProjectId: app.GetProjectId()})
+		w.refused(fault.Refused, name+" removes the command line's project", err)
+		_, err = w.API.Session.EndSession(by, &munimentv1.EndSessionRequest{SessionId: live})
+		w.refused(fault.Denied, name+" signs the owner out", err)
+		_, err = w.API.Organization.DeactivateOrganization(by, &munimentv1.DeactivateOrganizationRequest{OrganizationId: w.org})
+		w.refused(fault.Denied, name+" shuts the owner's organization", err)
+	}
+	_, err := w.API.Organization.DeactivateOrganization(w.as(w.owner), &munimentv1.DeactivateOrganizationRequest{OrganizationId: w.org})
+	w.refused(fault.Denied, "the owner shuts the own organization", err)
+}
+
+// An instance has an owner who can sign in, whatever owners do to each other
+// and to themselves.
+func TestAnOwnerStays(t *testing.T) {
+	w := newWorld(t)
+	second := w.hire("second@example.org", munimentv1.MemberRole_MEMBER_ROLE_OWNER, true)
+	must[*munimentv1.DeactivateUserResponse](t)(w.API.User.DeactivateUser(w.as(w.owner), &munimentv1.DeactivateUserRequest{UserId: second.String()}))
+	_, err := w.API.Member.RemoveMember(w.as(w.owner), &munimentv1.RemoveMemberRequest{UserId: w.owner.String(), Role: munimentv1.MemberRole_MEMBER_ROLE_OWNER,
+		Scope: &munimentv1.Scope{Level: &munimentv1.Scope_Instance{Instance: true}}})
+	w.refused(fault.Denied, "the only owner who can sign in lets go", err)
+}
+
+// A set-up link that an administrator made is void as soon as somebody with more
+// authority makes its person one of theirs; and nobody gets a link to their own
+// account.
+func TestSetupLinkBeforeARole(t *testing.T) {
+	w := newWorld(t)
+	admin := w.hire("a@example.org", munimentv1.MemberRole_MEMBER_ROLE_ADMIN, false)
+	victim := w.hire("v@example.org", munimentv1.MemberRole_MEMBER_ROLE_UNSPECIFIED, false)
+	link := must[*munimentv1.CreateSetupLinkResponse](t)(w.API.User.CreateSetupLink(w.as(admin), &munimentv1.CreateSetupLinkRequest{UserId: victim.String()})).GetSetupLink().GetUrl()
+	secret := link[len(w.URL()+"/setup/"):]
+	if _, err := w.SignIn.Setup(t.Context(), secret); err != nil {
+		t.Fatalf("the link does not work at all: %v", err)
+	}
+	must[*munimentv1.AddMemberResponse](t)(w.API.Member.AddMember(w.as(w.owner), &munimentv1.AddMemberRequest{UserId: victim.String(), Role: munimentv1.MemberRole_MEMBER_ROLE_OWNER,
+		Scope: &munimentv1.Scope{Level: &munimentv1.Scope_Instance{Instance: true}}}))
+	if s, err := w.SignIn.UseSetup(t.Context(), secret, "taken over by a link"); err == nil {
+		t.Errorf("the administrator is now the owner %s", s.User)
+	}
+	if _, err := w.SignIn.Setup(t.Context(), secret); err == nil {
+		t.Error("the link is still said to work")
+	}
+	_, err := w.API.User.CreateSetupLink(w.as(admin), &munimentv1.CreateSetupLinkRequest{UserId: admin.String()})
+	w.refused(fault.Denied, "a link to one's own account", err)
+	_, err = w.API.User.SetPassword(w.as(admin), &munimentv1.SetPasswordRequest{UserId: admin.String(), Password: "without the old one"})
+	w.refused(fault.Denied, "one's own password without the present one", err)
+}
