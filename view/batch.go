@@ -117,16 +117,15 @@ func apply(v *View, f event.Fact) (changes []Change, err error) {
 }
 
 func (b *batch) addChanges(v *View, i int, f event.Fact, changes []Change) error {
-	var selected []op // by Where: they look at the rows before the event
+	var all []op
 	for n := range changes {
-		if changes[n].Where != nil {
+		// Where looks at the rows before the event, so at the database; what
+		// waits for one of its tables must be in it.
+		if changes[n].Where != nil && slices.ContainsFunc(b.ops, func(o op) bool { return o.t.Name == changes[n].Table }) {
 			if err := b.flush(); err != nil {
 				return err
 			}
-			break
 		}
-	}
-	for n := range changes {
 		ops, err := b.resolve(v, &changes[n])
 		if err != nil {
 			if passes(err) || sqliteCode(err) != 0 {
@@ -136,10 +135,10 @@ func (b *batch) addChanges(v *View, i int, f event.Fact, changes []Change) error
 		}
 		for _, o := range ops {
 			o.fact, o.index = f, i
-			selected = append(selected, o)
+			all = append(all, o)
 		}
 	}
-	b.ops = append(b.ops, selected...)
+	b.ops = append(b.ops, all...)
 	return nil
 }
 

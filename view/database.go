@@ -37,7 +37,7 @@ type database struct {
 // The settings of the writing connection: of a file that serves, and of one
 // that nobody depends on before it is finished and synced.
 var (
-	serving  = []string{"journal_mode(WAL)", "synchronous(NORMAL)", "cache_size(-32000)"}
+	serving  = []string{"journal_mode(WAL)", "synchronous(NORMAL)", "journal_size_limit(33554432)", "cache_size(-32000)"}
 	building = []string{"journal_mode(MEMORY)", "synchronous(OFF)", "cache_size(-64000)"}
 	reading  = []string{"query_only(1)", "cache_size(-8000)"}
 )

@@ -133,6 +133,36 @@ func TestForgetLeavesNoByte(t *testing.T) {
 	viewtest.Check(t, set)
 }
 
+// A set that stopped forgets too, and still says why it stopped.
+func TestForgetWhenStopped(t *testing.T) {
+	path := file(t)
+	l := newLog(t)
+	id := event.NewID()
+	s := event.SubjectID{ID: id}
+	l.Append(of(id, added{User: id, Org: id, Name: event.Seal("canary-01-")}), of(id, broken{User: id, How: "panic"}))
+	set := open(t, l, path, view.Options{})
+	if err := set.Fresh(ctx, 2); err == nil || set.Status().Stopped == nil {
+		t.Fatal("not stopped")
+	}
+	if leftIn(t, filepath.Dir(path), 2)[1] == 0 {
+		t.Fatal("the test sees nothing")
+	}
+	l.Erase(s)
+	if err := set.Forget(ctx, s); err != nil {
+		t.Fatal(err)
+	}
+	if n := leftIn(t, filepath.Dir(path), 2)[1]; n != 0 {
+		t.Fatalf("%d canaries left", n)
+	}
+	row, _, err := set.Get(ctx, "people", view.Values{"user": id}, view.Read{Stale: true})
+	if err != nil || row.State("name") != event.Erased {
+		t.Fatal(row, err)
+	}
+	if err := set.Fresh(ctx, 2); err == nil || set.Status().Stopped == nil {
+		t.Fatal("not stopped any more")
+	}
+}
+
 // Forget works while others read and write, and while a rebuild runs that has
 // read the values already; afterwards nothing of the subject is in any file.
 func TestForgetAmidEverything(t *testing.T) {

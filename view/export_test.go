@@ -3,6 +3,7 @@ package view
 import (
 	"context"
 	"fmt"
+	"strings"
 )
 
 // OnCommit lets f run the commits of the set's writer.
@@ -126,4 +127,40 @@ func (s *Set) TamperPlace() error {
 	d.at.leaf[0] ^= 1
 	_, err := d.w.exec(context.Background(), `UPDATE "_state" SET "leaf" = ?`, d.at.leaf[:])
 	return err
+}
+
+// TailPlans explains the statements that the tail runs.
+func (s *Set) TailPlans() (map[string][]string, error) {
+	plans := map[string][]string{}
+	err := s.current().read(context.Background(), func(c *conn) error {
+		for _, t := range s.live.lay.tables {
+			list := []string{t.sql.load(16), t.sql.remove, t.history()}
+			for _, holder := range t.sql.holder {
+				list = append(list, holder(16))
+			}
+			for _, both := range t.sql.clear {
+				list = append(list, both[0], both[1])
+			}
+			for _, index := range t.Indexes {
+				sel := selection{t: t}
+				if i := t.index[index[0]]; t.bit[i] == 0 {
+					sel.conds = []string{quote(index[0]) + " = ?"}
+					sql, _ := sel.keys()
+					list = append(list, sql)
+				}
+			}
+			for _, sql := range list {
+				args := make([]any, strings.Count(sql, "?"))
+				err := c.query(context.Background(), "EXPLAIN QUERY PLAN "+sql, args, func(vals []any) error {
+					plans[sql] = append(plans[sql], fmt.Sprint(vals[3]))
+					return nil
+				})
+				if err != nil {
+					return fmt.Errorf("%s: %w", sql, err)
+				}
+			}
+		}
+		return nil
+	})
+	return plans, err
 }
