@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"net/netip"
+	"strconv"
 	"testing"
 
 	"muniment.dev/api"
@@ -98,4 +100,55 @@ func TestSetupLinkBeforeARole(t *testing.T) {
 	w.refused(fault.Denied, "a link to one's own account", err)
 	_, err = w.API.User.SetPassword(w.as(admin), &munimentv1.SetPasswordRequest{UserId: admin.String(), Password: "without the old one"})
 	w.refused(fault.Denied, "one's own password without the present one", err)
+}
+
+// from is the context of somebody at an address who is not signed in.
+func (w *world) from(ip string) context.Context {
+	return call.WithFacts(w.t.Context(), call.Facts{IP: netip.MustParseAddr(ip)})
+}
+
+// Beyond the throttle, one address cannot write as much as it likes into a log
+// from which nothing is ever deleted.
+func TestThrottledAttemptsAreSummed(t *testing.T) {
+	w := newWorld(t)
+	before := w.Core.Log.Mark().Size
+	for i := range 300 {
+		_, err := w.SignIn.SignIn(w.from("192.0.2.1"), signin.Attempt{Email: "nobody" + strconv.Itoa(i) + "@example.org", Password: "guess"})
+		if err == nil {
+			t.Fatal("signed in")
+		}
+	}
+	if n := w.Core.Log.Mark().Size - before; n > 60 {
+		t.Errorf("300 attempts from one address left %d records", n)
+	}
+}
+
+// What was typed in failed sign-ins goes with the person (S08).
+func TestErasedFromFailedSignIns(t *testing.T) {
+	w := newWorld(t)
+	id := w.hire("canary@example.org", munimentv1.MemberRole_MEMBER_ROLE_UNSPECIFIED, false)
+	if _, err := w.SignIn.SignIn(w.from("192.0.2.1"), signin.Attempt{Email: "Canary@example.org", Password: "wrong"}); err == nil {
+		t.Fatal("signed in")
+	}
+	at := w.Core.Log.Mark().Size
+	login := func() *munimentv1.FieldValue {
+		e := must[*munimentv1.GetEventResponse](t)(w.API.Event.GetEvent(w.as(w.owner), &munimentv1.GetEventRequest{Position: uint64(at)}))
+		for _, f := range e.GetFields() {
+			if f.GetPath() == "/login" {
+				return f.GetAfter()
+			}
+		}
+		t.Fatalf("%s has no login", e.GetEvent().GetType())
+		return nil
+	}
+	if got := login().GetValue().GetStringValue(); got != "Canary@example.org" {
+		t.Fatalf("before: %q", got)
+	}
+	must[*munimentv1.EraseUserResponse](t)(w.API.User.EraseUser(w.as(w.owner), &munimentv1.EraseUserRequest{UserId: id.String()}))
+	if err := w.Core.Erasure.Wait(t.Context(), event.SubjectID{ID: id}); err != nil {
+		t.Fatal(err)
+	}
+	if got := login(); !got.GetErased() {
+		t.Errorf("after the erasure an administrator reads %v", got)
+	}
 }

@@ -13,8 +13,11 @@ import (
 
 // SignInFailed says that somebody tried to sign in and did not get in. User is
 // set if the account exists. It does not say that the person was there.
+//
+// What was typed is sealed under the account's user, so that it goes with them;
+// if there is no account, under that day's visitors.
 type SignInFailed struct {
-	Visitor      event.ID             `event:"visitor,public,subject"`
+	Visitor      event.ID             `event:"visitor,public,subject"` // under whose key Login is
 	Login        event.Sealed[string] `event:"login"`
 	Reason       string               `event:"reason,public"` // a Reason
 	User         event.ID             `event:"user,public,tag=user"`

@@ -132,7 +132,7 @@ const (
 // Fail records a failed sign-in.
 type Fail struct {
 	Attempt      event.ID // fresh
-	Visitor      event.ID // that day's visitors
+	Visitor      event.ID // the user, or that day's visitors if there is none
 	Login        string
 	Reason       Reason
 	User         event.ID // zero if unknown

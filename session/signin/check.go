@@ -25,8 +25,9 @@ func (s *Service) CheckPassword(ctx context.Context, uid event.ID, password stri
 		return "", err
 	}
 	a := Attempt{Email: u.Email.Value, Password: password}
-	if wait := s.throttled(ctx, a.Email, now); wait > 0 {
-		return "", s.refuseThrottled(ctx, a, now, wait)
+	p := s.gate.pass(ctx, a.Email)
+	if err := s.admit(ctx, p, a, now); err != nil {
+		return "", err
 	}
 	ok, err := s.pool.Verify(ctx, u.Hash.Value, password)
 	if err != nil {
@@ -36,6 +37,6 @@ func (s *Service) CheckPassword(ctx context.Context, uid event.ID, password stri
 		s.fail(ctx, a.Email, u, session.WrongPassword, now)
 		return "", ErrOldPassword
 	}
-	s.accounts.forgive(accountKey(a.Email))
+	s.gate.good(p)
 	return u.Hash.Value, nil
 }

@@ -31,11 +31,10 @@ const ACR = "urn:muniment:acr:password"
 
 // Service signs people in. Make it with New.
 type Service struct {
-	runner   *decide.Runner
-	pool     *password.Pool
-	life     time.Duration
-	accounts *throttle
-	sources  *throttle
+	runner *decide.Runner
+	pool   *password.Pool
+	life   time.Duration
+	gate   *gate
 }
 
 // New makes a service; sessions last for life (default 12 hours).
@@ -43,8 +42,7 @@ func New(r *decide.Runner, pool *password.Pool, life time.Duration) *Service {
 	if life == 0 {
 		life = 12 * time.Hour
 	}
-	return &Service{runner: r, pool: pool, life: life,
-		accounts: newThrottle(10, 30*time.Second), sources: newThrottle(50, 2*time.Second)}
+	return &Service{runner: r, pool: pool, life: life, gate: newGate()}
 }
 
 // Session is a live session with its person.
@@ -65,8 +63,9 @@ type Attempt struct{ Email, Password, Session string }
 // browser has. Kinds: Unauthenticated, Refused, Exhausted, Unknown.
 func (s *Service) SignIn(ctx context.Context, a Attempt) (Session, error) {
 	now := s.runner.Log.Now()
-	if wait := s.throttled(ctx, a.Email, now); wait > 0 {
-		return Session{}, s.refuseThrottled(ctx, a, now, wait)
+	p := s.gate.pass(ctx, a.Email)
+	if err := s.admit(ctx, p, a, now); err != nil {
+		return Session{}, err
 	}
 	u, err := s.account(ctx, a.Email)
 	if err != nil {
@@ -90,7 +89,7 @@ func (s *Service) SignIn(ctx context.Context, a Attempt) (Session, error) {
 		s.fail(ctx, a.Email, u, session.AccountUnusable, now)
 	}
 	if err == nil {
-		s.accounts.forgive(accountKey(a.Email))
+		s.gate.good(p)
 	}
 	return res, err
 }
@@ -203,9 +202,9 @@ func parseToken(token string) (id, uid event.ID, digest [32]byte, ok bool) {
 // the person anything; it is in the operator's log through the sequencer.
 func (s *Service) fail(ctx context.Context, login string, u user.State, why session.Reason, now time.Time) {
 	env := call.VisitorEnvelope(ctx, s.runner.Log.ID(), now)
-	c := session.Fail{Attempt: event.NewID(), Visitor: env.Actor.ID, Login: clip(login), Reason: why, User: u.User, Organization: u.Organization}
-	if u.Status == user.IsErased || u.Status == "" {
-		c.User, c.Organization = event.ID{}, event.ID{}
+	c := session.Fail{Attempt: event.NewID(), Visitor: env.Actor.ID, Login: clip(login), Reason: why}
+	if u.Exists() == nil { // then what was typed is the person's, and goes with them
+		c.Visitor, c.User, c.Organization = u.User, u.User, u.Organization
 	}
 	decide.Run(ctx, s.runner, session.Failing, env, c)
 }
