@@ -218,6 +218,10 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "checkpoints: "+fault.Public(err), http.StatusServiceUnavailable)
 		return
 	}
+	if st := s.Core.Views.Status(); st.Stopped != nil {
+		http.Error(w, "views have stopped: "+fault.Public(st.Stopped)+"; the server's log says at which event", http.StatusServiceUnavailable)
+		return
+	}
 	if lag := s.Core.Views.Lag(); lag > 5*time.Second {
 		http.Error(w, "views are "+lag.Round(time.Second).String()+" behind", http.StatusServiceUnavailable)
 		return

@@ -114,7 +114,7 @@ func (r *Reading) Select(ctx context.Context, q view.Query) ([]view.Row, string,
 		return nil, "", err
 	}
 	if r.from.At == 0 {
-		r.from = view.Read{At: at}
+		r.from = view.Read{At: at, Stale: r.from.Stale}
 	}
 	if r.from.At > 0 {
 		r.answered(ctx, r.from.At)
