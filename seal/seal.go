@@ -236,8 +236,9 @@ func (s *Sealer) blindTags(ctx context.Context, fields []event.BlindField) ([]ev
 }
 
 // RequestDigest is the keyed hash of a request by which a repeated command is
-// recognized. It is keyed because requests hold what people choose: a plain
-// hash of a password would be a gift to whoever steals the log.
+// recognized. It is keyed because requests hold personal data: a plain hash of
+// an address would tell it to whoever steals the log and guesses. A request
+// must hold no password; package call leaves them out.
 func (s *Sealer) RequestDigest(ctx context.Context, request []byte) (event.Hash, error) {
 	k, err := s.instanceKey(ctx)
 	if err != nil {

@@ -4,11 +4,15 @@ import (
 	"context"
 	"net/netip"
 	"strconv"
+	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/proto"
 
 	"muniment.dev/api"
 	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/session/signin"
@@ -151,4 +155,48 @@ func TestErasedFromFailedSignIns(t *testing.T) {
 	if got := login(); !got.GetErased() {
 		t.Errorf("after the erasure an administrator reads %v", got)
 	}
+}
+
+// What is stored of a request, by which its repetition is recognized, tells
+// nothing of the password in it: with all keys in hand, a digest could be
+// guessed at a thousand times as fast as argon2id. That it is another password
+// is noticed all the same.
+func TestDigestsTellNoPasswords(t *testing.T) {
+	w := newWorld(t)
+	digest := func(req proto.Message, method string) event.Hash {
+		ctx := call.WithFacts(w.as(w.owner), call.Facts{Method: method})
+		env := must[decide.Envelope](t)(call.Envelope(ctx, req))
+		return must[event.Hash](t)(w.Core.Sealer.RequestDigest(ctx, env.Request))
+	}
+	id := w.hire("ada@example.org", munimentv1.MemberRole_MEMBER_ROLE_UNSPECIFIED, false)
+	set := func(password string) *munimentv1.SetPasswordRequest {
+		return &munimentv1.SetPasswordRequest{UserId: id.String(), Password: password, CommandId: strings.Repeat("a", 32)}
+	}
+	const method = "muniment.v1.UserService.SetPassword"
+	if digest(set("first password"), method) != digest(set("a guess of it"), method) {
+		t.Error("the digest of a request depends on the password in it")
+	}
+	with, without := &munimentv1.CreateUserRequest{Email: "b@example.org", Password: proto.String("first password")}, &munimentv1.CreateUserRequest{Email: "b@example.org"}
+	if digest(with, method) == digest(without, method) {
+		t.Error("a request with a password looks like one without")
+	}
+	ctx := w.as(w.owner)
+	must[*munimentv1.SetPasswordResponse](t)(w.API.User.SetPassword(ctx, set("first password")))
+	if res, err := w.API.User.SetPassword(ctx, set("first password")); err != nil || !res.GetChange().GetReplayed() {
+		t.Errorf("repeated: %v %v", res, err)
+	}
+	_, err := w.API.User.SetPassword(ctx, set("second password"))
+	w.refused(fault.Refused, "another password under the same command id", err)
+
+	own := func(password string) *munimentv1.ChangePasswordRequest {
+		return &munimentv1.ChangePasswordRequest{OldPassword: "first password", NewPassword: password, CommandId: strings.Repeat("b", 32)}
+	}
+	must[*munimentv1.ChangePasswordResponse](t)(w.API.User.ChangePassword(w.as(id), own("second password")))
+	if res, err := w.API.User.ChangePassword(w.as(id), own("second password")); err != nil || !res.GetChange().GetReplayed() {
+		t.Errorf("repeated: %v %v", res, err)
+	}
+	for range 20 { // a stolen session is no way to guess
+		_, err = w.API.User.ChangePassword(w.as(id), own("a guess of it"))
+	}
+	w.refused(fault.Exhausted, "guessing by repeating", err)
 }

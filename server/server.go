@@ -253,7 +253,7 @@ func (s *Server) reader() *audit.Reader {
 
 // services are the implementations behind the API.
 func (s *Server) services(c adapter.Core) api.Services {
-	users := userapi.New(c, userapi.Needs{Hash: s.pool.Hash, CheckPassword: s.SignIn.CheckPassword, NewLink: signin.NewLink, LinkLife: signin.LinkLife,
+	users := userapi.New(c, userapi.Needs{Hash: s.pool.Hash, CheckPassword: s.SignIn.CheckPassword, SamePassword: s.SignIn.SamePassword, NewLink: signin.NewLink, LinkLife: signin.LinkLife,
 		LinkURL: func(secret string) string { return s.URL() + login.PathSetup + "/" + secret }, Erasure: s.Core.Erasure.Status})
 	members, grants := memberapi.New(c), grantapi.New(c)
 	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.Instance.CheckpointKey, Streams: s.streams}

@@ -3,9 +3,11 @@ package call
 import (
 	"context"
 	"crypto/sha256"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"muniment.dev/decide"
 	"muniment.dev/event"
@@ -30,13 +32,22 @@ func Envelope(ctx context.Context, req proto.Message) (decide.Envelope, error) {
 }
 
 // canonical is the method and the request in deterministic form, without the
-// command id: what must be the same when a command is repeated.
+// command id: what must be the same when a command is repeated. Passwords are
+// left out, but for whether they are there: a digest of this is stored, and by
+// it they could be guessed faster than by their own hashes. Whoever runs a
+// command with a password compares it when the command is repeated.
 func canonical(method string, req proto.Message) ([]byte, error) {
-	if fd := req.ProtoReflect().Descriptor().Fields().ByName("command_id"); fd != nil {
-		req = proto.Clone(req)
-		req.ProtoReflect().Clear(fd)
+	m := proto.Clone(req).ProtoReflect()
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		switch f := fields.Get(i); {
+		case f.Name() == "command_id":
+			m.Clear(f)
+		case strings.HasSuffix(string(f.Name()), "password") && m.Has(f):
+			m.Set(f, protoreflect.ValueOfString(""))
+		}
 	}
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(req)
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m.Interface())
 	return append([]byte(method+"\n"), b...), err
 }
 

@@ -3,6 +3,7 @@ package signin
 import (
 	"context"
 
+	"muniment.dev/api/call"
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/session"
@@ -39,4 +40,21 @@ func (s *Service) CheckPassword(ctx context.Context, uid event.ID, password stri
 	}
 	s.gate.good(p)
 	return u.Hash.Value, nil
+}
+
+// SamePassword reports whether a password is that of a hash which a user has or
+// had. If they ask themselves it is throttled as an attempt to sign in: in a
+// session that was stolen, somebody could guess.
+func (s *Service) SamePassword(ctx context.Context, uid event.ID, hash, password string) (bool, error) {
+	if c, err := call.CallerOf(ctx); err != nil || c.ID == uid {
+		u, err := s.user(ctx, uid)
+		if err != nil {
+			return false, err
+		}
+		a := Attempt{Email: u.Email.Value}
+		if err := s.admit(ctx, s.gate.pass(ctx, a.Email), a, s.runner.Log.Now()); err != nil {
+			return false, err
+		}
+	}
+	return s.pool.Verify(ctx, hash, password)
 }

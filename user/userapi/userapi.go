@@ -4,6 +4,7 @@
 package userapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -15,6 +16,7 @@ import (
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/decide"
 	"muniment.dev/event"
+	"muniment.dev/eventlog"
 	"muniment.dev/fault"
 	"muniment.dev/seal/erasure"
 	"muniment.dev/user"
@@ -27,6 +29,9 @@ type Needs struct {
 	// CheckPassword checks the present password of a user, throttled, and
 	// returns the hash that it was checked against; signin.Service.
 	CheckPassword func(ctx context.Context, user event.ID, password string) (string, error)
+	// SamePassword reports whether a password is that of a hash of a user,
+	// throttled; signin.Service.
+	SamePassword func(ctx context.Context, user event.ID, hash, password string) (bool, error)
 	// NewLink makes the secret of a set-up link and its SHA-256; LinkURL is
 	// where it is opened, LinkLife how long it works.
 	NewLink  func(user event.ID) (secret string, digest [32]byte)
@@ -68,6 +73,9 @@ func (s *Service) CreateUser(ctx context.Context, req *munimentv1.CreateUserRequ
 		link, c.LinkDigest, c.LinkExpires = s.newLink(c.User)
 		return c, nil
 	})
+	if err == nil {
+		err = s.samePassword(ctx, res, req.GetPassword())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +142,9 @@ func (s *Service) SetPassword(ctx context.Context, req *munimentv1.SetPasswordRe
 		c.Hash, err = s.needs.Hash(ctx, req.GetPassword())
 		return c, err
 	})
+	if err == nil {
+		err = s.samePassword(ctx, res, req.GetPassword())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -155,9 +166,13 @@ func (s *Service) ChangePassword(ctx context.Context, req *munimentv1.ChangePass
 		return nil, err
 	}
 	if !ok {
-		if res, err = s.changeOwn(ctx, env, caller.ID, req); err != nil {
-			return nil, err
-		}
+		res, err = s.changeOwn(ctx, env, caller.ID, req)
+	}
+	if err == nil {
+		err = s.samePassword(ctx, res, req.GetNewPassword())
+	}
+	if err != nil {
+		return nil, err
 	}
 	return &munimentv1.ChangePasswordResponse{Change: adapter.Change(res)}, nil
 }
@@ -180,6 +195,33 @@ func inField(field string, err error) error {
 		return fault.Field(field, "%s", f.Msg)
 	}
 	return err
+}
+
+// samePassword refuses to repeat a command with another password than the one
+// that it set: passwords are no part of what is compared before (package call).
+func (s *Service) samePassword(ctx context.Context, res decide.Result, password string) error {
+	if !res.Replayed || password == "" {
+		return nil
+	}
+	for p := res.First; p <= res.Last; p++ {
+		rec, err := s.core.Runner.Log.Record(ctx, p)
+		if err != nil {
+			return err
+		}
+		f, err := s.core.Runner.Sealer.Decode(ctx, rec)
+		if err != nil {
+			return err
+		}
+		set, _ := f.Payload.(user.PasswordSet)
+		hash, there := set.Hash.Get()
+		if !there { // another event; or the person was erased since
+			continue
+		}
+		if same, err := s.needs.SamePassword(ctx, set.User, hash, password); err != nil || !same {
+			return cmp.Or(err, error(eventlog.ErrCommandReused))
+		}
+	}
+	return nil
 }
 
 // LockUser keeps a user from signing in.
