@@ -36,7 +36,7 @@ func (s *source) Entries(ctx context.Context, from uint64) iter.Seq2[verify.Entr
 	return func(yield func(verify.Entry, error) bool) {
 		next, missing := event.Position(from), 0
 		for next <= s.head.Size && missing <= giveUp {
-			for r, err := range s.store.Records(ctx, s.log, next, s.head.Size) {
+			for r, err := range ahead(s.store.Records(ctx, s.log, next, s.head.Size)) {
 				if err != nil && isDamage(err) {
 					break // this record or the one behind it: see below
 				}
