@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"muniment.dev/fault"
+	"muniment.dev/org"
 	"muniment.dev/user"
 )
 
@@ -24,6 +25,11 @@ func (c *Config) Check() error {
 	}
 	if err := user.CheckEmail(c.OwnerEmail); c.OwnerEmail != "" && err != nil {
 		return fault.Field("owner-email", "%s", fault.Public(err))
+	}
+	for _, named := range [][2]string{{"name", c.Name}, {"owner-name", c.OwnerName}, {"organization", c.Organization}} {
+		if err := org.CheckName(named[1]); named[1] != "" && err != nil {
+			return fault.Field(named[0], "%s", fault.Public(err))
+		}
 	}
 	if _, err := c.Level(); err != nil {
 		return err
