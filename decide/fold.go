@@ -76,12 +76,14 @@ const maxFacts = 32
 // factsOf returns what one item selects up to a position. The result may be
 // shared and must not be changed.
 func (r *Runner) factsOf(ctx context.Context, it event.Item, upto event.Position) ([]event.Fact, error) {
-	if isNew, err := r.isNew(ctx, it); err != nil || isNew {
-		return nil, err
-	}
 	key := cacheKey{query: queryText(event.Query{it})}
 	c, era := r.cache.get(key)
 	known, _ := c.state.([]event.Fact)
+	if known == nil {
+		if isNew, err := r.isNew(ctx, it); err != nil || isNew {
+			return nil, err
+		}
+	}
 	if c.at > upto { // only as many as there were
 		n, _ := slices.BinarySearchFunc(known, upto+1, func(f event.Fact, p event.Position) int { return cmp.Compare(f.Position, p) })
 		return known[:n], nil
