@@ -224,7 +224,7 @@ func receive(ctx context.Context, l net.Listener, state, issuer string) (string,
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return "", &failure{msg: "nobody signed in within " + patience.String()}
 		}
-		return "", ctx.Err()
+		return "", &failure{msg: "interrupted; nobody was signed in"}
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 // ID reads an id of a request: exactly 32 lower-case hexadecimal digits, not
 // all of them zero, which stands for "none" inside. The fault names the field.
 func ID(field, text string) (event.ID, error) {
+	if text == "" {
+		return event.ID{}, fault.Field(field, "is missing; an id is 32 lower-case hexadecimal digits")
+	}
 	id, err := event.ParseID(text)
 	if err != nil || len(text) != 32 || id.IsZero() {
 		return event.ID{}, fault.Field(field, "an id is 32 lower-case hexadecimal digits, not all zero")
