@@ -62,11 +62,23 @@ func (c *Config) open(ctx context.Context) (net.Listener, error) {
 		ln.Close()
 		return nil, err
 	}
+	ln = c.bounded(ln)
 	if certificate != nil {
 		certificate.NextProtos = []string{"h2", "http/1.1"}
 		ln = tls.NewListener(ln, certificate)
 	}
 	return ln, nil
+}
+
+// bounded leaves half of the files that the system allows to the stores. A
+// proxy brings the connections of everybody, others only their own.
+func (c *Config) bounded(ln net.Listener) net.Listener {
+	most := int(min(maxFiles()/2, 1<<14))
+	each := max(most/8, 16)
+	if c.behindProxy() {
+		each = 0
+	}
+	return newCrowd(ln, most, each)
 }
 
 // grace is how long requests that have begun may take to end.
