@@ -127,9 +127,9 @@ func (w *world) repeatable() (list []*command) {
 // other is another request under the id of a command.
 func (w *world) other(c *command) *command {
 	o := *w.act()
-	o.n, o.name, o.id = len(w.commands)+1, o.name+fmt.Sprintf(", under the id of #%d", c.n), c.id
+	o.n, o.name, o.id = len(w.commands), o.name+fmt.Sprintf(", under the id of #%d", c.n), c.id
 	o.env.Command, o.env.Actor = c.id, c.env.Actor
-	o.env.Request = append(slices.Clone(o.env.Request), " instead"...)
+	o.env.Request = fmt.Appendf(slices.Clone(o.env.Request), " instead, as #%d", o.n)
 	w.commands[len(w.commands)-1] = &o
 	return &o
 }

@@ -16,19 +16,19 @@ import (
 // act is a random command.
 func (w *world) act() *command {
 	switch k := w.rng.IntN(100); {
-	case k < 16:
+	case k < 18:
 		return w.register(pick(w.rng, addresses...))
-	case k < 26:
+	case k < 29:
 		return w.readdress()
-	case k < 46:
+	case k < 45:
 		return w.moveUser()
-	case k < 52:
+	case k < 50:
 		return w.setPassword()
-	case k < 57:
+	case k < 59:
 		return w.eraseUser()
-	case k < 60:
+	case k < 63:
 		return w.failSignIn()
-	case k < 64:
+	case k < 66:
 		return w.changeProfile()
 	}
 	return w.actSession()

@@ -97,20 +97,20 @@ func (w *world) mishap() {
 		return
 	}
 	n := serving[w.rng.IntN(len(serving))]
-	switch k := w.rng.IntN(10); {
-	case k < 3 && w.plan.crashes:
+	switch k := w.rng.IntN(12); {
+	case k < 2 && w.plan.rivals && len(w.nodes) < 3:
+		w.newNode()
+	case k < 5 && w.plan.crashes:
 		w.kill(n)
-		if w.backup != nil && len(serving) == 1 && w.rng.IntN(4) == 0 {
+		if w.backup != nil && len(serving) == 1 && w.rng.IntN(2) == 0 {
 			w.say("the key store is restored from a backup")
 			w.vault.restore(w.backup)
 		}
-	case k < 4 && w.plan.crashes:
+	case k < 6 && w.plan.crashes:
 		w.shut(n)
-	case k < 6 && w.plan.rivals && len(w.nodes) < 3:
-		w.newNode()
 	case k < 8 && w.plan.clocks:
 		w.jump()
-	case k < 9:
+	case k < 10:
 		w.backup = w.vault.copy()
 	default:
 		w.say("the store is away")

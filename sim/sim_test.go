@@ -143,17 +143,22 @@ func TestSimReproducible(t *testing.T) {
 // and is kept, records abound, people are erased.
 func TestSimReaches(t *testing.T) {
 	counts, events := map[string]int{}, 0
-	for seed := range uint64(30) {
+	for seed := range uint64(100) {
 		r := inBubble(t, seed, Bugs{})
 		events += r.Events
 		for k, n := range r.Counts {
 			counts[k] += n
 		}
 	}
-	for _, effect := range []string{"append", "take", "write", "sync", "erase", "destroy keys", "checkpoint", "swap the register"} {
-		if counts[effect] == 0 {
-			t.Errorf("no %s happened", effect)
+	for _, effect := range []string{"append", "take", "write", "sync", "erase", "destroy keys", "checkpoint", "load the register", "swap the register"} {
+		for _, v := range []verdict{proceed, lose, keep} {
+			if counts[effect+v.String()] == 0 {
+				t.Errorf("it never happened: %s%s", effect, v)
+			}
 		}
+	}
+	if events < 100*40 {
+		t.Errorf("100 runs made only %d records", events)
 	}
 	for _, k := range slices.Sorted(maps.Keys(counts)) {
 		t.Logf("%6d %s", counts[k], k)
