@@ -12,23 +12,12 @@ import (
 	"sync"
 	"time"
 
-	"muniment.dev/app"
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
-	"muniment.dev/grant"
-	"muniment.dev/member"
-	"muniment.dev/org"
-	"muniment.dev/project"
-	"muniment.dev/session"
-	"muniment.dev/user"
+	"muniment.dev/server"
 	"muniment.dev/view"
 )
-
-// declared are the views of the slices.
-func declared() []view.View {
-	return []view.View{org.View(), user.View(), project.View(), app.View(), grant.View(), member.View(), session.View()}
-}
 
 // tables hold the slices' views in memory: the same declarations and the same
 // pure functions, folded plainly.
@@ -42,7 +31,7 @@ type tables struct {
 }
 
 func newTables() *tables {
-	return &tables{views: declared(), rows: map[string]map[string]view.Values{}}
+	return &tables{views: server.Views(), rows: map[string]map[string]view.Values{}}
 }
 
 // copy is the file of views as it is.

@@ -12,6 +12,7 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/eventlog/memlog"
 	"muniment.dev/ledger"
+	"muniment.dev/server"
 )
 
 // plan is what a seed makes of the world.
@@ -82,7 +83,7 @@ type world struct {
 
 func newWorld(seed uint64, bugs Bugs) *world {
 	r := rand.New(rand.NewPCG(seed, 0x6d756e696d656e74))
-	w := &world{seed: seed, rng: r, plan: newPlan(r), bugs: bugs, vault: newVault(), reg: &ledger.MemoryRegister{}, model: newModel(), registry: registry(), counts: map[string]int{}}
+	w := &world{seed: seed, rng: r, plan: newPlan(r), bugs: bugs, vault: newVault(), reg: &ledger.MemoryRegister{}, model: newModel(), registry: server.Registry(), counts: map[string]int{}}
 	w.id, w.instance = event.LogID{ID: w.fresh()}, event.SubjectID{ID: w.fresh()}
 	w.clients = make([]*op, w.plan.clients)
 	base := memlog.New()
