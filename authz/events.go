@@ -23,9 +23,9 @@ type MemberRemoved struct {
 	Role         string   `event:"role,public"`
 }
 
-// OrganizationDeactivated says that an organization's people cannot sign in
-// and its members administer nothing until it is reactivated. Nothing is
-// deleted.
+// OrganizationDeactivated says that an organization's people cannot sign in,
+// its applications let nobody in, and its members administer nothing until it
+// is reactivated. Nothing is deleted.
 type OrganizationDeactivated struct {
 	Organization event.ID `event:"organization,public,tag=org"`
 }

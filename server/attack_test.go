@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -199,4 +200,32 @@ func TestDigestsTellNoPasswords(t *testing.T) {
 		_, err = w.API.User.ChangePassword(w.as(id), own("a guess of it"))
 	}
 	w.refused(fault.Exhausted, "guessing by repeating", err)
+}
+
+// An organization that is out of use takes its applications with it; the command
+// line, which stands in the first one, works for the others.
+func TestApplicationsOfAnInactiveOrganization(t *testing.T) {
+	w := newWorld(t)
+	ctx := w.as(w.owner)
+	other := must[*munimentv1.CreateOrganizationResponse](t)(w.API.Organization.CreateOrganization(ctx, &munimentv1.CreateOrganizationRequest{Name: "Other"})).GetOrganizationId()
+	w.project = must[*munimentv1.CreateProjectResponse](t)(w.API.Project.CreateProject(ctx, &munimentv1.CreateProjectRequest{OrganizationId: other, Name: "Other"})).GetProjectId()
+	w.client = must[*munimentv1.CreateWebApplicationResponse](t)(w.API.Application.CreateWebApplication(ctx, &munimentv1.CreateWebApplicationRequest{
+		ProjectId: w.project, Name: "Other", RedirectUris: []string{redirect}}))
+	verifier := strings.Repeat("v", 43)
+	c := w.browser()
+	_, m := w.redeem(w.authorize(c, challengeOf(verifier)), verifier)
+	token, _ := m["access_token"].(string)
+	if got := w.userinfo(token); got != http.StatusOK {
+		t.Fatalf("userinfo: %d", got)
+	}
+	must[*munimentv1.DeactivateOrganizationResponse](t)(w.API.Organization.DeactivateOrganization(ctx, &munimentv1.DeactivateOrganizationRequest{OrganizationId: other}))
+	if got := w.userinfo(token); got != http.StatusUnauthorized {
+		t.Errorf("userinfo of its application: %d", got)
+	}
+	if _, err := w.provider.Client(t.Context(), w.client.GetClientId()); !fault.Is(err, fault.NotFound) {
+		t.Errorf("its application: %v", err)
+	}
+	if _, err := w.provider.Client(t.Context(), CLIClient); err != nil {
+		t.Errorf("the command line: %v", err)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"muniment.dev/fault"
 	"muniment.dev/grant"
 	"muniment.dev/oidc"
+	"muniment.dev/org"
 	"muniment.dev/page"
 	"muniment.dev/project"
 	"muniment.dev/session"
@@ -69,7 +70,20 @@ func (p *provider) app(ctx context.Context, client string) (app.State, error) {
 	if !pr.Exists {
 		return a, app.ErrNotFound
 	}
-	return a, nil
+	return a, p.homeActive(ctx, a)
+}
+
+// homeActive returns nil if the organization of an application is in use. That
+// of the command line does not matter: it is the whole instance's.
+func (p *provider) homeActive(ctx context.Context, a app.State) error {
+	if a.Application == p.core.Instance.CLI {
+		return nil
+	}
+	o, err := decide.Read(ctx, p.core.Runner, "organization", []decide.Facts{{Stream: org.Stream(a.Organization)}}, org.State{}, org.Evolve)
+	if err == nil && o.Usable() != nil {
+		err = app.ErrNotFound
+	}
+	return err
 }
 
 // Client implements oidc.Clients.
