@@ -229,3 +229,30 @@ func TestApplicationsOfAnInactiveOrganization(t *testing.T) {
 		t.Errorf("the command line: %v", err)
 	}
 }
+
+// Nobody keeps the server busy with streams of events; those of others are not
+// counted.
+func TestStreamsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	watch := func(id event.ID) error {
+		ctx, cancel := context.WithCancel(w.as(id))
+		t.Cleanup(cancel)
+		s, err := w.API.Event.WatchEvents(ctx, &munimentv1.WatchEventsRequest{OnlyNew: true})
+		if err != nil {
+			return err
+		}
+		if s.Receive() {
+			return nil
+		}
+		return s.Err()
+	}
+	for i := range 16 {
+		if err := watch(w.owner); err != nil {
+			t.Fatalf("stream %d: %v", i, err)
+		}
+	}
+	w.refused(fault.Exhausted, "one stream more", watch(w.owner))
+	if err := watch(w.hire("b@example.org", munimentv1.MemberRole_MEMBER_ROLE_UNSPECIFIED, false)); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+}

@@ -151,7 +151,7 @@ func (s *Server) assemble(x Extra) error {
 	if err != nil {
 		return err
 	}
-	s.handler = s.route(site, server, signIn, con, address)
+	s.handler = patient(s.route(site, server, signIn, con, address))
 	return nil
 }
 

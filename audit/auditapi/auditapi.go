@@ -39,6 +39,8 @@ type Service struct {
 	// Streams ends when the server stops, and ends all streams of events with
 	// it. They go on for as long as the callers want if nil.
 	Streams context.Context
+
+	watchers watchers
 }
 
 // sight is what the caller may see now.
@@ -241,6 +243,15 @@ func (s *Service) WatchEvents(ctx context.Context, req *munimentv1.WatchEventsRe
 }
 
 func (s *Service) watch(ctx context.Context, req *munimentv1.WatchEventsRequest, stream *connect.ServerStream[munimentv1.WatchEventsResponse]) error {
+	c, err := call.CallerOf(ctx)
+	if err != nil {
+		return err
+	}
+	leave, err := s.watchers.enter(c.Actor())
+	if err != nil {
+		return err
+	}
+	defer leave()
 	f, err := filter(req.GetFilter())
 	if err != nil {
 		return err
