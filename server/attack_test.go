@@ -256,3 +256,13 @@ func TestStreamsAreBounded(t *testing.T) {
 		t.Errorf("somebody else: %v", err)
 	}
 }
+
+// The keys are published before the first token is signed: clients keep the
+// answer for minutes.
+func TestKeysFromTheBeginning(t *testing.T) {
+	w := newWorld(t)
+	keys, err := (&keyring{core: w.Core}).PublicKeys(t.Context())
+	if err != nil || len(keys) != 1 || keys[0].Alg != "ES256" {
+		t.Errorf("%v %v", keys, err)
+	}
+}

@@ -99,8 +99,12 @@ func (k *keyring) create(ctx context.Context, alg string) error {
 	return err
 }
 
-// PublicKeys implements oidc.Keys.
+// PublicKeys implements oidc.Keys. The key that signs access tokens is made here
+// if it is not there yet: whoever keeps the answer has it for a while.
 func (k *keyring) PublicKeys(ctx context.Context) ([]oidc.PublicKey, error) {
+	if _, err := k.SigningKey(ctx, oidc.ES256); err != nil {
+		return nil, err
+	}
 	st, err := k.core.ReadInstance(ctx)
 	if err != nil {
 		return nil, err
