@@ -50,7 +50,7 @@ func (c *command) help(w io.Writer) error {
 	if c.flag("page-token") != nil {
 		entry(w, "--all", "All pages, one after the other.")
 	}
-	entry(w, "--output json|table", "JSON, or a table for people. A table if left out.")
+	entry(w, "--output json|table|FIELD,…", "JSON, a table for people, or only the values of some fields: id, setup_link.url. A table if left out.")
 	entry(w, "--url URL", "Address of the server; MUNIMENT_URL, or that of the last login, if left out.")
 	return nil
 }

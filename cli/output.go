@@ -57,12 +57,16 @@ func rows(md protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
 type printer struct {
 	w      io.Writer
 	json   bool
+	picks  []pick
 	header bool
 }
 
 func (p *printer) print(m protoreflect.Message) error {
 	if p.json {
 		return printJSON(p.w, m.Interface(), "  ")
+	}
+	if len(p.picks) > 0 {
+		return p.values(m)
 	}
 	if list := rows(m.Descriptor()); list != nil {
 		return p.table(list.Message(), m.Get(list).List())

@@ -26,6 +26,7 @@ type line struct {
 	msg     *dynamicpb.Message
 	url     string
 	json    bool
+	picks   []pick // what to print; all if empty
 	all     bool
 	help    bool
 	command string // id of the command, if it changes something
@@ -66,7 +67,7 @@ func (c *command) parse(env Env, args []string) (*line, error) {
 			given[name] = append(given[name], value)
 		}
 	}
-	if err := l.general(env, given); err != nil || l.help {
+	if err := c.general(l, env, given); err != nil || l.help {
 		return l, err
 	}
 	return l, c.fill(env, l, given, places)
@@ -98,7 +99,7 @@ func (c *command) known(name string) error {
 }
 
 // general reads the flags that every command has.
-func (l *line) general(env Env, given map[string][]string) error {
+func (c *command) general(l *line, env Env, given map[string][]string) error {
 	for _, name := range general {
 		vs := given[name]
 		delete(given, name)
@@ -113,6 +114,11 @@ func (l *line) general(env Env, given map[string][]string) error {
 			l.url = v
 		case name == "output" && (v == "json" || v == "table"):
 			l.json = v == "json"
+		case name == "output":
+			var err error
+			if l.picks, err = picks(c.method, v); err != nil {
+				return err
+			}
 		case name == "all" && v == "true":
 			l.all = true
 		case name == "help":

@@ -40,7 +40,7 @@ func (c *command) run(ctx context.Context, env Env, args []string) error {
 		return err
 	}
 	call := c.client(env, server, token)
-	out := &printer{w: env.Stdout, json: l.json}
+	out := &printer{w: env.Stdout, json: l.json, picks: l.picks}
 	if c.method.IsStreamingServer() {
 		return c.explain(l, c.watch(ctx, call, l, out))
 	}
@@ -72,6 +72,11 @@ func textOf(m *dynamicpb.Message, name protoreflect.Name) string {
 	return m.Get(f).String()
 }
 
+// watched is the field of a stream's messages that holds what is watched.
+func watched(m protoreflect.MethodDescriptor) protoreflect.FieldDescriptor {
+	return m.Output().Fields().ByName("event")
+}
+
 // watch prints what a stream brings until it ends; being interrupted is the
 // usual end.
 func (c *command) watch(ctx context.Context, call *connect.Client[dynamicpb.Message, dynamicpb.Message], l *line, out *printer) error {
@@ -80,7 +85,7 @@ func (c *command) watch(ctx context.Context, call *connect.Client[dynamicpb.Mess
 		return err
 	}
 	defer stream.Close()
-	item := c.method.Output().Fields().ByName("event")
+	item := watched(c.method)
 	for stream.Receive() {
 		m := stream.Msg().ProtoReflect()
 		if !m.Has(item) {
