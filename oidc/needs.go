@@ -28,16 +28,17 @@ const (
 
 // Client is an application as registered.
 type Client struct {
-	ID             string // client_id
-	Name           string // shown to people
-	Type           ClientType
-	Secrets        [][32]byte // SHA-256 of each secret now valid (two while one is replaced); none for Native
-	RedirectURIs   []string   // each accepted by app.CheckURI; compared exactly
-	PostLogoutURIs []string   // the same
-	Project        string     // id of the project it belongs to; an audience of its access tokens
-	Scopes         []string   // scopes beyond the standard ones that it may ask for, such as ScopeAPI
-	IDTokenAlg     string     // ES256 if empty, or RS256
-	FullIDToken    bool       // put profile and email claims into the ID token too, not into userinfo only
+	ID              string // client_id
+	Name            string // shown to people
+	Type            ClientType
+	Secrets         [][32]byte    // SHA-256 of each secret now valid (two while one is replaced); none for Native
+	RedirectURIs    []string      // each accepted by app.CheckURI; compared exactly
+	PostLogoutURIs  []string      // the same
+	Project         string        // id of the project it belongs to; an audience of its access tokens
+	Scopes          []string      // scopes beyond the standard ones that it may ask for, such as ScopeAPI
+	IDTokenAlg      string        // ES256 if empty, or RS256
+	AccessTokenLife time.Duration // that of the provider if 0
+	FullIDToken     bool          // put profile and email claims into the ID token too, not into userinfo only
 }
 
 // Session is a signed-in browser.

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -126,7 +127,7 @@ func (p *Provider) exchange(ctx context.Context, c Client, q tokenRequest) (toke
 	if err != nil {
 		return none, refusalOf(err, codeInvalidGrant, "the person is not there any more")
 	}
-	rd := Redemption{Grant: g.Grant, CodeHash: g.CodeHash, Client: c.ID, Token: event.NewID(), Issued: now, Expires: now.Add(p.c.AccessTokenLife)}
+	rd := Redemption{Grant: g.Grant, CodeHash: g.CodeHash, Client: c.ID, Token: event.NewID(), Issued: now, Expires: now.Add(cmp.Or(c.AccessTokenLife, p.c.AccessTokenLife))}
 	resp, err := p.mint(ctx, c, g, u, rd)
 	if err != nil {
 		return none, refusalOf(err, codeServerError, "the tokens could not be signed")
@@ -193,7 +194,7 @@ func (p *Provider) mint(ctx context.Context, c Client, g CodeGrant, u UserClaims
 	if err != nil {
 		return tokenResponse{}, err
 	}
-	resp := tokenResponse{AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(p.c.AccessTokenLife / time.Second),
+	resp := tokenResponse{AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(rd.Expires.Sub(rd.Issued) / time.Second),
 		Scope: strings.Join(g.Scopes, " ")}
 	if slices.Contains(g.Scopes, ScopeOpenID) {
 		resp.IDToken, err = p.mintID(ctx, c, g, u, rd.Issued, access)

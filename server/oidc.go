@@ -24,6 +24,10 @@ import (
 // CLIClient is the client id of the command line, the same in every instance.
 const CLIClient = "muniment-cli"
 
+// cliTokenLife is how long a sign-in of the command line lasts. The API asks for
+// every call whether the session goes on, so that ending it ends the token.
+const cliTokenLife = time.Hour
+
 // provider implements what the OpenID provider needs, on the log.
 type provider struct {
 	core   *Core
@@ -102,6 +106,7 @@ func (p *provider) Client(ctx context.Context, id string) (oidc.Client, error) {
 	}
 	if id == CLIClient {
 		c.Scopes = []string{oidc.ScopeAPI}
+		c.AccessTokenLife = cliTokenLife
 	}
 	return c, nil
 }

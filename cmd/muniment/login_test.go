@@ -30,6 +30,10 @@ func (in *installation) login() string {
 	if !strings.HasPrefix(out, "Signed in to "+in.url+" until ") {
 		in.t.Fatalf("login prints %q", out)
 	}
+	until, err := time.ParseInLocation(time.DateTime, regexpFirst(in.t, `until (.+)\.$`, out), time.Local)
+	if left := time.Until(until); err != nil || left < 50*time.Minute || left > time.Hour {
+		in.t.Errorf("the sign-in lasts %v: %v", left, err)
+	}
 	if page, _ := os.ReadFile(saw); !strings.Contains(string(page), "Signed in") {
 		in.t.Errorf("in the browser stands %q", page)
 	}
