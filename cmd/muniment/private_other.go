@@ -1,0 +1,6 @@
+//go:build !unix
+
+package main
+
+// private is left to the permissions of the directory.
+func private() {}
