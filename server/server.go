@@ -198,10 +198,10 @@ func (s *Server) route(site *page.Site, a *api.Server, signIn *login.Login, con 
 		mux.Handle(p, a)
 	}
 	for _, p := range signIn.Patterns() {
-		mux.Handle(p, signIn)
+		mux.Handle(p, s.canonical(signIn))
 	}
 	for _, p := range con.Patterns() {
-		mux.Handle(p, con)
+		mux.Handle(p, s.canonical(con))
 	}
 	mux.Handle("GET /assets/", site.Assets())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })

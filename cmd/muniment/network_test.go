@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,33 @@ func TestForwardedForIsNotBelieved(t *testing.T) {
 	}
 }
 
+// Who types 127.0.0.1 is led to localhost, where cookies and forms are good,
+// and nobody is led anywhere else.
+func TestOtherNames(t *testing.T) {
+	in := install(t)
+	p := newPerson(t, in.owner.email, in.owner.password)
+	if at := p.open("http://" + in.address() + "/console/people?state=active"); at.String() != in.url+"/console/people?state=active" {
+		t.Errorf("the owner is led to %s: %s", at, p.title())
+	}
+	for _, path := range []string{"/login", "/setup/secret", "/console//evil.example/", "//evil.example/login"} {
+		req, err := http.NewRequest("GET", "http://"+in.address()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "evil.example"
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		to := res.Header.Get("Location")
+		own := strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//") || strings.HasPrefix(to, in.url+"/")
+		if to != "" && !own {
+			t.Errorf("GET %s as evil.example is led to %s", path, to)
+		}
+	}
+}
+
 // TLS by files: https with HTTP/2, cookies and links for https; a request in
 // clear to the same port gets no secret.
 func TestTLS(t *testing.T) {
@@ -161,6 +189,12 @@ func TestTLS(t *testing.T) {
 		t.Errorf("the log holds addresses:\n%s", in.errors())
 	}
 	transport.CloseIdleConnections()
+	in.owner, in.config = p, []string{"SSL_CERT_FILE=" + cert, "XDG_CONFIG_HOME=" + t.TempDir(), "HOME=" + t.TempDir()}
+	if runtime.GOOS == "linux" { // where the environment names the roots
+		in.config[0], in.config[1] = in.config[1], in.config[0]
+		in.login()
+		in.cli("me", "get")
+	}
 	in.stop()
 }
 

@@ -1,0 +1,25 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// canonical leads browsers that came by another name, such as 127.0.0.1 instead
+// of localhost, to the address of the server: cookies and forms are good there
+// only. Behind a proxy the name is the proxy's affair, and not always passed on.
+func (s *Server) canonical(pages http.Handler) http.Handler {
+	if s.config.behindProxy() {
+		return pages
+	}
+	u, _ := url.Parse(s.URL()) // Check parsed it
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		get := r.Method == http.MethodGet || r.Method == http.MethodHead
+		if !get || strings.EqualFold(r.Host, u.Host) || r.Host == "" || strings.HasPrefix(r.URL.Path, "//") {
+			pages.ServeHTTP(w, r)
+			return
+		}
+		http.Redirect(w, r, s.URL()+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+	})
+}
