@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"bufio"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -51,7 +52,7 @@ func TestBehindProxy(t *testing.T) {
 	t.Cleanup(proxy.Close)
 	p := newPerson(t, "admin@localhost", ownerPassword)
 	p.client.Transport = spoofing{&http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the proxy of this test
-		Dial: func(string, string) (net.Conn, error) { return net.Dial("tcp", proxy.Listener.Addr().String()) }}}
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("tcp", proxy.Listener.Addr().String()) }}}
 	p.useLink(link)
 	res := p.get(outside + "/logout")
 	p.submit(res, form.FindString(p.last), url.Values{})
