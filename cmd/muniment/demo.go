@@ -23,7 +23,7 @@ func runDemo(ctx context.Context, w world, args []string) int {
 	if len(rest) > 0 {
 		return failed(w, fault.Field(rest[0], "is not expected here"))
 	}
-	if err := demo.Run(ctx, o); err != nil {
+	if err := demo.Run(ctx, o); err != nil && !stopped(ctx, err) {
 		return failed(w, err)
 	}
 	return 0

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -97,6 +98,12 @@ func failed(w world, err error) int {
 		return 2
 	}
 	return 1
+}
+
+// stopped reports whether an error says only that the user stopped the command
+// before it was ready.
+func stopped(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, context.Canceled)
 }
 
 func runVersion(_ context.Context, w world, args []string) int {

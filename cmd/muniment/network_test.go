@@ -1,8 +1,8 @@
 package main
 
 import (
-	"context"
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -52,7 +52,9 @@ func TestBehindProxy(t *testing.T) {
 	t.Cleanup(proxy.Close)
 	p := newPerson(t, "admin@localhost", ownerPassword)
 	p.client.Transport = spoofing{&http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // the proxy of this test
-		DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("tcp", proxy.Listener.Addr().String()) }}}
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return net.Dial("tcp", proxy.Listener.Addr().String())
+		}}}
 	p.useLink(link)
 	res := p.get(outside + "/logout")
 	p.submit(res, form.FindString(p.last), url.Values{})

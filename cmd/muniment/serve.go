@@ -47,7 +47,7 @@ func runServe(ctx context.Context, w world, args []string) int {
 		return failed(w, err)
 	}
 	logger := slog.New(slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: level}))
-	if err := server.Serve(ctx, c, w.stdout, logger); err != nil {
+	if err := server.Serve(ctx, c, w.stdout, logger); err != nil && !stopped(ctx, err) {
 		return failed(w, err)
 	}
 	return 0

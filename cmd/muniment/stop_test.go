@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"syscall"
 	"testing"
@@ -122,4 +123,37 @@ func TestStopUnderLoad(t *testing.T) {
 	again.stop()
 	t.Logf("%d acknowledged, %d unsure", len(acknowledged), len(unsure))
 	done(t, nil, "muniment", "verify", in.data, "--key", in.key, "--quiet")
+}
+
+// Stopped while it starts, at any moment, the server ends without complaint and
+// can be started again; so does the demo, and leaves nothing.
+func TestStopWhileStarting(t *testing.T) {
+	data := t.TempDir() + "/data"
+	for i := range 12 {
+		p := start(t, nil, "muniment", "serve", "--data", data, "--listen", "127.0.0.1:0")
+		time.Sleep(time.Duration(30+10*i) * time.Millisecond)
+		p.signal(syscall.SIGTERM)
+		code, took := p.wait()
+		byDefault := p.cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled() // before it could say otherwise
+		if code != 0 && !byDefault || took > 5*time.Second {
+			t.Errorf("after %d ms: exit code %d after %v: %s", 30+10*i, code, took, p.errors())
+		}
+	}
+	in := serve(t, data)
+	in.stop() // as soon as it has said its key
+	done(t, nil, "muniment", "verify", data, "--key", in.key, "--quiet")
+
+	tmp := t.TempDir()
+	for i := range 8 {
+		p := start(t, []string{"TMPDIR=" + tmp}, "muniment", "demo", "--listen", "127.0.0.1:0", "--sample", "127.0.0.1:0")
+		time.Sleep(time.Duration(40+60*i) * time.Millisecond)
+		p.signal(syscall.SIGINT)
+		code, _ := p.wait()
+		if code != 0 && !p.cmd.ProcessState.Sys().(syscall.WaitStatus).Signaled() {
+			t.Errorf("the demo after %d ms: exit code %d: %s", 40+60*i, code, p.errors())
+		}
+	}
+	if left, _ := os.ReadDir(tmp); len(left) > 0 {
+		t.Errorf("the demo leaves %v", left)
+	}
 }
