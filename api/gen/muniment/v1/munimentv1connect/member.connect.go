@@ -52,7 +52,8 @@ type MemberServiceClient interface {
 	// they have (DENIED). REFUSED if the user holds that role there.
 	AddMember(context.Context, *v1.AddMemberRequest) (*v1.AddMemberResponse, error)
 	// RemoveMember takes a role from a member, at once. REFUSED if it is not
-	// held, or if the instance would have no owner left.
+	// held. Nobody gives up owning the instance by themselves: another owner
+	// takes it (DENIED).
 	RemoveMember(context.Context, *v1.RemoveMemberRequest) (*v1.RemoveMemberResponse, error)
 	// ListMembers answers the memberships that match.
 	ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error)
@@ -130,7 +131,8 @@ type MemberServiceHandler interface {
 	// they have (DENIED). REFUSED if the user holds that role there.
 	AddMember(context.Context, *v1.AddMemberRequest) (*v1.AddMemberResponse, error)
 	// RemoveMember takes a role from a member, at once. REFUSED if it is not
-	// held, or if the instance would have no owner left.
+	// held. Nobody gives up owning the instance by themselves: another owner
+	// takes it (DENIED).
 	RemoveMember(context.Context, *v1.RemoveMemberRequest) (*v1.RemoveMemberResponse, error)
 	// ListMembers answers the memberships that match.
 	ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error)

@@ -66,7 +66,9 @@ type OrganizationServiceClient interface {
 	ListOrganizations(context.Context, *v1.ListOrganizationsRequest) (*v1.ListOrganizationsResponse, error)
 	// RenameOrganization gives an organization another name.
 	RenameOrganization(context.Context, *v1.RenameOrganizationRequest) (*v1.RenameOrganizationResponse, error)
-	// DeactivateOrganization keeps everybody in it from signing in.
+	// DeactivateOrganization keeps everybody in it from signing in, and its
+	// applications from letting anybody in. DENIED for the caller's own, and if
+	// somebody in it has rights in the instance that the caller has not.
 	DeactivateOrganization(context.Context, *v1.DeactivateOrganizationRequest) (*v1.DeactivateOrganizationResponse, error)
 	// ReactivateOrganization takes it into use again.
 	ReactivateOrganization(context.Context, *v1.ReactivateOrganizationRequest) (*v1.ReactivateOrganizationResponse, error)
@@ -196,7 +198,9 @@ type OrganizationServiceHandler interface {
 	ListOrganizations(context.Context, *v1.ListOrganizationsRequest) (*v1.ListOrganizationsResponse, error)
 	// RenameOrganization gives an organization another name.
 	RenameOrganization(context.Context, *v1.RenameOrganizationRequest) (*v1.RenameOrganizationResponse, error)
-	// DeactivateOrganization keeps everybody in it from signing in.
+	// DeactivateOrganization keeps everybody in it from signing in, and its
+	// applications from letting anybody in. DENIED for the caller's own, and if
+	// somebody in it has rights in the instance that the caller has not.
 	DeactivateOrganization(context.Context, *v1.DeactivateOrganizationRequest) (*v1.DeactivateOrganizationResponse, error)
 	// ReactivateOrganization takes it into use again.
 	ReactivateOrganization(context.Context, *v1.ReactivateOrganizationRequest) (*v1.ReactivateOrganizationResponse, error)

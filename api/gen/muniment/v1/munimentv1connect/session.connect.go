@@ -50,7 +50,9 @@ type SessionServiceClient interface {
 	// may see their own.
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// EndSession signs out. Tokens of the session are refused at once where
-	// the server is asked. REFUSED if it has ended.
+	// the server is asked. REFUSED if it has ended. Those of somebody who
+	// administers something are ended only by who administers at least the
+	// same (DENIED).
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
 }
 
@@ -110,7 +112,9 @@ type SessionServiceHandler interface {
 	// may see their own.
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// EndSession signs out. Tokens of the session are refused at once where
-	// the server is asked. REFUSED if it has ended.
+	// the server is asked. REFUSED if it has ended. Those of somebody who
+	// administers something are ended only by who administers at least the
+	// same (DENIED).
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
 }
 

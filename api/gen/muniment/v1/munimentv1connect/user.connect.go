@@ -87,13 +87,15 @@ type UserServiceClient interface {
 	// ChangeEmail gives a user another e-mail address, which is also the name
 	// to sign in with. EXISTS if it is taken.
 	ChangeEmail(context.Context, *v1.ChangeEmailRequest) (*v1.ChangeEmailResponse, error)
-	// SetPassword gives a user a new password, as an administrator.
+	// SetPassword gives another user a new password, as an administrator, and
+	// ends their sessions.
 	SetPassword(context.Context, *v1.SetPasswordRequest) (*v1.SetPasswordResponse, error)
 	// ChangePassword changes the caller's own password. DENIED if the old one
 	// is wrong; attempts are throttled (EXHAUSTED).
 	ChangePassword(context.Context, *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error)
-	// CreateSetupLink makes a one-time link with which the user sets a
-	// password. An earlier link stops working.
+	// CreateSetupLink makes a one-time link with which another user sets a
+	// password. An earlier link stops working, and so does this one when
+	// somebody else than its maker gives the user something to administer.
 	CreateSetupLink(context.Context, *v1.CreateSetupLinkRequest) (*v1.CreateSetupLinkResponse, error)
 	// LockUser keeps a user from signing in, and ends their sessions. REFUSED
 	// if the user is locked already.
@@ -372,13 +374,15 @@ type UserServiceHandler interface {
 	// ChangeEmail gives a user another e-mail address, which is also the name
 	// to sign in with. EXISTS if it is taken.
 	ChangeEmail(context.Context, *v1.ChangeEmailRequest) (*v1.ChangeEmailResponse, error)
-	// SetPassword gives a user a new password, as an administrator.
+	// SetPassword gives another user a new password, as an administrator, and
+	// ends their sessions.
 	SetPassword(context.Context, *v1.SetPasswordRequest) (*v1.SetPasswordResponse, error)
 	// ChangePassword changes the caller's own password. DENIED if the old one
 	// is wrong; attempts are throttled (EXHAUSTED).
 	ChangePassword(context.Context, *v1.ChangePasswordRequest) (*v1.ChangePasswordResponse, error)
-	// CreateSetupLink makes a one-time link with which the user sets a
-	// password. An earlier link stops working.
+	// CreateSetupLink makes a one-time link with which another user sets a
+	// password. An earlier link stops working, and so does this one when
+	// somebody else than its maker gives the user something to administer.
 	CreateSetupLink(context.Context, *v1.CreateSetupLinkRequest) (*v1.CreateSetupLinkResponse, error)
 	// LockUser keeps a user from signing in, and ends their sessions. REFUSED
 	// if the user is locked already.
