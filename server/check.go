@@ -1,7 +1,6 @@
 package server
 
 import (
-	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -87,18 +86,6 @@ func (c *Config) Level() (slog.Level, error) {
 		return slog.LevelError, nil
 	}
 	return 0, fault.Field("log-level", "must be debug, info, warn or error")
-}
-
-// certificate reads the certificate, nil if the server speaks http.
-func (c *Config) certificate() (*tls.Config, error) {
-	if c.TLSCert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-	if err != nil {
-		return nil, &fault.Error{Kind: fault.Invalid, Field: "tls-cert", Msg: "certificate and key cannot be read as a pair of PEM files", Err: err}
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}, nil
 }
 
 func (c *Config) scheme() string {

@@ -21,7 +21,7 @@ import (
 // finishes what it began and closes everything in order. What people need to
 // know at the start is printed to out.
 func Serve(ctx context.Context, c Config, out io.Writer, logger *slog.Logger) (err error) {
-	ln, err := c.open(ctx)
+	ln, err := c.open(ctx, logger)
 	if err != nil {
 		return err
 	}
@@ -35,19 +35,19 @@ func Serve(ctx context.Context, c Config, out io.Writer, logger *slog.Logger) (e
 			err = e
 		}
 	}()
-	if err := s.greet(ctx, out); err != nil {
+	if err := s.greet(context.WithoutCancel(ctx), out); err != nil { // whole, or the link is lost
 		return err
 	}
 	return s.listen(ctx, ln, logger)
 }
 
 // open checks the settings and listens. Port 0 is any free one.
-func (c *Config) open(ctx context.Context) (net.Listener, error) {
+func (c *Config) open(ctx context.Context, logger *slog.Logger) (net.Listener, error) {
 	given := c.ExternalURL
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
-	certificate, err := c.certificate()
+	certificate, err := c.certificate(logger)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,6 @@ func (c *Config) open(ctx context.Context) (net.Listener, error) {
 	}
 	ln = c.bounded(ln)
 	if certificate != nil {
-		certificate.NextProtos = []string{"h2", "http/1.1"}
 		ln = tls.NewListener(ln, certificate)
 	}
 	return ln, nil

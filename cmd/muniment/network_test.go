@@ -157,7 +157,7 @@ func TestOtherNames(t *testing.T) {
 // TLS by files: https with HTTP/2, cookies and links for https; a request in
 // clear to the same port gets no secret.
 func TestTLS(t *testing.T) {
-	cert, key, pool := certificate(t)
+	cert, key, pool := certificate(t, t.TempDir())
 	in := serve(t, t.TempDir(), "--tls-cert", cert, "--tls-key", key)
 	if !strings.HasPrefix(in.url, "https://localhost:") {
 		t.Fatalf("it serves %s", in.url)
@@ -198,12 +198,29 @@ func TestTLS(t *testing.T) {
 		in.login()
 		in.cli("me", "get")
 	}
+	// Renewed files are used without a new start; broken ones are not.
+	_, _, renewed := certificate(t, filepath.Dir(cert))
+	at := time.Now().Add(time.Minute) // clocks of file systems are coarse
+	os.Chtimes(cert, at, at)
+	got, err := (&http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: renewed}}}).Get(in.url + "/healthz")
+	if err != nil {
+		t.Fatalf("with the renewed certificate: %v", err)
+	}
+	got.Body.Close()
+	if err := os.WriteFile(cert, []byte("not a certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err = (&http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: renewed}}}).Get(in.url + "/healthz")
+	if err != nil || !strings.Contains(in.errors(), "the old one stays in use") {
+		t.Fatalf("with broken files: %v; the log says %s", err, in.errors())
+	}
+	got.Body.Close()
 	in.stop()
 }
 
-// certificate makes a certificate for localhost, the files of it and its key,
-// and a pool that trusts it.
-func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
+// certificate makes a certificate for localhost, files in dir of it and of its
+// key, and a pool that trusts it.
+func certificate(t *testing.T, dir string) (cert, key string, pool *x509.CertPool) {
 	t.Helper()
 	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -219,7 +236,6 @@ func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	for path, b := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: private}} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(b), 0o600); err != nil {
