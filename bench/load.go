@@ -12,11 +12,11 @@ import (
 // operation is one thing that a client does and waits for.
 type operation func(context.Context) error
 
-// run is what became of many operations.
+// timed is what became of many operations.
 type timed struct {
 	n         int
 	elapsed   time.Duration
-	cpu       time.Duration   // of this process, all threads; 0 where it cannot be told
+	cpu       time.Duration   // of this process, all threads, until it is at rest; 0 where it cannot be told
 	latencies []time.Duration // sorted
 }
 
@@ -59,9 +59,25 @@ func together(ctx context.Context, clients int, ops []operation) (timed, error) 
 		})
 	}
 	wg.Wait()
-	t := timed{n: len(ops), elapsed: time.Since(began), cpu: processTime() - cpu, latencies: latencies}
+	t := timed{n: len(ops), elapsed: time.Since(began), latencies: latencies}
+	rest(ctx)
+	t.cpu = processTime() - cpu
 	slices.Sort(t.latencies)
 	return t, context.Cause(ctx)
+}
+
+// rest waits until this process is at rest: what operations leave behind for
+// later, such as the engine's compactions, must not fall into the time of those
+// that come next. Their CPU time counts as that of the operations.
+func rest(ctx context.Context) {
+	const look, quiet, longest = 25 * time.Millisecond, 2 * time.Millisecond, 10 * time.Second
+	for start := time.Now(); time.Since(start) < longest && ctx.Err() == nil; {
+		before := processTime()
+		time.Sleep(look)
+		if processTime()-before < quiet {
+			return
+		}
+	}
 }
 
 // median of some numbers; 0 of none.
