@@ -266,3 +266,20 @@ func TestKeysFromTheBeginning(t *testing.T) {
 		t.Errorf("%v %v", keys, err)
 	}
 }
+
+// Nobody in another organization shields a person from those of their own, who
+// do not get at what the person is there.
+func TestMembershipElsewhereIsNoShield(t *testing.T) {
+	w := newWorld(t)
+	ctx := w.as(w.owner)
+	admin := w.hire("admin@example.org", munimentv1.MemberRole_MEMBER_ROLE_ADMIN, false)
+	person := w.hire("person@example.org", munimentv1.MemberRole_MEMBER_ROLE_UNSPECIFIED, false)
+	other := must[*munimentv1.CreateOrganizationResponse](t)(w.API.Organization.CreateOrganization(ctx, &munimentv1.CreateOrganizationRequest{Name: "Other"})).GetOrganizationId()
+	must[*munimentv1.AddMemberResponse](t)(w.API.Member.AddMember(ctx, &munimentv1.AddMemberRequest{UserId: person.String(), Role: munimentv1.MemberRole_MEMBER_ROLE_OWNER,
+		Scope: &munimentv1.Scope{Level: &munimentv1.Scope_OrganizationId{OrganizationId: other}}}))
+	_, err := w.API.User.SetPassword(w.as(admin), &munimentv1.SetPasswordRequest{UserId: person.String(), Password: "to own the other"})
+	w.refused(fault.Denied, "the account is taken over", err)
+	if _, err := w.API.User.LockUser(w.as(admin), &munimentv1.LockUserRequest{UserId: person.String()}); err != nil {
+		t.Errorf("locking out: %v", err)
+	}
+}

@@ -160,8 +160,8 @@ type End struct {
 	Own          bool // by the person whose session it is, from elsewhere
 }
 
-// Ending decides End. Who ends the session of another needs what managing that
-// person needs.
+// Ending decides End. Who ends the session of another needs what keeping that
+// person out needs.
 var Ending = decide.Decider[State, End]{
 	Name:  "end a session",
 	Start: func(c End) State { return Start(c.User) },
@@ -173,7 +173,7 @@ var Ending = decide.Decider[State, End]{
 		if a.Is(s.User) {
 			return nil
 		}
-		return s.user.Manageable(a)
+		return s.user.Excludable(a)
 	},
 	Decide: func(s State, c End) ([]event.New, error) {
 		switch {

@@ -18,6 +18,7 @@ type need struct {
 	self  event.ID // or be this user
 	other event.ID // and not be this user
 	over  event.ID // and have every right that this user has
+	home  event.ID // of which only those here and in the instance count, if it is set
 	shuts event.ID // and every right in the instance that those have who are at home here, and not be one of them
 }
 
@@ -34,15 +35,15 @@ func needs(f event.Fact) (n need, ok bool) {
 	case user.PasswordSet:
 		n = need{right: authz.ManageUsers, org: p.Organization, self: p.User, over: p.User}
 	case user.Locked:
-		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User}
+		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User, home: p.Organization}
 	case user.Unlocked:
-		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User}
+		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User, home: p.Organization}
 	case user.Deactivated:
-		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User}
+		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User, home: p.Organization}
 	case user.Reactivated:
-		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User}
+		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User, home: p.Organization}
 	case user.Erased:
-		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User}
+		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User, home: p.Organization}
 	case authz.MemberAdded:
 		n = need{right: authz.ManageMembers, org: p.Organization}
 	case authz.MemberRemoved:
@@ -60,7 +61,7 @@ func needs(f event.Fact) (n need, ok bool) {
 	case grant.RolesWithdrawn:
 		n = need{right: authz.ManageGrants, org: p.Organization}
 	case session.Ended:
-		n = need{right: authz.ManageUsers, org: p.Organization, self: p.User, over: p.User}
+		n = need{right: authz.ManageUsers, org: p.Organization, self: p.User, over: p.User, home: p.Organization}
 	case session.CodeIssued:
 		n = need{self: p.User}
 	default:
@@ -103,7 +104,10 @@ func (m *model) may(a event.Actor, n need, p event.Position) bool {
 	if !m.has(a.ID, n.right, n.org, p) {
 		return false
 	}
-	return m.covers(a.ID, m.members[n.over].at(p), p) && m.mayShut(a.ID, n.shuts, p)
+	held := slices.DeleteFunc(slices.Clone(m.members[n.over].at(p)), func(x membership) bool {
+		return !n.home.IsZero() && !x.org.IsZero() && x.org != n.home
+	})
+	return m.covers(a.ID, held, p) && m.mayShut(a.ID, n.shuts, p)
 }
 
 // covers reports whether a user has every right that memberships give.

@@ -24,7 +24,7 @@ var Erasing = decide.Decider[State, Erase]{
 		if a.Is(c.User) {
 			return authz.Denied("have somebody else erase your own account")
 		}
-		return manager(a, s, c)
+		return s.Excludable(a)
 	},
 	Decide: func(s State, c Erase) ([]event.New, error) {
 		if err := s.Exists(); err != nil {

@@ -203,23 +203,36 @@ func one(id event.ID, payload any) []event.New {
 	return []event.New{{Stream: Stream(id), Payload: payload}}
 }
 
-// managed are the facts of a user for a command that Manageable allows.
+// managed are the facts of a user for a command that Manageable or Excludable
+// allows.
 func managed(id event.ID) []decide.Facts { return append(own(id), Roles(id)) }
 
-// Roles are the facts of what a user administers, by which Manageable goes.
+// Roles are the facts of what a user administers, by which both go.
 func Roles(id event.ID) decide.Facts {
 	return decide.Facts{Types: []string{"member.added", "member.removed"}, Tags: []event.Tag{event.NewTag("user", id.String())}}
 }
 
-// Manageable returns nil for those who manage the users of the user's
-// organization and have every right that the user has, wherever it is: or an
-// administrator of one organization could become the owner of the instance.
+// Manageable returns nil for those who may look after the user's account: who
+// manage the users of the user's organization and have every right that the
+// user has, wherever it is. Or an administrator of one organization could become
+// the owner of the instance.
 func (s State) Manageable(a authz.Authority) error {
+	return s.over(a, func(event.ID) bool { return true })
+}
+
+// Excludable returns nil for those who may keep the user out. What the user
+// administers in organizations other than their own does not count: nobody there
+// may take away from those here that they let people go.
+func (s State) Excludable(a authz.Authority) error {
+	return s.over(a, func(organization event.ID) bool { return organization.IsZero() || organization == s.Organization })
+}
+
+func (s State) over(a authz.Authority, counts func(organization event.ID) bool) error {
 	if err := a.Need(authz.ManageUsers, authz.Of(s.Organization)); err != nil {
 		return err
 	}
 	for _, m := range s.roles {
-		if !a.Covers(authz.Role(m.Role), authz.Of(m.Organization)) {
+		if counts(m.Organization) && !a.Covers(authz.Role(m.Role), authz.Of(m.Organization)) {
 			return authz.Denied("administer all that this person administers")
 		}
 	}

@@ -65,7 +65,7 @@ func status[C any](name string, id func(C) event.ID, next func(State) (any, erro
 			if a.Is(id(c)) {
 				return authz.Denied("have somebody else do this to your own account")
 			}
-			return manager(a, s, c)
+			return s.Excludable(a)
 		},
 		Decide: func(s State, c C) ([]event.New, error) {
 			if err := s.Exists(); err != nil {

@@ -51,8 +51,8 @@ type SessionServiceClient interface {
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// EndSession signs out. Tokens of the session are refused at once where
 	// the server is asked. REFUSED if it has ended. Those of somebody who
-	// administers something are ended only by who administers at least the
-	// same (DENIED).
+	// administers the organization or the instance are ended only by who
+	// administers at least the same (DENIED).
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
 }
 
@@ -113,8 +113,8 @@ type SessionServiceHandler interface {
 	ListSessions(context.Context, *v1.ListSessionsRequest) (*v1.ListSessionsResponse, error)
 	// EndSession signs out. Tokens of the session are refused at once where
 	// the server is asked. REFUSED if it has ended. Those of somebody who
-	// administers something are ended only by who administers at least the
-	// same (DENIED).
+	// administers the organization or the instance are ended only by who
+	// administers at least the same (DENIED).
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
 }
 
