@@ -19,8 +19,18 @@ func (w *world) serving() (list []*node) {
 	return list
 }
 
-// hear hears of nodes that have started or are gone.
+// hear hears of nodes that have started or are gone. A node that is killed here
+// is gone the next time: when exactly its goroutines end is not the seed's to
+// say.
 func (w *world) hear() {
+	gone := map[*node]bool{}
+	for _, n := range w.nodes {
+		select {
+		case <-n.gone:
+			gone[n] = true
+		default:
+		}
+	}
 	for _, n := range w.nodes {
 		select {
 		case err := <-n.started:
@@ -36,16 +46,14 @@ func (w *world) hear() {
 		}
 	}
 	w.nodes = slices.DeleteFunc(w.nodes, func(n *node) bool {
-		select {
-		case <-n.gone:
-			if n.views != nil {
-				w.saved = n.views
-			}
-			w.say("%s is gone", n.name)
-			return true
-		default:
+		if !gone[n] {
 			return false
 		}
+		if n.views != nil {
+			w.saved = n.views
+		}
+		w.say("%s is gone", n.name)
+		return true
 	})
 }
 
