@@ -37,6 +37,7 @@ const style = `
 	.bare { fill: #9aa5b1; } .log { fill: #6fb1d6; } .sealed { fill: #3d82b8; } .whole { fill: #12558f; }
 	.half { stroke: #c2410c; stroke-width: 2; stroke-dasharray: 5 4; }
 	.small { font-size: 11px; fill-opacity: .8; }
+	.on { font-size: 11px; fill: #fff; } .on-log { fill: #0b2239; }
 	@media (prefers-color-scheme: dark) {
 		svg { color: #e4e7eb; }
 		.bare { fill: #7b8794; } .log { fill: #8fcbe8; } .sealed { fill: #55a3da; } .whole { fill: #2b7fc4; }
@@ -66,7 +67,7 @@ func chart(r *AppendReport) []byte {
 			fmt.Fprintf(&b, `<rect class="%s" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="2"><title>%d committers, %s: %.0f events/s</title></rect>`+"\n",
 				p.Path, x, y(p.PerSecond), width-barGap, h, l.Committers, p.Path, p.PerSecond)
 			if p.Ratio > 0 && p.Path != bare {
-				fmt.Fprintf(&b, `<text class="small" x="%.1f" y="%.1f" text-anchor="middle">%.2f</text>`+"\n", x+(width-barGap)/2, y(p.PerSecond)-4, p.Ratio)
+				fmt.Fprintf(&b, `<text class="on on-%s" x="%.1f" y="%d" text-anchor="middle">%.2f</text>`+"\n", p.Path, x+(width-barGap)/2, chartTop+plotHeight-4, p.Ratio)
 			}
 			if p.Path == bare {
 				fmt.Fprintf(&b, `<line class="half" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`+"\n", left, left+group-groupPadding-barGap, y(p.PerSecond/2), y(p.PerSecond/2))

@@ -167,8 +167,10 @@ func discover(ctx context.Context, env Env, server string) (metadata, error) {
 	if m.Issuer != server { // Discovery §4.3
 		return m, &failure{msg: fmt.Sprintf("%s calls itself %q; use that address", server, clean(m.Issuer))}
 	}
-	if !strings.HasPrefix(m.Authorization, server+"/") || !strings.HasPrefix(m.Token, server+"/") {
-		return m, &failure{msg: server + " names endpoints of another server"}
+	for _, endpoint := range []string{m.Authorization, m.Token} {
+		if !strings.HasPrefix(endpoint, server+"/") || clean(endpoint) != endpoint {
+			return m, &failure{msg: server + " names endpoints of another server, or such as cannot be printed"}
+		}
 	}
 	return m, nil
 }
