@@ -8,11 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
-	"strings"
-	"unicode/utf8"
-
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -113,30 +108,5 @@ func (c *committer) commit(path string, value []byte) event.Hash {
 // blind hashes a value for searching.
 func blind(key []byte, name, value string, fold bool) event.Hash {
 	b := appendLP(make([]byte, 0, 128), "muniment/blind/v1")
-	return mac(key, appendLP(appendLP(b, name), Normalize(value, fold)))
-}
-
-// Normalize returns the form of a value under which it is searched: Unicode
-// NFKC and, if fold, case folding (full, locale-independent).
-func Normalize(value string, fold bool) string {
-	if isASCII(value) { // where NFKC changes nothing, and folding is lower case
-		if fold {
-			return strings.ToLower(value)
-		}
-		return value
-	}
-	value = norm.NFKC.String(value)
-	if fold {
-		value = norm.NFKC.String(cases.Fold().String(value))
-	}
-	return value
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
+	return mac(key, appendLP(appendLP(b, name), event.Normalize(value, fold)))
 }

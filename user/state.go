@@ -9,7 +9,6 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/org"
-	"muniment.dev/seal"
 )
 
 // Status is whether a person may sign in.
@@ -114,14 +113,14 @@ func (s State) withEmail(user event.ID, email event.Sealed[string]) State {
 	}
 	delete(s.emails, user)
 	if v, ok := email.Get(); ok {
-		s.emails[user] = seal.Normalize(v, true)
+		s.emails[user] = event.Normalize(v, true)
 	}
 	return s
 }
 
 // emailFree reports whether nobody but the user has the address.
 func (s State) emailFree(user event.ID, email string) bool {
-	email = seal.Normalize(email, true)
+	email = event.Normalize(email, true)
 	for owner, e := range s.emails {
 		if e == email && owner != user {
 			return false
@@ -189,7 +188,7 @@ func EvolveOwners(o Owners, f event.Fact) Owners {
 
 // Of returns who has the address; false if nobody.
 func (o Owners) Of(email string) (event.ID, bool) {
-	email = seal.Normalize(email, true)
+	email = event.Normalize(email, true)
 	for owner, e := range o.s.emails {
 		if e == email {
 			return owner, true

@@ -195,7 +195,7 @@ func (t *table) appendRow(args []any, tup *tuple) []any {
 	for _, c := range t.prefix {
 		var normal any
 		if s, ok := tup.vals[c].(string); ok {
-			normal = Normalize(s)
+			normal = event.Normalize(s, true)
 		}
 		args = append(args, normal)
 	}

@@ -230,7 +230,7 @@ func (c *Cond) textSQL(t *table, i int) (string, []any, error) {
 		return "", nil, fault.New(fault.Internal, "column %s of %s cannot be searched by normal form", c.column, t.Name)
 	}
 	name, hole := quote(prefixCol+c.column), sqlite.param(0)
-	text = Normalize(text)
+	text = event.Normalize(text, true)
 	if c.op == opSame {
 		return name + " = " + hole, []any{text}, nil
 	}

@@ -213,16 +213,3 @@ func TestInBubble(t *testing.T) {
 		}
 	})
 }
-
-// The normal form of a normal form is itself.
-func FuzzNormalize(f *testing.F) {
-	for _, s := range []string{"", "Ada", "ＡＤＡ", "Straße", "ﬁ", "\u0345", "İ", "\xff", "e\u0301"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		once := view.Normalize(s)
-		if view.Normalize(once) != once {
-			t.Fatalf("%q becomes %q and then %q", s, once, view.Normalize(once))
-		}
-	})
-}

@@ -20,7 +20,6 @@ import (
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
-	"muniment.dev/seal"
 )
 
 // Case is one line of what a decider does.
@@ -151,7 +150,7 @@ func selects(t *testing.T, reg *event.Registry, facts []decide.Facts, e event.Ne
 			return false
 		}
 		return q.Blind == nil || slices.ContainsFunc(parts.Blind, func(b event.BlindField) bool {
-			return b.Name == q.Blind.Name && seal.Normalize(b.Value, b.Fold) == seal.Normalize(q.Blind.Value, q.Blind.Fold)
+			return b.Name == q.Blind.Name && event.Normalize(b.Value, b.Fold) == event.Normalize(q.Blind.Value, q.Blind.Fold)
 		})
 	})
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"muniment.dev/api/call"
+	"muniment.dev/event"
 	"muniment.dev/fault"
-	"muniment.dev/seal"
 	"muniment.dev/session"
 )
 
@@ -139,7 +139,7 @@ type pass struct {
 }
 
 func (g *gate) pass(ctx context.Context, email string) pass {
-	account, source := seal.Normalize(email, true), sourceOf(ctx)
+	account, source := event.Normalize(email, true), sourceOf(ctx)
 	p := pass{account: g.key("account", account), source: g.key("source", source), pair: g.key("pair", account, source)}
 	g.mu.Lock()
 	defer g.mu.Unlock()
