@@ -6,7 +6,9 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/go-jose/go-jose/v4"
 	"muniment.dev/fault"
@@ -45,7 +47,7 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		Issuer: p.c.Issuer, Authorization: at(PathAuthorize), Token: at(PathToken), Userinfo: at(PathUserinfo),
 		Keys: at(PathKeys), EndSession: at(PathLogout),
 		Scopes:        []string{ScopeOpenID, ScopeProfile, ScopeEmail},
-		ResponseTypes: []string{"code"}, ResponseModes: []string{modeQuery, modeFormPost}, GrantTypes: []string{"authorization_code"},
+		ResponseTypes: []string{"code"}, ResponseModes: []string{modeQuery, modeFormPost}, GrantTypes: slices.Sorted(maps.Keys(p.issuers())),
 		ACRs: p.c.ACRs, Subjects: []string{"public"},
 		IDTokenAlgs: []string{ES256, RS256}, // Discovery §3: RS256 MUST be included
 		TokenAuth:   []string{"client_secret_basic", "client_secret_post", "none"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"net/http"
+	"slices"
 	"time"
 
 	"muniment.dev/event"
@@ -36,10 +37,28 @@ type Client struct {
 	PostLogoutURIs  []string      // the same
 	Project         string        // id of the project it belongs to; an audience of its access tokens
 	Scopes          []string      // scopes beyond the standard ones that it may ask for, such as ScopeAPI
+	GrantTypes      []string      // how it may get tokens; nil: authorization_code only
+	AccessTokenType TokenType     // what its access tokens look like
 	IDTokenAlg      string        // ES256 if empty, or RS256
 	AccessTokenLife time.Duration // that of the provider if 0
 	FullIDToken     bool          // put profile and email claims into the ID token too, not into userinfo only
 }
+
+// May reports whether the client may use a grant type.
+func (c Client) May(grantType string) bool {
+	if c.GrantTypes == nil {
+		return grantType == GrantCode
+	}
+	return slices.Contains(c.GrantTypes, grantType)
+}
+
+// TokenType says what access tokens look like.
+type TokenType uint8
+
+const (
+	JWT    TokenType = iota // RFC 9068: whoever has the keys can check it
+	Opaque                  // random: only this server can tell what it is good for
+)
 
 // Session is a signed-in browser.
 type Session struct {

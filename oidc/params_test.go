@@ -115,7 +115,7 @@ func FuzzTokenRequest(f *testing.F) {
 		if cr.id == "" || (auth != "" && ps.get("client_secret") != "") || (auth != "" && cr.secret == "") {
 			t.Fatalf("accepted %+v from %q and %q", cr, auth, body)
 		}
-		q, e := parseToken(ps, fuzzClient())
+		q, e := parseCodeRequest(ps, fuzzClient())
 		if e != nil {
 			checkText(t, e)
 			return

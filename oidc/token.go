@@ -1,19 +1,12 @@
 package oidc
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
-	"errors"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
-	"muniment.dev/event"
 	"muniment.dev/fault"
 )
 
@@ -24,12 +17,6 @@ type tokenResponse struct {
 	ExpiresIn   int64  `json:"expires_in"`
 	Scope       string `json:"scope"`
 	IDToken     string `json:"id_token,omitempty"`
-}
-
-// tokenRequest is a request to exchange a code, RFC 6749 §4.1.3 and RFC 7636
-// §4.5.
-type tokenRequest struct {
-	code, redirect, verifier string
 }
 
 // serveToken is the token endpoint, RFC 6749 §3.2.
@@ -54,139 +41,65 @@ func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 // token answers a token request; the first result names the client, if it is
 // known, for the record.
 func (p *Provider) token(r *http.Request) (string, tokenResponse, *refusal) {
-	var none tokenResponse
+	c, ps, e := p.clientRequest(r)
+	if e != nil {
+		return c.ID, tokenResponse{}, e
+	}
+	g, e := p.grantType(c, ps)
+	if e != nil {
+		return c.ID, tokenResponse{}, e
+	}
+	resp, e := g(r.Context(), c, ps)
+	return c.ID, resp, e
+}
+
+// clientRequest reads what a client sends to an endpoint that is for clients,
+// and finds out which client it is.
+func (p *Provider) clientRequest(r *http.Request) (Client, params, *refusal) {
 	ps, e := formParams(r)
 	if e == nil {
 		e = ps.once()
 	}
 	if e != nil {
-		return "", none, e
+		return Client{}, ps, e
 	}
 	cr, e := clientCredentials(r, ps)
 	if e != nil {
-		return "", none, e
+		return Client{}, ps, e
 	}
 	c, e := p.authenticate(r, cr)
-	if e != nil {
-		return c.ID, none, e
-	}
-	q, e := parseToken(ps, c)
-	if e != nil {
-		return c.ID, none, e
-	}
-	resp, e := p.exchange(r.Context(), c, q)
-	return c.ID, resp, e
+	return c, ps, e
 }
 
-func parseToken(ps params, c Client) (tokenRequest, *refusal) {
-	q := tokenRequest{code: ps.get("code"), redirect: ps.get("redirect_uri"), verifier: ps.get("code_verifier")}
-	switch ps.get("grant_type") {
-	case "authorization_code":
-	case "":
-		return q, refuse(codeInvalidRequest, "grant_type is required")
-	default:
-		return q, refuse(codeUnsupportedGrant, "the only grant_type is authorization_code")
+// The grant types, RFC 6749 §4.
+const (
+	GrantCode = "authorization_code" // RFC 6749 §4.1
+)
+
+// issuer answers a token request of one grant type. The client is
+// authenticated and may use the type.
+type issuer func(ctx context.Context, c Client, ps params) (tokenResponse, *refusal)
+
+// issuers are all grant types. Discovery announces what stands here.
+func (p *Provider) issuers() map[string]issuer {
+	return map[string]issuer{
+		GrantCode: p.redeemCode,
 	}
+}
+
+// grantType finds what answers a request.
+func (p *Provider) grantType(c Client, ps params) (issuer, *refusal) {
+	name := ps.get("grant_type")
+	g, ok := p.issuers()[name]
 	switch {
-	case len(c.RedirectURIs) == 0:
-		return q, refuse(codeUnauthorizedClient, "this client has no redirect_uri and cannot use authorization_code")
-	case q.code == "":
-		return q, refuse(codeInvalidRequest, "code is required")
-	case q.redirect == "":
-		return q, refuse(codeInvalidRequest, "redirect_uri is required, as it was in the authorization request")
-	case !isVerifier(q.verifier):
-		return q, refuse(codeInvalidRequest, "code_verifier is required, 43 to 128 characters of RFC 7636 section 4.1")
-	}
-	return q, nil
-}
-
-// isVerifier is RFC 7636 §4.1: 43*128unreserved.
-func isVerifier(s string) bool {
-	if len(s) < 43 || len(s) > 128 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._~", rune(c)) {
-			return false
-		}
-	}
-	return true
-}
-
-// exchange turns a code into tokens, once. The tokens are made first and
-// handed over only after Redeem has made the exchange a fact.
-func (p *Provider) exchange(ctx context.Context, c Client, q tokenRequest) (tokenResponse, *refusal) {
-	var none tokenResponse
-	now := p.c.Now()
-	g, e := p.presented(ctx, c, q, now)
-	if e != nil {
-		return none, e
-	}
-	u, err := p.c.Users.Claims(ctx, g.User, c, g.Scopes)
-	if err != nil {
-		return none, refusalOf(err, codeInvalidGrant, "the person is not there any more")
-	}
-	rd := Redemption{Grant: g.Grant, CodeHash: g.CodeHash, Client: c.ID, Token: event.NewID(), Issued: now, Expires: now.Add(cmp.Or(c.AccessTokenLife, p.c.AccessTokenLife))}
-	resp, err := p.mint(ctx, c, g, u, rd)
-	if err != nil {
-		return none, refusalOf(err, codeServerError, "the tokens could not be signed")
-	}
-	if err := p.c.Grants.Redeem(ctx, rd); err != nil {
-		if errors.Is(err, ErrCodeSpent) {
-			return none, p.misused(ctx, g, EndReplay)
-		}
-		return none, refusalOf(err, codeInvalidGrant, badCode)
-	}
-	return resp, nil
-}
-
-// badCode is said of every code that is no good: which reason it is does not
-// concern whoever may have stolen it.
-const badCode = "the code is unknown, expired, spent, or was issued for another client, redirect_uri or code_verifier"
-
-// presented finds the grant and checks that this client may have it with what
-// it presents. All it compares was fixed when the code was issued, so it need
-// not be part of Redeem's condition.
-func (p *Provider) presented(ctx context.Context, c Client, q tokenRequest, now time.Time) (CodeGrant, *refusal) {
-	no := refuse(codeInvalidGrant, badCode)
-	if b, err := base64.RawURLEncoding.Strict().DecodeString(q.code); err != nil || len(b) != 32 {
-		return CodeGrant{}, no
-	}
-	g, spent, err := p.c.Grants.Code(ctx, sha256.Sum256([]byte(q.code)))
-	switch {
-	case err != nil:
-		return g, refusalOf(err, codeInvalidGrant, badCode)
-	case g.Client != c.ID:
-		return g, no // and no more: nobody may end another client's sign-in
-	case spent:
-		return g, p.misused(ctx, g, EndReplay)
-	case g.RedirectURI != q.redirect:
-		return g, p.misused(ctx, g, EndRedirect)
-	case !verified(q.verifier, g.Challenge):
-		return g, p.misused(ctx, g, EndVerifier)
-	case !now.Before(g.Expires):
-		return g, no
+	case name == "":
+		return nil, refuse(codeInvalidRequest, "grant_type is required")
+	case !ok:
+		return nil, refuse(codeUnsupportedGrant, "this server does not know the grant_type; its metadata lists those that it knows")
+	case !c.May(name):
+		return nil, refuse(codeUnauthorizedClient, "this client may not use this grant_type")
 	}
 	return g, nil
-}
-
-// verified is RFC 7636 §4.6 for S256.
-func verified(verifier, challenge string) bool {
-	sum := sha256.Sum256([]byte(verifier))
-	got := base64.RawURLEncoding.EncodeToString(sum[:])
-	return subtle.ConstantTimeCompare([]byte(got), []byte(challenge)) == 1
-}
-
-// misused ends the grant, RFC 6749 §4.1.2: a code that is used twice, or
-// without what belongs to it, has been in the wrong hands. It does so even if
-// the client has hung up.
-func (p *Provider) misused(ctx context.Context, g CodeGrant, why EndReason) *refusal {
-	if err := p.c.Grants.End(context.WithoutCancel(ctx), g.Grant, why); err != nil {
-		p.c.Log.ErrorContext(ctx, "a grant whose code was misused could not be ended; its tokens stay good until they expire",
-			slog.String("grant", g.Grant.String()), slog.String("reason", string(why)), slog.Any("error", err))
-	}
-	return refuse(codeInvalidGrant, badCode)
 }
 
 func (p *Provider) mint(ctx context.Context, c Client, g CodeGrant, u UserClaims, rd Redemption) (tokenResponse, error) {

@@ -62,6 +62,7 @@ func TestTokenErrors(t *testing.T) {
 		"basic, bad base64":         {v: ok, edit: basic("Basic ?"), status: 401, want: "invalid_client"},
 		"two headers":               {v: ok, edit: func(r *http.Request) { r.Header.Add("Authorization", "Basic x") }, status: 401, want: "invalid_client"},
 		"may not":                   {v: ok, edit: func(r *http.Request) { r.SetBasicAuth("machine", webSecret) }, want: "unauthorized_client"},
+		"may have no code":          {v: ok, edit: func(r *http.Request) { r.SetBasicAuth("codeless", webSecret) }, want: "unauthorized_client"},
 		"JSON":                      {v: ok, edit: func(r *http.Request) { r.Header.Set("Content-Type", "application/json") }, want: "invalid_request"},
 		"parameters in the address": {v: ok, edit: func(r *http.Request) { r.URL.RawQuery = "client_id=web" }, want: "invalid_request"},
 		"flood":                     {v: with(ok, "x", strings.Repeat("x", 17<<10)), want: "invalid_request"},

@@ -80,6 +80,7 @@ func newWorld(t *testing.T) *world {
 	w.clients["other"] = oidc.Client{ID: "other", Name: "Other", Secrets: [][32]byte{sha256.Sum256([]byte("other-secret"))}, RedirectURIs: []string{"https://other.example/cb"}}
 	w.clients["cli"] = oidc.Client{ID: "cli", Name: "CLI", Type: oidc.Native, RedirectURIs: []string{"http://127.0.0.1/cb", "com.example.app:/cb"}, Scopes: []string{oidc.ScopeAPI}}
 	w.clients["machine"] = oidc.Client{ID: "machine", Name: "No redirects", Secrets: [][32]byte{sha256.Sum256([]byte(webSecret))}}
+	w.clients["codeless"] = oidc.Client{ID: "codeless", Name: "No codes", Secrets: [][32]byte{sha256.Sum256([]byte(webSecret))}, RedirectURIs: []string{callback}, GrantTypes: []string{}}
 	w.users[ada] = oidc.UserClaims{Name: "Ada Lovelace", Username: "ada", Email: "ada@example.com", EmailVerified: true,
 		UpdatedAt: w.clock, Roles: map[string][]string{"project-1": {"editor"}}}
 	w.users[bob] = oidc.UserClaims{Name: "Bob"}

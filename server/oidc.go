@@ -104,6 +104,7 @@ func (p *provider) Client(ctx context.Context, id string) (oidc.Client, error) {
 	if secret, ok := a.Secret.Get(); ok && len(secret) == 32 {
 		c.Secrets = [][32]byte{[32]byte(secret)}
 	}
+	c.GrantTypes, c.AccessTokenType = []string{oidc.GrantCode}, oidc.JWT
 	if id == CLIClient {
 		c.Scopes = []string{oidc.ScopeAPI}
 		c.AccessTokenLife = cliTokenLife
