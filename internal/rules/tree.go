@@ -52,7 +52,7 @@ func Load(sys fs.FS) (*Tree, error) {
 			}
 			return nil
 		}
-		if !d.Type().IsRegular() {
+		if !d.Type().IsRegular() || p == ".git" { // of a linked working tree
 			return nil
 		}
 		body, err := fs.ReadFile(sys, p)
