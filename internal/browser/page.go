@@ -205,10 +205,25 @@ func get[T any](p *Page, what string, a chromedp.Action[T]) T {
 	ctx, cancel := context.WithTimeout(p.ctx, stepLimit)
 	defer cancel()
 	v, err := chromedp.Run(ctx, a)
+	for ctx.Err() == nil && outdated(err) {
+		time.Sleep(10 * time.Millisecond)
+		v, err = chromedp.Run(ctx, a)
+	}
 	if err != nil {
 		p.t.Fatalf("%s: %v", what, err)
 	}
 	return v
+}
+
+// outdated reports whether an element, or the page's scripts, were found in a
+// document that another took the place of before anything was done with them.
+// The browser announces the new one a moment after it has loaded.
+func outdated(err error) bool {
+	if err == nil {
+		return false
+	}
+	text := strings.ToLower(err.Error())
+	return strings.Contains(text, "node with given id") || strings.Contains(text, "context with specified id")
 }
 
 // Until waits until the first element that matches has the text, through
