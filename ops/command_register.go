@@ -144,6 +144,10 @@ func (c *registerAdopt) run(ctx context.Context, s streams) (int, error) {
 	if refusal != nil && !fault.Is(refusal, fault.Refused) {
 		return ExitUnchecked, refusal
 	}
+	if was, ok := WasRestored(l); ok && refusal != nil && !losing(refusal) && !c.Force {
+		w.line("Nothing was changed: this log was restored from a backup of %s, and no register says whether it is the newest.\nWhatever was acknowledged after that is missing in it, and if it went on from here under the same id, there would be\ntwo histories of it, each with signed checkpoints. Look for a newer copy, and for the newest checkpoint that anybody\nkept: muniment verify %s --checkpoint FILE.\n\nTo adopt the log nevertheless, add --force.", was.Made.Format(clock), l.Dir)
+		return ExitFound, nil
+	}
 	if losing(refusal) && !c.Force {
 		w.line("Nothing was changed: %s.\n\nTo adopt the log nevertheless, add --force.", explain(refusal))
 		return ExitFound, nil

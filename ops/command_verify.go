@@ -2,7 +2,6 @@ package ops
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -94,10 +93,7 @@ func (c *verifyCommand) write(out io.Writer, r *Report) error {
 		r.WriteText(out)
 		return nil
 	}
-	e := json.NewEncoder(out)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(r)
+	return writeJSON(out, r)
 }
 
 // VerifyDir verifies the log in a data directory, offline or beside a running
@@ -187,13 +183,7 @@ func keyOf(s string) (string, error) {
 
 // progressTo writes a line now and then, in place if it is a terminal.
 func progressTo(w io.Writer) func(Progress) {
-	end := "\n"
-	every := 10 * time.Second
-	if f, ok := w.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			end, every = "\r", time.Second/4
-		}
-	}
+	end, every := pace(w)
 	last := time.Duration(0)
 	return func(p Progress) {
 		if p.Elapsed-last < every && (p.Done < p.Of || last == 0) {
@@ -213,4 +203,15 @@ func progressTo(w io.Writer) func(Progress) {
 		}
 		fmt.Fprintf(w, "%-78s%s", text, end)
 	}
+}
+
+// pace is how progress is written: in place, several times a second, if it is a
+// terminal; else a line now and then.
+func pace(w io.Writer) (end string, every time.Duration) {
+	if f, ok := w.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			return "\r", time.Second / 4
+		}
+	}
+	return "\n", 10 * time.Second
 }

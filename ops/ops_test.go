@@ -51,6 +51,7 @@ type world struct {
 	signer *ledger.Signer
 	reg    *ledger.FileRegister
 	users  []event.SubjectID
+	closed bool
 }
 
 // newWorld makes a log of n records or a few more: people who register, are
@@ -166,6 +167,7 @@ func (w *world) close(t testing.TB) {
 	must(t, w.log.Close())
 	must(t, w.keys.Close())
 	must(t, w.store.Close())
+	w.closed = true
 }
 
 func (w *world) verify(t testing.TB, o VerifyOptions) *Report {

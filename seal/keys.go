@@ -64,12 +64,10 @@ func OpenKeys(ctx context.Context, path string, w Wrapper) (*Keys, error) {
 	if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err == nil { // SQLite would let others read it
 		f.Close()
 	}
-	dsn := "file:" + path + "?_pragma=journal_mode(DELETE)&_pragma=synchronous(FULL)&_pragma=secure_delete(ON)&_pragma=busy_timeout(5000)&_pragma=temp_store(MEMORY)"
-	db, err := sql.Open("sqlite", dsn)
+	db, err := openDB(path)
 	if err != nil {
-		return nil, fault.Wrap("open the key database", err)
+		return nil, err
 	}
-	db.SetMaxOpenConns(1)
 	k := &Keys{db: db, pools: map[event.LogID]*pool{}, open: generations[keyName, Secret]{most: maxOpen},
 		derivations: generations[keyName, *derived]{most: maxDerived}}
 	if _, err := db.ExecContext(ctx, schema); err != nil {
@@ -81,6 +79,17 @@ func OpenKeys(ctx context.Context, path string, w Wrapper) (*Keys, error) {
 		return nil, fault.Wrap("open the key epoch", err)
 	}
 	return k, nil
+}
+
+// openDB opens the database for writing, so that what is deleted is gone.
+func openDB(path string) (*sql.DB, error) {
+	dsn := "file:" + path + "?_pragma=journal_mode(DELETE)&_pragma=synchronous(FULL)&_pragma=secure_delete(ON)&_pragma=busy_timeout(5000)&_pragma=temp_store(MEMORY)"
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fault.Wrap("open the key database", err)
+	}
+	db.SetMaxOpenConns(1)
+	return db, nil
 }
 
 // Close closes the database and forgets the keys in memory.

@@ -229,6 +229,7 @@ func (c *Core) startErasure(ctx context.Context) error {
 			_, err := c.Publisher.WaitFor(ctx, p)
 			return err
 		},
+		List: erasure.NewList(erasure.ListPath(c.opts.Register), c.Log.ID()),
 		Forget: append(slices.Clone(c.opts.Forget), []erasure.Forget{
 			{Name: "views", Do: func(ctx context.Context, s event.SubjectID) error { return c.Views.Forget(ctx, s) }},
 			{Name: "folded states", Do: func(context.Context, event.SubjectID) error { c.Runner.Forget(); return nil }},

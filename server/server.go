@@ -86,6 +86,9 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 		admin.Close()
 		return nil, err
 	}
+	if err := ops.Admitted(layout(c)); err != nil {
+		x.Logger.Warn("the note that this directory was restored cannot be removed", "error", err)
+	}
 	s := &Server{Core: core, config: c, admin: admin, broken: broken}
 	s.streams, s.endStreams = context.WithCancel(context.Background())
 	defer func() {

@@ -69,6 +69,7 @@ type Process struct {
 	Keys Destroyer
 	// Registered returns when the register covers a position.
 	Registered func(context.Context, event.Position) error
+	List       *List // where erasures are noted apart from the log; may be nil
 	Forget     []Forget
 	// IsComplete says whether an erasure was reported as complete, and
 	// Complete reports it; both by events of the slice that erased.
@@ -187,6 +188,11 @@ func (p *Process) steps(ctx context.Context, e erasure) error {
 	}
 	if err := p.Registered(ctx, e.position); err != nil {
 		return err
+	}
+	if p.List != nil {
+		if err := p.List.Add(e.position, e.subject, e.keys); err != nil {
+			return err
+		}
 	}
 	p.set(e, func(s *Status) { s.Step = Registered })
 	if err := p.Keys.Destroy(ctx, p.Log.ID(), e.keys...); err != nil {
