@@ -17,6 +17,7 @@ import (
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/trace"
 )
 
 // PositionHeader names the header in which an answer says which place in the
@@ -33,7 +34,8 @@ func (i *interceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 			return next(ctx, req)
 		}
 		began := time.Now()
-		defer func() { i.log(ctx, began, err) }()
+		ctx, span := start(ctx)
+		defer func() { i.log(ctx, span, began, err) }()
 		defer i.recovered(ctx, &err)
 		msg, ok := req.Any().(proto.Message)
 		if !ok {
@@ -70,7 +72,10 @@ func (i *interceptor) WrapStreamingClient(next connect.StreamingClientFunc) conn
 func (i *interceptor) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 	return func(ctx context.Context, conn connect.StreamingHandlerConn) (err error) {
 		began := time.Now()
-		defer func() { i.log(ctx, began, err) }()
+		ctx, span := start(ctx)
+		i.s.opts.Observer.Streaming(1)
+		defer i.s.opts.Observer.Streaming(-1)
+		defer func() { i.log(ctx, span, began, err) }()
 		defer i.recovered(ctx, &err)
 		if _, err := call.CallerOf(ctx); err != nil {
 			return toConnect(ctx, err)
@@ -132,17 +137,27 @@ func (i *interceptor) recovered(ctx context.Context, err *error) {
 
 // log tells operators of what is theirs to mend, and of everything at debug
 // level. Never of messages.
-func (i *interceptor) log(ctx context.Context, began time.Time, err error) {
+func (i *interceptor) log(ctx context.Context, span *trace.Live, began time.Time, err error) {
 	facts, _ := call.FactsOf(ctx)
-	level, kind := slog.LevelDebug, "ok"
+	took := time.Since(began)
+	level, kind, failed := slog.LevelDebug, "ok", ""
 	if err != nil {
 		f := Explain(err)
 		kind = kindName(f.Kind)
+		failed = kind
 		if f.Kind == munimentv1.FaultKind_FAULT_KIND_INTERNAL || f.Kind == munimentv1.FaultKind_FAULT_KIND_UNKNOWN {
 			level = slog.LevelError
 		}
 	}
-	i.s.opts.Log.Log(ctx, level, "call", "method", facts.Method, "request", facts.RequestID, "answer", kind, "took", time.Since(began))
+	span.End(failed)
+	i.s.opts.Observer.Called(facts.Method, kind, took)
+	i.s.opts.Log.Log(ctx, level, "call", "method", facts.Method, "request", facts.RequestID, "answer", kind, "took", took)
+}
+
+// start starts the span of a call, named as the conventions for RPC want it.
+func start(ctx context.Context) (context.Context, *trace.Live) {
+	facts, _ := call.FactsOf(ctx)
+	return trace.Start(ctx, facts.Method, trace.Attr{Key: "rpc.system", Value: "connect_rpc"}, trace.Attr{Key: "muniment.request", Value: facts.RequestID.String()})
 }
 
 // inTime makes sense of an error that is only that time ran out: a read may be

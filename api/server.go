@@ -51,10 +51,24 @@ type Options struct {
 	MaxMessage int
 	// Timeout bounds a call that is not a stream; 30 seconds if 0.
 	Timeout time.Duration
+	// Observer is told of calls; nobody if nil.
+	Observer Observer
 	// Recheck is how often the caller of a stream is authenticated again;
 	// 15 seconds if 0.
 	Recheck time.Duration
 }
+
+// Observer is told what is called, for those who operate the server. Methods
+// are full names of our sources, answers "ok" or kinds of errors.
+type Observer interface {
+	Called(method, answer string, took time.Duration)
+	Streaming(delta int) // so many more streams are open
+}
+
+type nobody struct{}
+
+func (nobody) Called(string, string, time.Duration) {}
+func (nobody) Streaming(int)                        {}
 
 // Server is the API as an http.Handler.
 type Server struct {
@@ -75,6 +89,9 @@ func New(o Options) (*Server, error) {
 	}
 	if o.ClientIP == nil {
 		o.ClientIP = remoteIP
+	}
+	if o.Observer == nil {
+		o.Observer = nobody{}
 	}
 	o.MaxMessage = cmp.Or(o.MaxMessage, 1<<20)
 	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)

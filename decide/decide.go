@@ -11,6 +11,7 @@ package decide
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"muniment.dev/authz"
@@ -18,6 +19,7 @@ import (
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
 	"muniment.dev/seal"
+	"muniment.dev/trace"
 )
 
 // Blind selects by a personal value, through its blind tag.
@@ -81,8 +83,13 @@ type Runner struct {
 	Slow   func(context.Context) error // waits while views lag; may be nil
 	To     Appender                    // where events go; nil: Log
 
-	cache cache
+	cache   cache
+	retries atomic.Uint64
 }
+
+// Retries is how often a command was decided again because its facts had
+// changed.
+func (r *Runner) Retries() uint64 { return r.retries.Load() }
 
 // attempts bounds how often a command is decided again.
 const attempts = 64
@@ -91,6 +98,18 @@ const attempts = 64
 // and those of eventlog.Log.Append; fault.Conflict only if the facts kept
 // changing under many attempts.
 func Run[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelope, c C) (Result, error) {
+	ctx, span := trace.Start(ctx, "decide", trace.Attr{Key: "muniment.command", Value: d.Name})
+	res, err := run(ctx, r, d, env, c)
+	if err != nil {
+		span.End(fault.KindOf(err).String())
+		return res, err
+	}
+	span.Set("muniment.position", int64(res.Last))
+	span.End("")
+	return res, nil
+}
+
+func run[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelope, c C) (Result, error) {
 	if env.Command.IsZero() {
 		env.Command = event.NewID()
 	} else if done, ok, err := r.earlier(ctx, &env); err != nil || ok {
@@ -114,6 +133,7 @@ func Run[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelope
 			}
 			return res, err
 		}
+		r.retries.Add(1)
 		r.settle(ctx, err)
 	}
 	return Result{}, err
@@ -233,10 +253,13 @@ func (r *Runner) append(ctx context.Context, env Envelope, events []event.New, c
 	if to == nil {
 		to = r.Log
 	}
-	done, err := to.Append(ctx, eventlog.Request{Actor: env.Actor, Command: env.Command, Digest: env.digest, Events: drafts, If: cond})
+	appending, span := trace.Start(ctx, "append", trace.Attr{Key: "muniment.events", Value: len(events)})
+	done, err := to.Append(appending, eventlog.Request{Actor: env.Actor, Command: env.Command, Digest: env.digest, Events: drafts, If: cond})
 	if err != nil {
+		span.End(fault.KindOf(err).String())
 		return Result{}, err
 	}
+	span.End("")
 	if done.Replayed {
 		return r.result(ctx, done)
 	}

@@ -21,6 +21,8 @@ type batch struct {
 	done    map[outcomeKey]int // index into Outcomes
 	now     time.Time
 	bytes   int // of leaves and ciphertexts
+
+	launched time.Time // on its way to the disk
 }
 
 // member is an append that is answered when the batch is durable. It may have

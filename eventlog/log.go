@@ -85,6 +85,8 @@ type Options struct {
 	MaxSkew time.Duration    // how far the clock may run behind the last record; default 5 s
 	Holder  event.ID         // default random
 	Logger  *slog.Logger
+	// Observer is told what the log does; nobody if nil.
+	Observer Observer
 }
 
 func (o *Options) defaults() {
@@ -108,6 +110,9 @@ func (o *Options) defaults() {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Observer == nil {
+		o.Observer = nobody{}
 	}
 }
 

@@ -185,7 +185,7 @@ func (s *sequencer) launch() {
 		return
 	}
 	b.Next.Frontier = slices.Clone(s.tree.frontier)
-	s.head, s.flying = b.Next, b
+	s.head, s.flying, b.launched = b.Next, b, time.Now()
 	go func() { s.landed <- s.log.store.Commit(context.Background(), &b.Batch) }()
 }
 
@@ -197,6 +197,7 @@ func (s *sequencer) land(err error) {
 		s.publish(b)
 		return
 	}
+	s.log.opts.Observer.Failed(fault.KindOf(err))
 	s.log.opts.Logger.Error("commit failed", "error", err, "kind", fault.KindOf(err).String())
 	s.ready = false
 	var again []*waiter // whose answers rested on what may not have come true
@@ -297,6 +298,7 @@ func (s *sequencer) publish(b *batch) {
 	l.setMark(b.Next)
 	l.mu.Unlock()
 	b.answer()
+	l.opts.Observer.Committed(Commit{Records: b.Records, Appends: len(b.members), Took: time.Since(b.launched)})
 	s.streams.sweep()
 	s.subjects.sweep()
 }
@@ -323,6 +325,7 @@ func (v *verdict) Unwrap() error { return v.error }
 func (s *sequencer) verdictOn(err error) error {
 	var v *verdict
 	if errors.As(err, &v) {
+		s.log.opts.Observer.Refused(fault.KindOf(v.error))
 		return v.error
 	}
 	s.log.opts.Logger.Error("cannot check an append", "error", err)

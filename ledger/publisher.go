@@ -44,6 +44,7 @@ type Publisher struct {
 
 	mu     sync.Mutex // guards what follows
 	latest Checkpoint
+	when   time.Time // latest was published
 	err    error
 	done   bool
 	moved  chan struct{} // closed and replaced when any of these changes
@@ -81,6 +82,13 @@ func (p *Publisher) Latest() Checkpoint {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.latest
+}
+
+// Published returns what Latest does, and when that was published.
+func (p *Publisher) Published() (Checkpoint, time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.latest, p.when
 }
 
 // Err returns why nothing is being published at the moment, or nil. Of kind
@@ -217,7 +225,7 @@ func (p *Publisher) publish(ctx context.Context) error {
 	if err := p.log.Store().PutCheckpoint(ctx, c.Log, c.Size, c.Note); err != nil {
 		return fault.Wrap("store a checkpoint", err)
 	}
-	p.change(func() { p.latest = c })
+	p.change(func() { p.latest, p.when = c, p.log.Now() })
 	return nil
 }
 

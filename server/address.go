@@ -8,6 +8,7 @@ import (
 
 	"muniment.dev/api/call"
 	"muniment.dev/event"
+	"muniment.dev/trace"
 )
 
 // clientAddress finds the address of whoever sent a request. What a proxy says
@@ -39,6 +40,11 @@ func withFacts(source string, address func(string, http.Header) netip.Addr, next
 		agent := r.UserAgent()
 		f := call.Facts{RequestID: event.NewID(), Source: source, IP: address(r.RemoteAddr, r.Header),
 			UserAgent: strings.ToValidUTF8(agent[:min(len(agent), 512)], "")}
-		next.ServeHTTP(w, r.WithContext(call.WithFacts(r.Context(), f)))
+		if p := trace.Parse(r.Header.Get("Traceparent")); !p.IsZero() {
+			f.Correlation = p.Trace.String()
+		}
+		inner := r.WithContext(call.WithFacts(r.Context(), f))
+		next.ServeHTTP(w, inner)
+		r.Pattern = inner.Pattern // the one that served it, for who counts requests
 	})
 }

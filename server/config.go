@@ -15,18 +15,22 @@ import (
 // environment variable MUNIMENT_NAME and a line `name = value` in a file; the
 // first of flag, variable, file and default that says something counts.
 type Config struct {
-	Data         string
-	Listen       string
-	ExternalURL  string
-	TLSCert      string
-	TLSKey       string
-	Register     string
-	RootKey      string
-	Name         string
-	OwnerEmail   string
-	OwnerName    string
-	Organization string
-	LogLevel     string
+	Data          string
+	Listen        string
+	ExternalURL   string
+	TLSCert       string
+	TLSKey        string
+	Register      string
+	RootKey       string
+	Name          string
+	OwnerEmail    string
+	OwnerName     string
+	Organization  string
+	LogLevel      string
+	MetricsListen string
+	MetricsToken  string
+	OTLPEndpoint  string
+	OTLPRatio     string
 }
 
 // Setting describes one setting.
@@ -49,6 +53,10 @@ var Settings = []Setting{
 	{"owner-name", "Administrator", "name of the first owner, when the instance is made", func(c *Config) *string { return &c.OwnerName }},
 	{"organization", "Home", "name of the first organization, when the instance is made", func(c *Config) *string { return &c.Organization }},
 	{"log-level", "info", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }},
+	{"metrics-listen", "", "address and port on which /metrics is served, such as 127.0.0.1:9464; default: nowhere", func(c *Config) *string { return &c.MetricsListen }},
+	{"metrics-token", "", "file with the bearer token that metrics are given for; required unless metrics-listen is on loopback", func(c *Config) *string { return &c.MetricsToken }},
+	{"otlp-endpoint", "", "OpenTelemetry collector that traces are sent to, such as http://127.0.0.1:4318; default: none, nothing is traced", func(c *Config) *string { return &c.OTLPEndpoint }},
+	{"otlp-ratio", "1", "the part of requests that is traced, such as 0.1", func(c *Config) *string { return &c.OTLPRatio }},
 }
 
 // Variable is the setting's environment variable.

@@ -61,6 +61,7 @@ type Options struct {
 	RootKey  string           // path of the root key; default root.key in Data
 	Clock    func() time.Time // default time.Now
 	Logger   *slog.Logger
+	Observer eventlog.Observer // is told what the log does; may be nil
 	// MaxLag is how far views may be behind before changes wait; default 100 ms.
 	MaxLag time.Duration
 	// Forget are further places that an erasure clears.
@@ -155,7 +156,7 @@ func (c *Core) openLog(ctx context.Context) error {
 	}
 	// Notes the new term in the register before anything is appended: a first
 	// start that is interrupted can be repeated.
-	c.Log, err = ledger.OpenLog(ctx, c.opts.Store, id, ledger.NewFileRegister(c.opts.Register), eventlog.Options{Clock: c.opts.Clock, Logger: c.opts.Logger})
+	c.Log, err = ledger.OpenLog(ctx, c.opts.Store, id, ledger.NewFileRegister(c.opts.Register), eventlog.Options{Clock: c.opts.Clock, Logger: c.opts.Logger, Observer: c.opts.Observer})
 	if err != nil {
 		return fault.Wrap("open the log as its register admits it", err)
 	}

@@ -26,7 +26,12 @@ func Serve(ctx context.Context, c Config, out io.Writer, logger *slog.Logger) (e
 		return err
 	}
 	defer ln.Close()
-	s, err := New(ctx, c, Extra{Logger: logger})
+	observe, stop, err := c.observe(ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	s, err := New(ctx, c, Extra{Logger: logger, Observe: observe})
 	if err != nil {
 		return err
 	}

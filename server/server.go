@@ -42,6 +42,7 @@ type Extra struct {
 	Clock     func() time.Time
 	Logger    *slog.Logger
 	Passwords password.Params // of argon2id
+	Observe   Observe
 }
 
 // Server is an instance with its API, OpenID provider and pages.
@@ -52,6 +53,8 @@ type Server struct {
 
 	config     Config
 	admin      *ops.Admin
+	observe    Observe
+	unobserve  func()
 	broken     chan error      // the store cannot go on; the process has to end
 	streams    context.Context // ends the streams of events
 	endStreams context.CancelFunc
@@ -69,6 +72,7 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 	if x.Logger == nil {
 		x.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
+	x.Logger = x.Observe.logger(x.Logger)
 	u, _ := url.Parse(c.ExternalURL) // Check parsed it
 	broken := make(chan error, 1)
 	store, err := openStore(c, func(err error) { broken <- err }, x.Logger)
@@ -81,7 +85,7 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 		return nil, err
 	}
 	core, err := Open(ctx, Options{Data: c.Data, Store: store, Host: u.Hostname(), Name: c.Name, Register: c.Register, RootKey: c.RootKey,
-		Clock: x.Clock, Logger: x.Logger, Forget: []erasure.Forget{{Name: "snapshots", Do: admin.Withdraw}}})
+		Clock: x.Clock, Logger: x.Logger, Observer: x.Observe.log(), Forget: []erasure.Forget{{Name: "snapshots", Do: admin.Withdraw}}})
 	if err != nil {
 		admin.Close()
 		return nil, err
@@ -89,7 +93,7 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 	if err := ops.Admitted(layout(c)); err != nil {
 		x.Logger.Warn("the note that this directory was restored cannot be removed", "error", err)
 	}
-	s := &Server{Core: core, config: c, admin: admin, broken: broken}
+	s := &Server{Core: core, config: c, admin: admin, broken: broken, observe: x.Observe}
 	s.streams, s.endStreams = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -98,6 +102,9 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 	}()
 	s.pool = password.NewPool(x.Passwords, 0, 0)
 	s.SignIn = signin.New(core.Runner, s.pool, 0)
+	if m := x.Observe.Metrics; m != nil {
+		s.unobserve = m.Add(s.sample)
+	}
 	return s, s.assemble(x)
 }
 
@@ -110,6 +117,9 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Close stops everything in order.
 func (s *Server) Close() error {
 	s.endStreams()
+	if s.unobserve != nil {
+		s.unobserve()
+	}
 	s.admin.Close()
 	return s.Core.Close()
 }
@@ -154,7 +164,7 @@ func (s *Server) assemble(x Extra) error {
 	if err != nil {
 		return err
 	}
-	s.handler = patient(s.route(site, server, signIn, con, address))
+	s.handler = s.observe.handler(patient(s.route(site, server, signIn, con, address)))
 	return nil
 }
 
@@ -175,7 +185,7 @@ func (s *Server) openProvider(site *page.Site, logger *slog.Logger) error {
 
 func (s *Server) openAPI(address func(string, http.Header) netip.Addr, logger *slog.Logger) (*api.Server, error) {
 	c := adapter.Core{Runner: s.Core.Runner, Views: s.Core.Views}
-	server, err := api.New(api.Options{Services: s.services(c), Authenticator: s, ClientIP: address, Log: logger})
+	server, err := api.New(api.Options{Services: s.services(c), Authenticator: s, ClientIP: address, Log: logger, Observer: s.observe.api()})
 	if err != nil {
 		return nil, err
 	}

@@ -52,10 +52,15 @@ type late struct{ http.Handler }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldWith(t, Extra{Passwords: quick})
+}
+
+func newWorldWith(t *testing.T, x Extra) *world {
+	t.Helper()
 	h := &late{}
 	front := httptest.NewServer(h)
 	t.Cleanup(front.Close)
-	s, err := New(t.Context(), Config{Data: t.TempDir(), Listen: front.Listener.Addr().String(), Name: "Test"}, Extra{Passwords: quick})
+	s, err := New(t.Context(), Config{Data: t.TempDir(), Listen: front.Listener.Addr().String(), Name: "Test"}, x)
 	if err != nil {
 		t.Fatal(err)
 	}

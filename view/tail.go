@@ -12,6 +12,7 @@ import (
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/trace"
 )
 
 // Progress is how far some work on the whole log has come, in events.
@@ -121,9 +122,15 @@ func (s *Set) settle(ctx context.Context, r Read) error {
 	if applied >= want {
 		return nil
 	}
+	ctx, span := trace.Start(ctx, "view wait", trace.Attr{Key: "muniment.position", Value: int64(want)})
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Patience)
 	defer cancel()
-	return s.Fresh(ctx, want)
+	if err := s.Fresh(ctx, want); err != nil {
+		span.End(fault.KindOf(err).String())
+		return err
+	}
+	span.End("")
+	return nil
 }
 
 // How long the tail waits after an error that may pass, at first and at most.
@@ -286,4 +293,13 @@ func undecoded(consumers []*View, r *event.Record, err error) error {
 		names = append(names, v.Name)
 	}
 	return failed(strings.Join(names, ", "), event.Fact{Record: r}, 0, fault.Wrap("decode it", err))
+}
+
+// Names are the names of all declared views.
+func (s *Set) Names() []string {
+	names := make([]string, len(s.all.views))
+	for i, v := range s.all.views {
+		names[i] = v.Name
+	}
+	return names
 }

@@ -17,6 +17,7 @@ import (
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/trace"
 )
 
 // Caller is who is calling, proved.
@@ -51,6 +52,9 @@ type Facts struct {
 	// X-Correlation-Id, else the trace id of its traceparent; else empty. At
 	// most 64 letters, digits and "._-": it stands in records in clear.
 	Correlation string
+	// Trace is the id of the server's own trace of the request; empty if it is
+	// not traced.
+	Trace string
 	// Reason is why, in the caller's words; personal. Empty if not given.
 	Reason string
 	// UserAgent is the program's own name for itself, at most 512 bytes;
@@ -116,6 +120,9 @@ func WithFacts(ctx context.Context, f Facts) context.Context {
 // FactsOf answers the facts of the call; ok is false if there are none.
 func FactsOf(ctx context.Context) (f Facts, ok bool) {
 	f, ok = ctx.Value(factsKey{}).(Facts)
+	if p := trace.Of(ctx); ok && !p.IsZero() {
+		f.Trace = p.Trace.String()
+	}
 	return f, ok
 }
 

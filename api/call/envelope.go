@@ -60,7 +60,7 @@ func Context(f Facts, c Caller) seal.Context {
 			public[name] = id
 		}
 	}
-	for name, v := range map[string]string{"source": f.Source, "method": f.Method, "correlation": f.Correlation, "client": c.ClientID} {
+	for name, v := range map[string]string{"source": f.Source, "method": f.Method, "correlation": f.Correlation, "trace": f.Trace, "client": c.ClientID} {
 		if v != "" {
 			public[name] = v
 		}

@@ -14,6 +14,7 @@ import (
 //
 // Tests may import what they need: Go itself refuses a circle.
 const lattice = `
+trace < CONTRACTS                              # spans: where the time of a request goes; by the standard library only
 fault < event                                  # the words: kinds of error, then records, ids, descriptors
 event < eventlog, seal, authz                  # three contracts that do not know each other: order, secrecy, authority
 ledger/verify                                  # a stranger audits us with it, so it imports nothing of ours
@@ -54,7 +55,9 @@ api/gen < api, cli                             # the sources with their comments
 ADAPTERS, PROTOCOLS, audit/auditapi < api      # router, authentication, errors
 ADAPTERS, PROTOCOLS, audit, page < login, console # web pages
 ADAPTERS, PROTOCOLS, audit, ENGINES < ops      # backup, restore, verify, doctor, metrics: the first that may open a store
-api, login, console, ops < server < SERVER     # assembles an instance
+CONTRACTS < ops/metrics                        # what a process counts, for Prometheus
+trace, fault < ops/otlp                        # where spans go
+api, login, console, ops, ops/metrics, ops/otlp < server < SERVER     # assembles an instance
 SERVER, LOGTESTS < sim                         # the whole server, in a bubble
 sample                                         # an application of somebody else: it knows us by our protocols only
 SERVER, sample < demo < cmd/muniment           # a month of history, and the application beside it

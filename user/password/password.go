@@ -90,6 +90,13 @@ func (p *Pool) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
+// Load is how many passwords are being hashed at the moment, and how many wait
+// for that.
+func (p *Pool) Load() (working, waiting int) {
+	working = len(p.slots)
+	return working, max(0, len(p.queue)-working)
+}
+
 // Check refuses passwords that nobody should choose.
 func Check(password string) error {
 	if len(password) < MinLength || len(password) > MaxLength || !utf8.ValidString(password) {

@@ -1,0 +1,161 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Source is something whose state is asked for whenever metrics are read: an
+// instance.
+type Source struct{ Read func() Sample }
+
+// Sample is the state of a source.
+type Sample struct {
+	Size              uint64 // records in the log
+	Waiting           int    // appends that wait for their turn
+	Retries           uint64 // commands that were decided again
+	Views             []View
+	CheckpointSize    uint64
+	CheckpointTime    time.Time // zero: none yet
+	CheckpointFailing bool
+	Erasures          int // not complete yet
+	Hashing, Queued   int // passwords
+}
+
+// View is the state of a view.
+type View struct {
+	Name     string
+	Position uint64
+	Lag      time.Duration
+	Stopped  bool
+}
+
+// Add has a source asked from now on, until remove is called.
+func (m *Metrics) Add(read func() Sample) (remove func()) {
+	s := &Source{read}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sources[s] = struct{}{}
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.sources, s)
+	}
+}
+
+// samples asks all sources.
+func (m *Metrics) samples() []Sample {
+	m.mu.Lock()
+	reads := make([]func() Sample, 0, len(m.sources))
+	for s := range m.sources {
+		reads = append(reads, s.Read)
+	}
+	m.mu.Unlock()
+	all := make([]Sample, len(reads))
+	for i, read := range reads {
+		all[i] = read()
+	}
+	return all
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("muniment_"+name, help, labels, nil)
+}
+
+// The descriptions of what is sampled.
+var (
+	descInstances  = desc("instances", "Instances that are served.")
+	descSize       = desc("log_size_events", "Records in the log.")
+	descWaiting    = desc("log_queue_appends", "Appends that wait for their turn.")
+	descRetries    = desc("command_retries_total", "Commands that were decided again, because facts had changed.")
+	descPosition   = desc("view_position", "Position in the log that a view has reached.", "view")
+	descLag        = desc("view_lag_seconds", "For how long a view has been behind the log.", "view")
+	descStopped    = desc("view_stopped", "1 if a view has stopped at an event and needs an operator.", "view")
+	descCheckpoint = desc("checkpoint_size_events", "Records that the last signed checkpoint covers.")
+	descUncovered  = desc("checkpoint_behind_events", "Records that no signed checkpoint covers yet.")
+	descSigned     = desc("checkpoint_timestamp_seconds", "When the last checkpoint was signed; 0 if none was since the start.")
+	descFailing    = desc("checkpoint_failing", "1 if checkpoints cannot be signed at the moment.")
+	descErasures   = desc("erasures_pending", "Erasures that were begun and are not complete.")
+	descHashing    = desc("password_pool_working", "Passwords that are being hashed.")
+	descQueued     = desc("password_pool_waiting", "Passwords that wait to be hashed.")
+)
+
+// sampler collects what is sampled.
+type sampler struct{ m *Metrics }
+
+// Describe implements prometheus.Collector.
+func (*sampler) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descInstances, descSize, descWaiting, descRetries, descPosition, descLag, descStopped, descCheckpoint,
+		descUncovered, descSigned, descFailing, descErasures, descHashing, descQueued} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *sampler) Collect(out chan<- prometheus.Metric) {
+	all := c.m.samples()
+	t := total(all)
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(descInstances, float64(len(all)))
+	gauge(descSize, float64(t.Size))
+	gauge(descWaiting, float64(t.Waiting))
+	out <- prometheus.MustNewConstMetric(descRetries, prometheus.CounterValue, float64(t.Retries))
+	for _, v := range t.Views {
+		gauge(descPosition, float64(v.Position), v.Name)
+		gauge(descLag, v.Lag.Seconds(), v.Name)
+		gauge(descStopped, bit(v.Stopped), v.Name)
+	}
+	gauge(descCheckpoint, float64(t.CheckpointSize))
+	gauge(descUncovered, float64(max(t.Size, t.CheckpointSize)-t.CheckpointSize))
+	signed := 0.0
+	if !t.CheckpointTime.IsZero() {
+		signed = float64(t.CheckpointTime.UnixMilli()) / 1000
+	}
+	gauge(descSigned, signed)
+	gauge(descFailing, bit(t.CheckpointFailing))
+	gauge(descErasures, float64(t.Erasures))
+	gauge(descHashing, float64(t.Hashing))
+	gauge(descQueued, float64(t.Queued))
+}
+
+func bit(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// total adds samples up; of lags and ages the worst is kept.
+func total(all []Sample) Sample {
+	var t Sample
+	at := map[string]int{}
+	for i, s := range all {
+		t.Size += s.Size
+		t.Waiting += s.Waiting
+		t.Retries += s.Retries
+		t.CheckpointSize += s.CheckpointSize
+		if i == 0 || s.CheckpointTime.Before(t.CheckpointTime) {
+			t.CheckpointTime = s.CheckpointTime
+		}
+		t.CheckpointFailing = t.CheckpointFailing || s.CheckpointFailing
+		t.Erasures += s.Erasures
+		t.Hashing += s.Hashing
+		t.Queued += s.Queued
+		for _, v := range s.Views {
+			j, ok := at[v.Name]
+			if !ok {
+				at[v.Name] = len(t.Views)
+				t.Views = append(t.Views, v)
+				continue
+			}
+			sum := &t.Views[j]
+			sum.Position += v.Position
+			sum.Lag = max(sum.Lag, v.Lag)
+			sum.Stopped = sum.Stopped || v.Stopped
+		}
+	}
+	return t
+}
