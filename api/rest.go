@@ -35,6 +35,7 @@ type transcoder struct {
 type endpoint struct {
 	route.Route
 	invoke func(context.Context, proto.Message) (proto.Message, http.Header, error)
+	stream func(context.Context, proto.Message, http.Header) (*connect.ServerStreamForClient[dynamicpb.Message], error)
 }
 
 func newTranscoder(s *Server) (*transcoder, error) {
@@ -60,14 +61,15 @@ func newTranscoder(s *Server) (*transcoder, error) {
 	}
 	client := &http.Client{Transport: inProcess{s.rpc}}
 	for _, r := range all {
-		t.ends = append(t.ends, endpoint{r, invoker(client, r.Method)})
+		c := dynamicClient(client, r.Method)
+		t.ends = append(t.ends, endpoint{r, invoker(c), streamed(c)})
 	}
 	return t, nil
 }
 
-// invoker answers a function that calls a method in process.
-func invoker(client connect.HTTPClient, m protoreflect.MethodDescriptor) func(context.Context, proto.Message) (proto.Message, http.Header, error) {
-	c := connect.NewClient[dynamicpb.Message, dynamicpb.Message](client,
+// dynamicClient calls a method in process.
+func dynamicClient(client connect.HTTPClient, m protoreflect.MethodDescriptor) *connect.Client[dynamicpb.Message, dynamicpb.Message] {
+	return connect.NewClient[dynamicpb.Message, dynamicpb.Message](client,
 		inProcessURL+"/"+string(m.Parent().FullName())+"/"+string(m.Name()),
 		connect.WithSchema(m),
 		connect.WithResponseInitializer(func(_ connect.Spec, msg any) error {
@@ -76,6 +78,10 @@ func invoker(client connect.HTTPClient, m protoreflect.MethodDescriptor) func(co
 			}
 			return nil
 		}))
+}
+
+// invoker answers a function that calls a method in process.
+func invoker(c *connect.Client[dynamicpb.Message, dynamicpb.Message]) func(context.Context, proto.Message) (proto.Message, http.Header, error) {
 	return func(ctx context.Context, in proto.Message) (proto.Message, http.Header, error) {
 		d, ok := in.(*dynamicpb.Message)
 		if !ok {
@@ -111,6 +117,10 @@ func (t *transcoder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	msg, err := t.read(w, r, end, vars)
 	if err != nil {
 		writeError(w, toConnect(ctx, err), err)
+		return
+	}
+	if end.Method.IsStreamingServer() {
+		t.serveStream(ctx, w, r, end, msg)
 		return
 	}
 	out, h, err := end.invoke(ctx, msg)
@@ -207,15 +217,20 @@ type problem struct {
 	RequestID string `json:"requestId,omitempty"`
 }
 
+// statusOf is the HTTP status of a kind of fault.
+func statusOf(kind munimentv1.FaultKind) int {
+	for k := fault.Internal; k <= fault.Erased; k++ {
+		if x := onWire(k); x.kind == kind {
+			return x.status
+		}
+	}
+	return http.StatusInternalServerError
+}
+
 // writeError answers err as a client sees it; cause may say more of the status.
 func writeError(w http.ResponseWriter, err error, cause error) {
 	f := Explain(err)
-	status := http.StatusInternalServerError
-	for k := fault.Internal; k <= fault.Erased; k++ {
-		if x := onWire(k); x.kind == f.Kind {
-			status = x.status
-		}
-	}
+	status := statusOf(f.Kind)
 	var field *fault.Error
 	switch {
 	case connect.CodeOf(cause) == connect.CodeUnimplemented:
@@ -232,9 +247,12 @@ func writeError(w http.ResponseWriter, err error, cause error) {
 }
 
 func writeProblem(w http.ResponseWriter, status int, f *munimentv1.Fault) {
-	p := problem{Title: http.StatusText(status), Status: status, Detail: f.Message, Kind: kindName(f.Kind),
-		Field: f.Field, Position: f.Position, RequestID: f.RequestId}
+	p := problemOf(status, f)
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	json.NewEncoder(w).Encode(p) //nolint:errcheck // the client has gone: nobody to tell
+}
+
+func problemOf(status int, f *munimentv1.Fault) problem {
+	return problem{Title: http.StatusText(status), Status: status, Detail: f.Message, Kind: kindName(f.Kind), Field: f.Field, Position: f.Position, RequestID: f.RequestId}
 }

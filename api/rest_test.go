@@ -173,7 +173,7 @@ func TestQueryAndPath(t *testing.T) {
 	}}
 	_, hs := serve(t, options(u, e))
 	for path, want := range map[string]string{
-		"/v1/events?filter.types=user.locked&filter.types=user.*&filter.actor=user%3A1&descending=true&page_size=10":     `filter{types:"user.locked" types:"user.*" actor:"user:1"} descending:true page_size:10`,
+		"/v1/events?filter.types=user.locked&filter.types=user.*&filter.actors=user%3A1&descending=true&page_size=10":    `filter{types:"user.locked" types:"user.*" actors:"user:1"} descending:true page_size:10`,
 		"/v1/events?filter.from=2026-01-02T03:04:05.000006Z&filter.afterPosition=18446744073709551615&read.staleOk=true": `filter{from{seconds:1767323045 nanos:6000} after_position:18446744073709551615} read{stale_ok:true}`,
 		"/v1/events/7": `position:7`,
 		"/v1/users?filter.state=USER_STATE_LOCKED&read.at_position=3": `filter{state:USER_STATE_LOCKED} read{at_position:3}`,

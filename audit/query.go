@@ -1,88 +1,12 @@
 package audit
 
 import (
-	"context"
-	"fmt"
 	"slices"
-	"sort"
 	"strings"
-	"time"
 
 	"muniment.dev/authz"
 	"muniment.dev/event"
-	"muniment.dev/eventlog"
-	"muniment.dev/fault"
 )
-
-// Filter selects records; what is set must match.
-type Filter struct {
-	Types        []string // any of these; "user.*" is every type that begins with "user."
-	Stream       event.Stream
-	Actor        event.Actor
-	Organization event.ID
-	User         event.ID // about this user, acted on or acting
-	Tags         []event.Tag
-	From, To     time.Time // [From, To)
-	After        event.Position
-	Before       event.Position // 0: without end
-}
-
-// limits of a filter.
-const (
-	maxTypes = 50
-	maxTags  = 20
-)
-
-// Check reports what is wrong with a filter, or nil.
-func (f Filter) Check() error {
-	switch {
-	case len(f.Types) > maxTypes:
-		return fault.Field("filter.types", "at most %d", maxTypes)
-	case len(f.Tags) > maxTags:
-		return fault.Field("filter.tags", "at most %d", maxTags)
-	case !f.From.IsZero() && !f.To.IsZero() && !f.From.Before(f.To):
-		return fault.Field("filter.to", "must be after filter.from")
-	}
-	for i, t := range f.Types {
-		if !event.IsName(strings.TrimSuffix(t, ".*")) {
-			return fault.Field(fmt.Sprintf("filter.types[%d]", i), "must be an event type such as user.locked, or user.* for all that begin so")
-		}
-	}
-	return nil
-}
-
-// String says what a filter asks for, without personal values.
-func (f Filter) String() string {
-	var parts []string
-	add := func(name, value string) {
-		if value != "" {
-			parts = append(parts, name+" "+value)
-		}
-	}
-	add("types", strings.Join(f.Types, ","))
-	if !f.Stream.IsZero() {
-		add("stream", f.Stream.String())
-	}
-	if f.Actor != (event.Actor{}) {
-		add("actor", f.Actor.String())
-	}
-	if !f.Organization.IsZero() {
-		add("organization", f.Organization.String())
-	}
-	if !f.User.IsZero() {
-		add("user", f.User.String())
-	}
-	if !f.From.IsZero() {
-		add("from", f.From.UTC().Format(time.RFC3339))
-	}
-	if !f.To.IsZero() {
-		add("to", f.To.UTC().Format(time.RFC3339))
-	}
-	if len(parts) == 0 {
-		return "everything"
-	}
-	return strings.Join(parts, ", ")
-}
 
 // Sight is which records a person may see: those of the whole instance, of
 // some organizations, and those about themself.
@@ -137,41 +61,81 @@ func Organizations(r *event.Record) []event.ID {
 	return out
 }
 
-// Query is what selects the records that a filter asks for and a sight allows.
+// maxItems bounds how many items the query of an index has. What would make
+// more of them is left to Matches.
+const maxItems = 64
+
+// Query is what selects the records that a filter asks for and a sight allows,
+// and perhaps more: ask Matches and Sees of each.
 func Query(f Filter, s Sight, reg *event.Registry, log event.LogID) event.Query {
 	base := event.Item{Types: types(f.Types, reg, log)}
 	if len(f.Types) > 0 && len(base.Types) == 0 {
 		return nil
 	}
-	if !f.Stream.IsZero() {
-		base.All = append(base.All, event.StreamTerm(f.Stream))
-	}
-	if f.Actor != (event.Actor{}) {
-		base.All = append(base.All, event.ActorTerm(f.Actor))
-	}
-	if !f.Organization.IsZero() {
-		base.All = append(base.All, orgTerm(f.Organization))
-	}
 	for _, t := range f.Tags {
 		base.All = append(base.All, event.TagTerm(t))
 	}
 	q := event.Query{base}
-	if !f.User.IsZero() {
-		q = event.Query{with(base, userTerm(f.User)), with(base, event.ActorTerm(event.Actor{Kind: "user", ID: f.User}))}
+	for _, d := range append(f.alternatives(), s.alternatives()) {
+		if d != nil && len(q)*len(d) <= maxItems {
+			q = cross(q, d)
+		}
 	}
+	if !s.All && len(s.Organizations) == 0 && s.Self.IsZero() {
+		return nil
+	}
+	return q
+}
+
+// alternatives are lists of terms of which a record must have one of each; nil
+// where the index knows no terms.
+func (f Filter) alternatives() [][]event.Term {
+	var streams, actors, orgs, users, subjects []event.Term
+	for _, s := range f.Streams {
+		streams = append(streams, event.StreamTerm(s))
+	}
+	if slices.ContainsFunc(f.Streams, func(s event.Stream) bool { return s.ID.IsZero() }) {
+		streams = nil
+	}
+	for _, a := range f.Actors {
+		actors = append(actors, event.ActorTerm(a))
+	}
+	if slices.ContainsFunc(f.Actors, everyActor) {
+		actors = nil
+	}
+	for _, o := range f.Organizations {
+		orgs = append(orgs, orgTerm(o))
+	}
+	for _, u := range f.Users {
+		users = append(users, userTerm(u), event.ActorTerm(event.Actor{Kind: "user", ID: u}))
+	}
+	for _, s := range f.Subjects {
+		subjects = append(subjects, event.SubjectTerm(s))
+	}
+	return [][]event.Term{streams, subjects, users, actors, orgs}
+}
+
+// alternatives are the terms of which a record must have one to be seen; nil if
+// all are.
+func (s Sight) alternatives() []event.Term {
 	if s.All {
-		return q
+		return nil
 	}
-	var allowed []event.Term
+	var out []event.Term
 	for _, o := range s.Organizations {
-		allowed = append(allowed, orgTerm(o))
+		out = append(out, orgTerm(o))
 	}
 	if !s.Self.IsZero() {
-		allowed = append(allowed, userTerm(s.Self), event.ActorTerm(event.Actor{Kind: "user", ID: s.Self}))
+		out = append(out, userTerm(s.Self), event.ActorTerm(event.Actor{Kind: "user", ID: s.Self}))
 	}
+	return out
+}
+
+// cross is each item with each of the terms.
+func cross(q event.Query, terms []event.Term) event.Query {
 	var out event.Query
 	for _, it := range q {
-		for _, t := range allowed {
+		for _, t := range terms {
 			out = append(out, with(it, t))
 		}
 	}
@@ -204,47 +168,4 @@ func types(wanted []string, reg *event.Registry, log event.LogID) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// Span returns the positions (after, upto] that a filter's positions and times
-// leave, up to the mark. Times never decrease along a log, so the bounds are
-// found by bisection.
-func Span(ctx context.Context, l *eventlog.Log, f Filter) (after, upto event.Position, err error) {
-	mark := l.Mark().Size
-	after, upto = f.After, mark
-	if f.Before > 0 {
-		upto = min(upto, f.Before-1)
-	}
-	if !f.From.IsZero() {
-		p, err := firstAt(ctx, l, f.From, mark)
-		if err != nil {
-			return 0, 0, err
-		}
-		after = max(after, p-1)
-	}
-	if !f.To.IsZero() {
-		p, err := firstAt(ctx, l, f.To, mark)
-		if err != nil {
-			return 0, 0, err
-		}
-		upto = min(upto, p-1)
-	}
-	return after, upto, nil
-}
-
-// firstAt returns the first position recorded at or after t, mark+1 if none.
-func firstAt(ctx context.Context, l *eventlog.Log, t time.Time, mark event.Position) (event.Position, error) {
-	var failed error
-	i := sort.Search(int(mark), func(i int) bool {
-		if failed != nil {
-			return true
-		}
-		r, err := l.Record(ctx, event.Position(i+1))
-		if err != nil {
-			failed = err
-			return true
-		}
-		return !r.Time.Before(t)
-	})
-	return event.Position(i + 1), failed
 }

@@ -108,11 +108,9 @@ func Run(ctx context.Context, env Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	var mine []*command
-	for _, c := range all {
-		if c.noun == args[0] {
-			mine = append(mine, c)
-		}
+	mine := under(all, args[0])
+	if one, plural := strings.CutSuffix(args[0], "s"); plural && len(mine) == 0 {
+		mine = under(all, one) // "events export" is "event export"
 	}
 	if len(mine) == 0 {
 		return &Usage{fmt.Sprintf("there is no command %q%s", clean(args[0]), Suggest(args[0], nouns(all)))}
@@ -120,9 +118,11 @@ func Run(ctx context.Context, env Env, args []string) error {
 	if len(args) == 1 || isHelp(args[1]) {
 		return nounHelp(env.Stdout, mine)
 	}
-	for _, c := range mine {
-		if c.verb == args[1] {
-			return c.run(ctx, env, args[2:])
+	for _, verb := range []string{args[1], "list-" + args[1]} { // "event types" is "event list-types"
+		for _, c := range mine {
+			if c.verb == verb {
+				return c.run(ctx, env, args[2:])
+			}
 		}
 	}
 	var verbs []string
@@ -130,6 +130,16 @@ func Run(ctx context.Context, env Env, args []string) error {
 		verbs = append(verbs, c.verb)
 	}
 	return &Usage{fmt.Sprintf("there is no command %q%s", args[0]+" "+clean(args[1]), Suggest(args[1], verbs))}
+}
+
+// under lists the commands of a noun.
+func under(all []*command, noun string) (mine []*command) {
+	for _, c := range all {
+		if c.noun == noun {
+			mine = append(mine, c)
+		}
+	}
+	return mine
 }
 
 func isHelp(arg string) bool { return arg == "-h" || arg == "--help" || arg == "help" }

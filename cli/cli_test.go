@@ -210,6 +210,26 @@ func (events) WatchEvents(_ context.Context, r *munimentv1.WatchEventsRequest, s
 	return nil
 }
 
+// ExportEvents answers a file in two parts; of the type user.gone only the first.
+func (events) ExportEvents(_ context.Context, r *munimentv1.ExportEventsRequest, s *connect.ServerStream[munimentv1.ExportEventsResponse]) error {
+	first := fmt.Sprintf("%s from %d since %v\n", r.GetFormat(), r.GetFilter().GetAfterPosition(), r.GetFilter().GetFrom().AsTime().Format(time.DateOnly))
+	if err := s.Send(&munimentv1.ExportEventsResponse{Chunk: []byte(first), Count: 1, Position: 7}); err != nil {
+		return err
+	}
+	if len(r.GetFilter().GetTypes()) > 0 {
+		return fault.New(fault.Unavailable, "the server stops")
+	}
+	return s.Send(&munimentv1.ExportEventsResponse{Chunk: []byte("end\n"), Count: 2, Position: 9, Complete: true})
+}
+
+func (events) GetEvent(_ context.Context, r *munimentv1.GetEventRequest) (*munimentv1.GetEventResponse, error) {
+	return &munimentv1.GetEventResponse{Event: &munimentv1.Event{Position: r.GetPosition(), EventId: r.GetEventId()}}, nil
+}
+
+func (events) ListEvents(_ context.Context, r *munimentv1.ListEventsRequest) (*munimentv1.ListEventsResponse, error) {
+	return &munimentv1.ListEventsResponse{Events: []*munimentv1.Event{{Position: r.GetRead().GetAtPosition(), Time: r.GetRead().GetAtTime()}}}, nil
+}
+
 func newServer(clean func(func())) *httptest.Server {
 	u := &users{done: map[string]*munimentv1.CreateUserResponse{}}
 	s, err := api.New(api.Options{

@@ -25,6 +25,7 @@ type command struct {
 	method     protoreflect.MethodDescriptor
 	flags      []flag
 	args       []string // names of the flags that may be given by place
+	instead    []string // names of flags each of which takes the place of args
 }
 
 // flag is a field of the request.
@@ -32,6 +33,7 @@ type flag struct {
 	name string // "--name" without the dashes
 	path field.Path
 	doc  string
+	time field.Path // where a time goes instead, if the flag takes either; else nil
 }
 
 // secret reports whether the value of the flag must not stand on a command
@@ -76,9 +78,14 @@ func ofService(sd protoreflect.ServiceDescriptor) ([]*command, error) {
 			noun: kebab(noun), verb: verb(noun, string(m.Name())), about: spoken(sd), doc: spoken(m), method: m,
 		}
 		for _, r := range routes {
-			if r.Method == m && r.Main {
-				for _, v := range r.Vars() {
-					c.args = append(c.args, strings.ReplaceAll(v, "_", "-"))
+			if r.Method != m {
+				continue
+			}
+			for _, v := range r.Vars() {
+				if v = strings.ReplaceAll(v, "_", "-"); r.Main {
+					c.args = append(c.args, v)
+				} else if !slices.Contains(c.args, v) {
+					c.instead = append(c.instead, v)
 				}
 			}
 		}
@@ -95,8 +102,11 @@ func ofService(sd protoreflect.ServiceDescriptor) ([]*command, error) {
 func (c *command) addFlags() error {
 	for _, path := range field.All(c.method.Input()) {
 		name := strings.ReplaceAll(string(path.Leaf().Name()), "_", "-")
-		if name == "at-position" {
-			name = "at"
+		if positionBeside(path) {
+			continue
+		}
+		if timeBeside(path) != nil {
+			name = strings.TrimSuffix(name, "-position") // --at takes either
 		}
 		if slices.ContainsFunc(c.flags, func(f flag) bool { return f.name == name }) || slices.Contains(general, name) {
 			return fmt.Errorf("%s: two fields would be --%s", c.method.FullName(), name)
@@ -110,9 +120,33 @@ func (c *command) addFlags() error {
 		case "page-token":
 			doc = "Which page, as the one before told."
 		}
-		c.flags = append(c.flags, flag{name, path, doc})
+		if timeBeside(path) != nil {
+			doc = "A position of the log, or a time: " + strings.ToLower(doc[:1]) + doc[1:]
+		}
+		c.flags = append(c.flags, flag{name: name, path: path, doc: doc, time: timeBeside(path)})
 	}
 	return nil
+}
+
+// timeBeside is the field that takes a time where another takes a position: of
+// at_position, at_time; nil if there is none.
+func timeBeside(path field.Path) field.Path {
+	base, ok := strings.CutSuffix(string(path.Leaf().Name()), "_position")
+	if !ok {
+		return nil
+	}
+	beside := path.Leaf().ContainingMessage().Fields().ByName(protoreflect.Name(base + "_time"))
+	if beside == nil {
+		return nil
+	}
+	return append(slices.Clone(path[:len(path)-1]), beside)
+}
+
+// positionBeside reports whether a field takes a time where another takes a
+// position.
+func positionBeside(path field.Path) bool {
+	base, ok := strings.CutSuffix(string(path.Leaf().Name()), "_time")
+	return ok && field.IsTime(path.Leaf()) && path.Leaf().ContainingMessage().Fields().ByName(protoreflect.Name(base+"_position")) != nil
 }
 
 func (c *command) flag(name string) *flag {

@@ -45,6 +45,9 @@ func (c *command) help(w io.Writer) error {
 		if slices.Contains(c.args, f.name) {
 			name = strings.ToUpper(f.name)
 		}
+		if c.instead != nil && slices.Contains(c.instead, f.name) {
+			name += "  (instead of " + strings.ToUpper(strings.Join(c.args, " ")) + ")"
+		}
 		entry(w, name, f.doc+strings.Replace(choices(f.path.Leaf()), "; o", " O", 1))
 	}
 	if c.flag("page-token") != nil {
@@ -64,6 +67,8 @@ func kind(f *flag) string {
 		k = "-|@FILE"
 	case leaf.Kind() == protoreflect.BoolKind:
 		return ""
+	case f.time != nil:
+		k = "N|TIME"
 	case field.IsTime(leaf):
 		k = "TIME"
 	case leaf.Enum() != nil:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,6 +53,7 @@ func (c *command) parse(env Env, args []string) (*line, error) {
 			return nil, &Usage{fmt.Sprintf("%s: flags are written with two dashes", clean(arg))}
 		default:
 			name, value, hasValue := strings.Cut(arg[2:], "=")
+			name = c.meant(name)
 			if !hasValue && c.isSwitch(name) {
 				value, hasValue = "true", true
 			}
@@ -71,6 +73,15 @@ func (c *command) parse(env Env, args []string) (*line, error) {
 		return l, err
 	}
 	return l, c.fill(env, l, given, places)
+}
+
+// meant is the flag that a word stands for: --since and --until are other words
+// for --from and --to.
+func (c *command) meant(name string) string {
+	if other := map[string]string{"since": "from", "until": "to"}[name]; c.flag(name) == nil && other != "" && c.flag(other) != nil {
+		return other
+	}
+	return name
 }
 
 func (c *command) isSwitch(name string) bool {
@@ -136,7 +147,7 @@ func (c *command) general(l *line, env Env, given map[string][]string) error {
 // fill makes the request.
 func (c *command) fill(env Env, l *line, given map[string][]string, places []string) error {
 	for _, name := range c.args {
-		if _, ok := given[name]; ok {
+		if _, ok := given[name]; ok || len(places) == 0 && slices.ContainsFunc(c.instead, func(f string) bool { return given[f] != nil }) {
 			continue
 		}
 		if len(places) == 0 {
@@ -166,11 +177,26 @@ func (c *command) fill(env Env, l *line, given map[string][]string, places []str
 		if err != nil {
 			return err
 		}
-		if err := field.Set(l.msg, f.path, values); err != nil {
+		path := f.path
+		if f.time != nil && len(values) == 1 && strings.ContainsAny(values[0], "-:") {
+			path, values[0] = f.time, clock(values[0])
+		}
+		if err := field.Set(l.msg, path, values); err != nil {
 			return &Usage{fmt.Sprintf("--%s: %s%s", f.name, fault.Public(err), choices(f.path.Leaf()))}
 		}
 	}
 	return nil
+}
+
+// clock reads a time as people write it: a date alone is its first moment, and
+// what names no zone is in UTC. What is no time stays as it is.
+func clock(v string) string {
+	for _, layout := range []string{time.DateOnly, "2006-01-02T15:04", "2006-01-02T15:04:05", time.DateTime} {
+		if t, err := time.Parse(layout, v); err == nil {
+			return t.Format(time.RFC3339)
+		}
+	}
+	return v
 }
 
 func newCommandID() string {
@@ -197,9 +223,7 @@ func (f *flag) read(env Env, values []string) ([]string, error) {
 				v = long
 			}
 		case field.IsTime(leaf):
-			if t, err := time.Parse(time.DateOnly, v); err == nil {
-				v = t.Format(time.RFC3339)
-			}
+			v = clock(v)
 		}
 		out[i] = v
 	}

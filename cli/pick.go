@@ -70,10 +70,10 @@ func (p pick) of(m protoreflect.Message) string {
 
 // lines is the value in a message with its line breaks, such as a signed note
 // has: a field alone need not fit on one line.
-func (p pick) lines(m protoreflect.Message) string {
-	m, f := p.holder(m)
+func (p pick) lines(whole protoreflect.Message) string {
+	m, f := p.holder(whole)
 	if f.Kind() != protoreflect.StringKind || f.IsList() {
-		return p.of(m)
+		return p.of(whole)
 	}
 	var out []string
 	for line := range strings.SplitSeq(strings.TrimSuffix(m.Get(f).String(), "\n"), "\n") {

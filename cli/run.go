@@ -41,6 +41,9 @@ func (c *command) run(ctx context.Context, env Env, args []string) error {
 	}
 	call := c.client(env, server, token)
 	out := &printer{w: env.Stdout, json: l.json, picks: l.picks}
+	if chunk(c.method) != nil {
+		return c.explain(l, c.download(ctx, env, call, l))
+	}
 	if c.method.IsStreamingServer() {
 		return c.explain(l, c.watch(ctx, call, l, out))
 	}
@@ -151,7 +154,7 @@ func (c *command) explain(l *line, err error) error {
 	}
 	var ce *connect.Error
 	if !errors.As(err, &ce) {
-		return err
+		return err // of the standard output, or one of ours
 	}
 	f := api.Explain(err)
 	var b strings.Builder

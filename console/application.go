@@ -114,7 +114,7 @@ func (v *visit) showApplication(status int, a *munimentv1.Application, p appPage
 	p.App, p.Issuer, p.CanWrite = a, v.c.Site.Origin(), v.me.Writes(a.GetOrganizationId())
 	p.Project = v.projectOf(a.GetProjectId()).GetName()
 	if v.me.audits() {
-		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Stream: "application:" + a.GetId()}, Descending: true, PageSize: 12})
+		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Streams: []string{"application:" + a.GetId()}}, Descending: true, PageSize: 12})
 		if err = v.unlessDenied(err); err != nil {
 			return err
 		}

@@ -16,22 +16,23 @@ import (
 
 // eventQuery is what the address of the events page says, as typed.
 type eventQuery struct {
-	Type, Stream, Actor, Org, User, Tag string
-	From, To                            string // UTC, as a browser writes datetime-local, or RFC 3339
-	Before                              string // position; the keyset of the next page, newest first
+	Type, Stream, Actor, Org, User, Subject, Tag string // several values are separated by spaces or commas
+	From, To                                     string // UTC, as a browser writes datetime-local, or RFC 3339
+	Order                                        string // "oldest" first; newest first otherwise
+	Token                                        string // of the page
 }
 
 func readEventQuery(q url.Values) eventQuery {
 	get := func(k string) string { return strings.TrimSpace(q.Get(k)) }
 	return eventQuery{Type: get("type"), Stream: get("stream"), Actor: get("actor"), Org: get("org"), User: get("user"),
-		Tag: get("tag"), From: get("from"), To: get("to"), Before: get("before")}
+		Subject: get("subject"), Tag: get("tag"), From: get("from"), To: get("to"), Order: get("order"), Token: get("token")}
 }
 
 // values writes the query back, without empty fields.
 func (q eventQuery) values() url.Values {
 	out := url.Values{}
 	for k, v := range map[string]string{"type": q.Type, "stream": q.Stream, "actor": q.Actor, "org": q.Org, "user": q.User,
-		"tag": q.Tag, "from": q.From, "to": q.To, "before": q.Before} {
+		"subject": q.Subject, "tag": q.Tag, "from": q.From, "to": q.To, "order": q.Order, "token": q.Token} {
 		if v != "" {
 			out.Set(k, v)
 		}
@@ -42,20 +43,25 @@ func (q eventQuery) values() url.Values {
 // filter makes the API's filter of it. A field that cannot be right is an
 // Invalid fault that names it.
 func (q eventQuery) filter() (*munimentv1.EventFilter, error) {
-	f := &munimentv1.EventFilter{Types: split(q.Type), Stream: q.Stream, Actor: q.Actor, OrganizationId: q.Org, UserId: q.User, Tags: split(q.Tag)}
-	for _, s := range []struct{ field, value string }{{"stream", q.Stream}, {"actor", q.Actor}} {
-		if s.value == "" {
-			continue
-		}
-		kind, id, _ := strings.Cut(s.value, ":")
-		if _, err := event.ParseID(id); err != nil || kind == "" {
-			return nil, fault.Field(s.field, "write it as kind:id, such as user:0f3a…, with all 32 digits")
+	f := &munimentv1.EventFilter{Types: split(q.Type), Streams: split(q.Stream), Actors: split(q.Actor), OrganizationIds: split(q.Org),
+		UserIds: split(q.User), SubjectIds: split(q.Subject), Tags: split(q.Tag)}
+	for field, values := range map[string][]string{"stream": f.Streams, "actor": f.Actors} {
+		for _, v := range values {
+			kind, id, _ := strings.Cut(v, ":")
+			if _, err := event.ParseID(id); kind == "" || err != nil && id != "*" {
+				return nil, fault.Field(field, "write it as kind:id, such as user:0f3a…, with all 32 digits, or as kind:* for every one of a kind")
+			}
 		}
 	}
-	for _, s := range []struct{ field, value string }{{"org", q.Org}, {"user", q.User}} {
-		if _, err := event.ParseID(s.value); s.value != "" && err != nil {
-			return nil, fault.Field(s.field, "an id is 32 lower-case hexadecimal digits")
+	for field, values := range map[string][]string{"org": f.OrganizationIds, "user": f.UserIds, "subject": f.SubjectIds} {
+		for _, v := range values {
+			if _, err := event.ParseID(v); err != nil {
+				return nil, fault.Field(field, "an id is 32 lower-case hexadecimal digits")
+			}
 		}
+	}
+	if q.Order != "" && q.Order != "oldest" {
+		return nil, fault.Field("order", "is oldest, or left out for newest first")
 	}
 	var err error
 	if f.From, err = readTime("from", q.From); err != nil {
@@ -63,11 +69,6 @@ func (q eventQuery) filter() (*munimentv1.EventFilter, error) {
 	}
 	if f.To, err = readTime("to", q.To); err != nil {
 		return nil, err
-	}
-	if q.Before != "" {
-		if f.BeforePosition, err = strconv.ParseUint(q.Before, 10, 64); err != nil || f.BeforePosition == 0 {
-			return nil, fault.Field("before", "a position is a number from 1")
-		}
 	}
 	return f, nil
 }
@@ -141,11 +142,11 @@ func group(events []*munimentv1.Event) []eventLine {
 
 func (v *visit) events() error {
 	q := readEventQuery(v.r.URL.Query())
-	p := eventsPage{Query: q, Live: v.r.URL.Query().Get("live") != "", Paged: q.Before != ""}
+	p := eventsPage{Query: q, Live: v.r.URL.Query().Get("live") != "", Paged: q.Token != ""}
 	filter, err := q.filter()
 	if err == nil {
 		var got *munimentv1.ListEventsResponse
-		got, err = v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: filter, Descending: true, PageSize: pageSize})
+		got, err = v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: filter, Descending: q.Order == "", PageSize: pageSize, PageToken: q.Token})
 		err = v.c.AsFault(err)
 		if err == nil {
 			v.fillEvents(&p, got)
@@ -206,14 +207,15 @@ func (v *visit) fillEvents(p *eventsPage, got *munimentv1.ListEventsResponse) {
 		return "/console/events?" + q.Encode()
 	}
 	first := p.Query
-	first.Before = ""
+	first.Token = ""
 	p.Newest, p.Filtered = at(first.values()), len(first.values()) > 0
-	if n := len(got.GetEvents()); got.GetNextPageToken() != "" && n > 0 {
+	if got.GetNextPageToken() != "" {
 		older := p.Query
-		older.Before = strconv.FormatUint(got.GetEvents()[n-1].GetPosition(), 10)
+		older.Token = got.GetNextPageToken()
 		p.Older = at(older.values())
 	}
 	live := first.values()
+	live.Del("order")
 	p.LiveHref = p.Newest
 	if !p.Live {
 		live.Set("live", "1")
@@ -223,13 +225,12 @@ func (v *visit) fillEvents(p *eventsPage, got *munimentv1.ListEventsResponse) {
 	live.Set("after", strconv.FormatUint(p.Last, 10))
 	p.Stream = "/console/events/live?" + live.Encode()
 	q := p.Query
-	pairs := []string{"descending", "true", "filter.stream", q.Stream, "filter.actor", q.Actor, "filter.organization_id", q.Org,
-		"filter.user_id", q.User, "filter.from", stamp(q.From), "filter.to", stamp(q.To)}
-	for _, t := range split(q.Type) {
-		pairs = append(pairs, "filter.types", t)
-	}
-	for _, t := range split(q.Tag) {
-		pairs = append(pairs, "filter.tags", t)
+	pairs := []string{"descending", strconv.FormatBool(q.Order == ""), "filter.from", stamp(q.From), "filter.to", stamp(q.To)}
+	for _, l := range []struct{ name, values string }{{"types", q.Type}, {"streams", q.Stream}, {"actors", q.Actor},
+		{"organization_ids", q.Org}, {"user_ids", q.User}, {"subject_ids", q.Subject}, {"tags", q.Tag}} {
+		for _, v := range split(l.values) {
+			pairs = append(pairs, "filter."+l.name, v)
+		}
 	}
 	p.Curl = v.curl("/v1/events", pairs...)
 }

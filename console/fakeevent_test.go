@@ -104,14 +104,14 @@ func (b *backend) ListEvents(_ context.Context, r *munimentv1.ListEventsRequest)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !r.GetDescending() {
-		b.t.Error("a list that is not newest first")
-	}
 	var out []*munimentv1.Event
 	for _, e := range slices.Backward(b.events) {
 		if fits(r.GetFilter(), e) {
 			out = append(out, e.GetEvent())
 		}
+	}
+	if !r.GetDescending() {
+		slices.Reverse(out)
 	}
 	page, next := at(out, r.GetPageSize(), r.GetPageToken())
 	return &munimentv1.ListEventsResponse{Events: page, NextPageToken: next}, nil
@@ -124,9 +124,9 @@ func fits(f *munimentv1.EventFilter, r *munimentv1.GetEventResponse) bool {
 		prefix, any := strings.CutSuffix(t, "*")
 		typed = typed || t == e.GetType() || any && strings.HasPrefix(e.GetType(), prefix)
 	}
-	return typed && (f.GetStream() == "" || f.GetStream() == e.GetStream()) &&
-		(f.GetActor() == "" || f.GetActor() == e.GetActor().GetKind()+":"+e.GetActor().GetId()) &&
-		(f.GetUserId() == "" || strings.HasSuffix(e.GetStream(), f.GetUserId()) || e.GetActor().GetId() == f.GetUserId()) &&
+	return typed && (len(f.GetStreams()) == 0 || slices.Contains(f.GetStreams(), e.GetStream())) &&
+		(len(f.GetActors()) == 0 || slices.Contains(f.GetActors(), e.GetActor().GetKind()+":"+e.GetActor().GetId())) &&
+		(len(f.GetUserIds()) == 0 || strings.HasSuffix(e.GetStream(), f.GetUserIds()[0]) || e.GetActor().GetId() == f.GetUserIds()[0]) &&
 		(f.GetBeforePosition() == 0 || e.GetPosition() < f.GetBeforePosition()) && e.GetPosition() > f.GetAfterPosition() &&
 		(f.GetFrom() == nil || !e.GetTime().AsTime().Before(f.GetFrom().AsTime())) && (f.GetTo() == nil || e.GetTime().AsTime().Before(f.GetTo().AsTime()))
 }
@@ -179,7 +179,7 @@ func (b *backend) ListMyEvents(ctx context.Context, r *munimentv1.ListMyEventsRe
 	if err != nil {
 		return nil, err
 	}
-	got, err := b.ListEvents(ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{UserId: me.GetUser().GetId()}, Descending: true, PageSize: r.GetPageSize(), PageToken: r.GetPageToken()})
+	got, err := b.ListEvents(ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{UserIds: []string{me.GetUser().GetId()}}, Descending: true, PageSize: r.GetPageSize(), PageToken: r.GetPageToken()})
 	return &munimentv1.ListMyEventsResponse{Events: got.GetEvents(), NextPageToken: got.GetNextPageToken()}, err
 }
 

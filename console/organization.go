@@ -129,7 +129,7 @@ func (v *visit) organization() error {
 	}
 	p.Members = v.memberRows(members.GetMembers())
 	if p.SeesEvents {
-		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{OrganizationId: id}, Descending: true, PageSize: 12})
+		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{OrganizationIds: []string{id}}, Descending: true, PageSize: 12})
 		if err = v.unlessDenied(err); err != nil {
 			return err
 		}

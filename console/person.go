@@ -80,7 +80,7 @@ func (v *visit) fillPerson(id string, p *personPage) error {
 	if !p.SeesEvents {
 		return nil
 	}
-	events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{UserId: id}, Descending: true, PageSize: 12})
+	events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{UserIds: []string{id}}, Descending: true, PageSize: 12})
 	if err = v.unlessDenied(err); err != nil {
 		return err
 	}

@@ -133,7 +133,7 @@ func (v *visit) project() error {
 	}
 	p.More = grants.GetNextPageToken() != ""
 	if v.me.audits() {
-		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Stream: "project:" + id}, Descending: true, PageSize: 12})
+		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Streams: []string{"project:" + id}}, Descending: true, PageSize: 12})
 		if err = v.unlessDenied(err); err != nil {
 			return err
 		}

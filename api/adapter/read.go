@@ -12,6 +12,7 @@ import (
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/authz"
 	"muniment.dev/event"
+	"muniment.dev/eventlog"
 	"muniment.dev/fault"
 	"muniment.dev/view"
 )
@@ -24,6 +25,7 @@ type Reading struct {
 	core Core
 	from view.Read
 	mark event.Position // of the log when the request came in
+	past bool           // the request asks how things stood then
 }
 
 // Begin begins a reading, as fresh or as old as the request and the
@@ -45,7 +47,7 @@ func (c Core) Begin(ctx context.Context, r *munimentv1.Read) (*Reading, error) {
 	if who.Blocked() {
 		return nil, fault.New(fault.Denied, "this account cannot be used at the moment; ask your administrator")
 	}
-	return &Reading{Who: who, core: c, from: from, mark: mark}, nil
+	return &Reading{Who: who, core: c, from: from, mark: mark, past: from.At > 0}, nil
 }
 
 func (c Core) freshness(ctx context.Context, r *munimentv1.Read, mark event.Position) (view.Read, error) {
@@ -56,14 +58,41 @@ func (c Core) freshness(ctx context.Context, r *munimentv1.Read, mark event.Posi
 		return view.Read{}, fault.Field("Muniment-Position", "this place is in another log than this instance's; leave it out")
 	case seen.Position > mark:
 		return view.Read{}, fault.Field("Muniment-Position", "the log has not reached position %d; it is at %d", seen.Position, mark)
-	case event.Position(r.GetAtPosition()) > mark:
-		return view.Read{}, fault.Field("read.at_position", "the log has not reached position %d; it is at %d", r.GetAtPosition(), mark)
-	case r.GetAtPosition() > 0:
-		return view.Read{At: event.Position(r.GetAtPosition())}, nil
+	}
+	at, err := c.AsOf(ctx, r)
+	switch {
+	case err != nil || at > 0:
+		return view.Read{At: at}, err
 	case r.GetStaleOk():
 		return view.Read{Stale: true, AtLeast: seen.Position}, nil
 	}
 	return view.Read{}, nil
+}
+
+// AsOf is the position as of which a request asks to be answered, be it by a
+// position or by a time; 0: now.
+func (c Core) AsOf(ctx context.Context, r *munimentv1.Read) (event.Position, error) {
+	return Point(ctx, c.Runner.Log, "read.at_position", event.Position(r.GetAtPosition()), "read.at_time", r.GetAtTime())
+}
+
+// Point reads a point of the log that a request names by a position or by a
+// time; 0 if by neither. A fault names the field.
+func Point(ctx context.Context, l *eventlog.Log, positionField string, p event.Position, timeField string, t *timestamppb.Timestamp) (event.Position, error) {
+	switch mark := l.Mark().Size; {
+	case t == nil && p > mark:
+		return 0, fault.Field(positionField, "the log has not reached position %d; it is at %d", p, mark)
+	case t == nil:
+		return p, nil
+	case p > 0:
+		return 0, fault.Field(timeField, "give a position or a time, not both")
+	case !t.IsValid():
+		return 0, fault.Field(timeField, "is not a time")
+	}
+	p, err := l.AsOf(ctx, t.AsTime())
+	if fault.Is(err, fault.Invalid) {
+		err = fault.Field(timeField, "%s", fault.Public(err))
+	}
+	return p, err
 }
 
 // answered says which position the answer reflects.
@@ -73,11 +102,11 @@ func (r *Reading) answered(ctx context.Context, at event.Position) {
 
 // Now is the time that the answer is about: that of the record at the position
 // asked for, or the log's.
-func (r *Reading) Now(ctx context.Context, asked *munimentv1.Read) (time.Time, error) {
-	if asked.GetAtPosition() == 0 {
+func (r *Reading) Now(ctx context.Context) (time.Time, error) {
+	if !r.past {
 		return r.core.Runner.Log.Now(), nil
 	}
-	rec, err := r.core.Runner.Log.Record(ctx, event.Position(asked.GetAtPosition()))
+	rec, err := r.core.Runner.Log.Record(ctx, r.from.At)
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -116,6 +116,9 @@ func Set(msg proto.Message, path Path, values []string) error {
 		if leaf.Kind() == protoreflect.BoolKind && (v == "true" || v == "false") {
 			vs[i] = v == "true"
 		}
+		if leaf.Enum() != nil {
+			vs[i] = longName(leaf.Enum(), v)
+		}
 	}
 	var tree any = vs
 	if !leaf.IsList() {
@@ -134,4 +137,14 @@ func Set(msg proto.Message, path Path, values []string) error {
 	}
 	proto.Merge(msg, part)
 	return nil
+}
+
+// longName is the name of an enum's value as the sources have it: "jsonl" means
+// EXPORT_FORMAT_JSONL. What means none stays as it is.
+func longName(e protoreflect.EnumDescriptor, v string) string {
+	long := strings.TrimSuffix(string(e.Values().Get(0).Name()), "UNSPECIFIED") + strings.ToUpper(strings.ReplaceAll(v, "-", "_"))
+	if v == strings.ToLower(v) && !strings.HasSuffix(long, "_UNSPECIFIED") && e.Values().ByName(protoreflect.Name(long)) != nil {
+		return long
+	}
+	return v
 }

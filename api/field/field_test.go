@@ -15,7 +15,7 @@ import (
 func TestFind(t *testing.T) {
 	md := (&munimentv1.ListEventsRequest{}).ProtoReflect().Descriptor()
 	for name, want := range map[string]int{
-		"page_size": 1, "pageSize": 1, "filter.types": 2, "filter.from": 2, "filter.organizationId": 2, "read.at_position": 2,
+		"page_size": 1, "pageSize": 1, "filter.types": 2, "filter.from": 2, "filter.afterPosition": 2, "read.at_position": 2,
 		"": 0, ".": 0, "filter": 0, "read": 0, "filter.": 0, ".filter": 0, "types": 0, "filter.types.x": 0,
 		"filter.from.seconds": 0, "page_size.x": 0, "PAGE_SIZE": 0,
 	} {
@@ -27,19 +27,19 @@ func TestFind(t *testing.T) {
 	for _, p := range field.All(md) {
 		found[string(p.Leaf().Name())] = true
 	}
-	for _, name := range []string{"types", "stream", "from", "before_position", "descending", "page_token", "at_position", "stale_ok"} {
+	for _, name := range []string{"types", "streams", "from", "before_position", "descending", "page_token", "at_position", "stale_ok"} {
 		if !found[name] {
 			t.Errorf("%s is not among all", name)
 		}
 	}
-	if len(found) != 15 {
+	if len(found) != 20 {
 		t.Errorf("%d fields: %v", len(found), found)
 	}
 }
 
 // What is set at one place leaves the others alone.
 func TestSet(t *testing.T) {
-	msg := &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Actor: "user:1"}, PageSize: 3}
+	msg := &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Actors: []string{"user:1"}}, PageSize: 3}
 	md := msg.ProtoReflect().Descriptor()
 	for _, x := range []struct {
 		name   string
@@ -55,7 +55,7 @@ func TestSet(t *testing.T) {
 		}
 	}
 	want := &munimentv1.ListEventsRequest{}
-	if err := prototext.Unmarshal([]byte(`filter{actor:"user:1" types:"a" types:"b" after_position:18446744073709551615 to{seconds:1767323045}} page_size:3 descending:true`), want); err != nil {
+	if err := prototext.Unmarshal([]byte(`filter{actors:"user:1" types:"a" types:"b" after_position:18446744073709551615 to{seconds:1767323045}} page_size:3 descending:true`), want); err != nil {
 		t.Fatal(err)
 	}
 	if !proto.Equal(msg, want) {
@@ -66,7 +66,7 @@ func TestSet(t *testing.T) {
 // Any text for any field: it is set, or refused as invalid with the message
 // as it was; a text field keeps it byte for byte.
 func FuzzSet(f *testing.F) {
-	f.Add("filter.stream", "user:\"1\"\n")
+	f.Add("filter.streams", "user:\"1\"\n")
 	f.Add("filter.from", "2026-01-02T03:04:05Z")
 	f.Add("page_size", "1e3")
 	f.Add("descending", "TRUE")
@@ -83,8 +83,8 @@ func FuzzSet(f *testing.F) {
 			}
 			return
 		}
-		if name == "filter.stream" && msg.GetFilter().GetStream() != value {
-			t.Fatalf("%q became %q", value, msg.GetFilter().GetStream())
+		if name == "filter.streams" && msg.GetFilter().GetStreams()[0] != value {
+			t.Fatalf("%q became %q", value, msg.GetFilter().GetStreams())
 		}
 	})
 }

@@ -90,7 +90,7 @@ func operation(tag string, r route.Route) object {
 			"200": object{
 				"description": "Done.",
 				"headers":     object{"Muniment-Position": object{"$ref": "#/components/headers/Position"}},
-				"content":     object{"application/json": object{"schema": ref(name(r.Method.Output()))}},
+				"content":     content(r.Method),
 			},
 			"default": object{"$ref": "#/components/responses/Problem"},
 		},
@@ -115,6 +115,19 @@ func operation(tag string, r route.Route) object {
 	}
 	op["parameters"] = params
 	return op
+}
+
+// content is what a method answers: a message, or, if it is a stream, a file in
+// parts or server-sent events whose data are what is watched.
+func content(m protoreflect.MethodDescriptor) object {
+	switch out := m.Output(); {
+	case !m.IsStreamingServer():
+		return object{"application/json": object{"schema": ref(name(out))}}
+	case out.Fields().ByName("chunk") != nil:
+		return object{"application/jsonl": object{}, "application/cloudevents-batch+json": object{}}
+	default:
+		return object{"text/event-stream": object{"schema": ref(name(out.Fields().ByNumber(1).Message()))}}
+	}
 }
 
 // query lists the fields that may stand in a query: all that are not in the

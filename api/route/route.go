@@ -64,8 +64,10 @@ var (
 func parse(m protoreflect.MethodDescriptor, rule *annotations.HttpRule) (Route, error) {
 	r := Route{Method: m, Body: rule.Body == "*"}
 	switch {
-	case m.IsStreamingClient() || m.IsStreamingServer():
-		return r, fmt.Errorf("a stream has no REST form")
+	case m.IsStreamingClient():
+		return r, fmt.Errorf("a stream of requests has no REST form")
+	case m.IsStreamingServer() && rule.GetGet() == "":
+		return r, fmt.Errorf("a stream is only for GET")
 	case rule.GetGet() != "" && rule.Body == "":
 		r.HTTP, r.Template = "GET", rule.GetGet()
 	case rule.GetPost() != "" && r.Body:

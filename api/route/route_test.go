@@ -93,8 +93,8 @@ func TestRefusedAnnotations(t *testing.T) {
 			t.Errorf("%s: read as %+v", name, r)
 		}
 	}
-	if _, err := parse(method(t, "WatchEvents"), get("/v1/events:watch")); err == nil {
-		t.Error("a stream was given a path")
+	if _, err := parse(method(t, "WatchEvents"), post("/v1/events:watch")); err == nil {
+		t.Error("a stream was given a path for POST")
 	}
 	if _, err := parse(method(t, "GetUser"), get("/v1/{read}")); err == nil {
 		t.Error("a message was taken for a variable")

@@ -30,13 +30,50 @@ func (s *Service) event(ctx context.Context, e *audit.Entry, sight audit.Sight) 
 	return m
 }
 
+// details are what an event is answered with, besides what every event is.
+type details struct{ fields, before, leaf bool }
+
+// detailed is a record as a message with details.
+func (s *Service) detailed(ctx context.Context, r *event.Record, sight audit.Sight, want details) (*munimentv1.Event, error) {
+	e, err := s.Reader.Entry(ctx, r, sight)
+	if err != nil {
+		return nil, err
+	}
+	m := s.event(ctx, e, sight)
+	if want.leaf {
+		m.Leaf = r.Leaf
+	}
+	if !want.fields {
+		return m, nil
+	}
+	if want.before {
+		m.Fields, err = s.changes(ctx, e, sight)
+	} else {
+		m.Fields, err = fieldsOf(e, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if m.Context, err = s.context(ctx, r, sight); err != nil {
+		return nil, err
+	}
+	for _, t := range r.Tags {
+		m.Tags = append(m.Tags, string(t))
+	}
+	return m, nil
+}
+
 // changes lists the fields with what they were before.
 func (s *Service) changes(ctx context.Context, e *audit.Entry, sight audit.Sight) ([]*munimentv1.FieldChange, error) {
 	before, err := s.Reader.Before(ctx, e, sight)
 	if err != nil {
 		return nil, err
 	}
-	var out []*munimentv1.FieldChange
+	return fieldsOf(e, before)
+}
+
+// fieldsOf lists the fields of an entry; before may be nil.
+func fieldsOf(e *audit.Entry, before map[string]audit.Shown) (out []*munimentv1.FieldChange, err error) {
 	for _, f := range e.Fields {
 		c := &munimentv1.FieldChange{Path: f.Path(), Sealed: !f.Public}
 		if c.After, err = value(f.Shown); err != nil {
@@ -175,10 +212,10 @@ func readable(v any) any {
 
 // eventType describes a type.
 func eventType(d *event.Descriptor) *munimentv1.EventType {
-	m := &munimentv1.EventType{Name: d.Type, Revision: d.Revision, Description: d.Sentence}
+	m := &munimentv1.EventType{Name: d.Type, Revision: d.Revision, Description: d.Sentence, RetentionDays: int32(d.Retention)}
 	for i := range d.Fields {
 		f := &d.Fields[i]
-		m.Fields = append(m.Fields, &munimentv1.EventField{Path: f.Path(), Kind: string(f.Kind), Public: f.Public, Subject: f.Of})
+		m.Fields = append(m.Fields, &munimentv1.EventField{Path: f.Path(), Kind: string(f.Kind), Public: f.Public, Subject: f.Of, Secret: f.Secret, Tag: f.Tag})
 		if f.Tag != "" {
 			m.Tags = append(m.Tags, f.Tag)
 		}

@@ -38,12 +38,18 @@ type Service struct {
 func New(c adapter.Core, n Needs) *Service { return &Service{c, n} }
 
 // GetInstance answers what and where this instance is.
-func (s *Service) GetInstance(ctx context.Context, _ *munimentv1.GetInstanceRequest) (*munimentv1.GetInstanceResponse, error) {
+func (s *Service) GetInstance(ctx context.Context, req *munimentv1.GetInstanceRequest) (*munimentv1.GetInstanceResponse, error) {
 	if _, err := call.CallerOf(ctx); err != nil {
 		return nil, err
 	}
 	l := s.core.Runner.Log
-	mark := l.Mark().Size
+	mark, err := s.core.AsOf(ctx, req.GetRead())
+	if err != nil {
+		return nil, err
+	}
+	if mark == 0 {
+		mark = l.Mark().Size
+	}
 	first, err := l.Record(ctx, 1)
 	if err != nil {
 		return nil, err

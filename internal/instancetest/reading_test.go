@@ -4,10 +4,13 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"muniment.dev/api"
 	"muniment.dev/api/call"
@@ -233,6 +236,63 @@ func TestFreshness(t *testing.T) {
 		if err != nil || p.Log != i.Core.Log.ID() || r == nil && uint64(p.Position) < ch.GetPosition() || r != nil && uint64(p.Position) != was.GetPosition() {
 			t.Errorf("the answer to %v says it shows %v, %v", r, p, err)
 		}
+	}
+}
+
+// Every method that answers how things stood takes a position or a time, and
+// refuses those of which nothing can be known.
+func TestEveryReadHonoursItsPoint(t *testing.T) {
+	i := New(t)
+	ctx := i.AsOwner()
+	f := i.furnish()
+	born := Must(i.API.Event.GetEvent(ctx, &munimentv1.GetEventRequest{Position: 1})).GetEvent().GetTime().AsTime()
+	mark := i.Core.Log.Mark()
+	known := map[string]proto.Message{}
+	for _, req := range append(gets(f), lists()...) {
+		known[string(req.ProtoReflect().Descriptor().Name())] = req
+	}
+	tried := 0
+	i.eachMethod(func(name string, req proto.Message) {
+		fields := req.ProtoReflect().Descriptor().Fields()
+		read := fields.ByName("read")
+		if read == nil {
+			return
+		}
+		tried++
+		if k := known[string(req.ProtoReflect().Descriptor().Name())]; k != nil {
+			req = k
+		}
+		ask := func(r *munimentv1.Read) (string, error) {
+			req := proto.Clone(req)
+			req.ProtoReflect().Set(read, protoreflect.ValueOfMessage(r.ProtoReflect()))
+			m, err := i.call(ctx, req)
+			if err != nil {
+				return "", err
+			}
+			return prototext.MarshalOptions{}.Format(m), nil
+		}
+		for field, r := range map[string]*munimentv1.Read{
+			"read.at_position": {AtPosition: uint64(mark.Size) + 10_000},
+			"read.at_time":     {AtPosition: 1, AtTime: timestamppb.New(mark.Time)},
+		} {
+			_, err := ask(r)
+			Want(t, err, fault.Invalid, field)
+		}
+		for _, at := range []time.Time{born.Add(-time.Microsecond), time.Now().Add(time.Hour)} {
+			if _, err := ask(&munimentv1.Read{AtTime: timestamppb.New(at)}); err == nil || Kind(t, err) != fault.Invalid || api.Explain(err).GetField() != "read.at_time" {
+				t.Errorf("%s at %v: %v", name, at, err)
+			}
+		}
+		then, err := ask(&munimentv1.Read{AtPosition: uint64(mark.Size)})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if by, err := ask(&munimentv1.Read{AtTime: timestamppb.New(mark.Time)}); err != nil || strings.Join(strings.Fields(by), " ") != strings.Join(strings.Fields(then), " ") {
+			t.Errorf("%s by time: %v %s\nby position: %s", name, err, by, then)
+		}
+	})
+	if tried < 10 {
+		t.Errorf("%d methods were tried", tried)
 	}
 }
 

@@ -63,7 +63,7 @@ func (s *Service) ListMyEvents(ctx context.Context, req *munimentv1.ListMyEvents
 		return nil, err
 	}
 	res, err := s.Events.ListEvents(ctx, &munimentv1.ListEventsRequest{
-		Filter:     &munimentv1.EventFilter{Types: req.GetTypes(), UserId: c.ID.String(), From: req.GetFrom(), To: req.GetTo()},
+		Filter:     &munimentv1.EventFilter{Types: req.GetTypes(), UserIds: []string{c.ID.String()}, From: req.GetFrom(), To: req.GetTo()},
 		Descending: true, PageSize: req.GetPageSize(), PageToken: req.GetPageToken(), Read: req.GetRead(),
 	})
 	if err != nil {

@@ -34,7 +34,7 @@ func (s *Service) ListSessions(ctx context.Context, req *munimentv1.ListSessions
 	if err != nil {
 		return nil, err
 	}
-	if p.now, err = r.Now(ctx, req.GetRead()); err != nil {
+	if p.now, err = r.Now(ctx); err != nil {
 		return nil, err
 	}
 	resp := &munimentv1.ListSessionsResponse{}

@@ -108,6 +108,10 @@ type Read struct {
 	// Answer as things stood right after this position. 0: now. A position
 	// that the log has not reached is INVALID.
 	AtPosition uint64 `protobuf:"varint,1,opt,name=at_position,json=atPosition,proto3" json:"at_position,omitempty"`
+	// Answer as things stood at this time: right after the last record that
+	// is not later. A time before the first record, or in the future, is
+	// INVALID; so is giving a position as well.
+	AtTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at_time,json=atTime,proto3" json:"at_time,omitempty"`
 	// An answer from a view that lags is acceptable; otherwise the server
 	// waits for it, and answers UNAVAILABLE when it does not catch up in time.
 	StaleOk       bool `protobuf:"varint,2,opt,name=stale_ok,json=staleOk,proto3" json:"stale_ok,omitempty"`
@@ -150,6 +154,13 @@ func (x *Read) GetAtPosition() uint64 {
 		return x.AtPosition
 	}
 	return 0
+}
+
+func (x *Read) GetAtTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AtTime
+	}
+	return nil
 }
 
 func (x *Read) GetStaleOk() bool {
@@ -289,10 +300,11 @@ const file_muniment_v1_common_proto_rawDesc = "" +
 	"\x06log_id\x18\x01 \x01(\tR\x05logId\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x04R\bposition\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
-	"\breplayed\x18\x04 \x01(\bR\breplayed\"B\n" +
+	"\breplayed\x18\x04 \x01(\bR\breplayed\"w\n" +
 	"\x04Read\x12\x1f\n" +
 	"\vat_position\x18\x01 \x01(\x04R\n" +
-	"atPosition\x12\x19\n" +
+	"atPosition\x123\n" +
+	"\aat_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06atTime\x12\x19\n" +
 	"\bstale_ok\x18\x02 \x01(\bR\astaleOk\"9\n" +
 	"\x04Text\x12\x19\n" +
 	"\x05value\x18\x01 \x01(\tB\x03\x80\x01\x01R\x05value\x12\x16\n" +
@@ -324,12 +336,13 @@ var file_muniment_v1_common_proto_goTypes = []any{
 }
 var file_muniment_v1_common_proto_depIdxs = []int32{
 	4, // 0: muniment.v1.Change.time:type_name -> google.protobuf.Timestamp
-	2, // 1: muniment.v1.Actor.name:type_name -> muniment.v1.Text
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	4, // 1: muniment.v1.Read.at_time:type_name -> google.protobuf.Timestamp
+	2, // 2: muniment.v1.Actor.name:type_name -> muniment.v1.Text
+	3, // [3:3] is the sub-list for method output_type
+	3, // [3:3] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_common_proto_init() }

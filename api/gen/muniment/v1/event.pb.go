@@ -27,6 +27,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ExportFormat is how events are written to a file.
+type ExportFormat int32
+
+const (
+	// JSONL.
+	ExportFormat_EXPORT_FORMAT_UNSPECIFIED ExportFormat = 0
+	// One event as JSON on each line (application/jsonl).
+	ExportFormat_EXPORT_FORMAT_JSONL ExportFormat = 1
+	// One CloudEvent in structured form on each line (application/jsonl).
+	ExportFormat_EXPORT_FORMAT_CLOUDEVENTS ExportFormat = 2
+	// A batch of CloudEvents (application/cloudevents-batch+json).
+	ExportFormat_EXPORT_FORMAT_CLOUDEVENTS_BATCH ExportFormat = 3
+)
+
+// Enum value maps for ExportFormat.
+var (
+	ExportFormat_name = map[int32]string{
+		0: "EXPORT_FORMAT_UNSPECIFIED",
+		1: "EXPORT_FORMAT_JSONL",
+		2: "EXPORT_FORMAT_CLOUDEVENTS",
+		3: "EXPORT_FORMAT_CLOUDEVENTS_BATCH",
+	}
+	ExportFormat_value = map[string]int32{
+		"EXPORT_FORMAT_UNSPECIFIED":       0,
+		"EXPORT_FORMAT_JSONL":             1,
+		"EXPORT_FORMAT_CLOUDEVENTS":       2,
+		"EXPORT_FORMAT_CLOUDEVENTS_BATCH": 3,
+	}
+)
+
+func (x ExportFormat) Enum() *ExportFormat {
+	p := new(ExportFormat)
+	*p = x
+	return p
+}
+
+func (x ExportFormat) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ExportFormat) Descriptor() protoreflect.EnumDescriptor {
+	return file_muniment_v1_event_proto_enumTypes[0].Descriptor()
+}
+
+func (ExportFormat) Type() protoreflect.EnumType {
+	return &file_muniment_v1_event_proto_enumTypes[0]
+}
+
+func (x ExportFormat) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ExportFormat.Descriptor instead.
+func (ExportFormat) EnumDescriptor() ([]byte, []int) {
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{0}
+}
+
 // ProofResult is what checking a proof says.
 type ProofResult int32
 
@@ -68,11 +125,11 @@ func (x ProofResult) String() string {
 }
 
 func (ProofResult) Descriptor() protoreflect.EnumDescriptor {
-	return file_muniment_v1_event_proto_enumTypes[0].Descriptor()
+	return file_muniment_v1_event_proto_enumTypes[1].Descriptor()
 }
 
 func (ProofResult) Type() protoreflect.EnumType {
-	return &file_muniment_v1_event_proto_enumTypes[0]
+	return &file_muniment_v1_event_proto_enumTypes[1]
 }
 
 func (x ProofResult) Number() protoreflect.EnumNumber {
@@ -81,7 +138,7 @@ func (x ProofResult) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProofResult.Descriptor instead.
 func (ProofResult) EnumDescriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{0}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{1}
 }
 
 // Event is what happened.
@@ -109,7 +166,17 @@ type Event struct {
 	OrganizationId string `protobuf:"bytes,10,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// What a person would say happened. An erased value reads "(erased)" here;
 	// it is told apart in the fields of GetEvent.
-	Sentence      string `protobuf:"bytes,11,opt,name=sentence,proto3" json:"sentence,omitempty"`
+	Sentence string `protobuf:"bytes,11,opt,name=sentence,proto3" json:"sentence,omitempty"`
+	// Its fields; only if asked for with_fields. What they were before stands
+	// there only if asked for with_before.
+	Fields []*FieldChange `protobuf:"bytes,12,rep,name=fields,proto3" json:"fields,omitempty"`
+	// Context: request, session, source, address and so on; only if asked for
+	// with_fields.
+	Context []*Field `protobuf:"bytes,13,rep,name=context,proto3" json:"context,omitempty"`
+	// Public tags, as name:value; only if asked for with_fields.
+	Tags []string `protobuf:"bytes,14,rep,name=tags,proto3" json:"tags,omitempty"`
+	// The leaf, byte for byte what is hashed; only if asked for with_leaf.
+	Leaf          []byte `protobuf:"bytes,15,opt,name=leaf,proto3" json:"leaf,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -221,20 +288,51 @@ func (x *Event) GetSentence() string {
 	return ""
 }
 
+func (x *Event) GetFields() []*FieldChange {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *Event) GetContext() []*Field {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+func (x *Event) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *Event) GetLeaf() []byte {
+	if x != nil {
+		return x.Leaf
+	}
+	return nil
+}
+
 // EventFilter selects events; every field that is set must match.
 type EventFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Of one of these types; "user.*" is every type that begins with "user.".
 	// At most 50.
 	Types []string `protobuf:"bytes,1,rep,name=types,proto3" json:"types,omitempty"`
-	// Of this stream, as kind:id.
-	Stream string `protobuf:"bytes,2,opt,name=stream,proto3" json:"stream,omitempty"`
-	// By this actor, as kind:id.
-	Actor string `protobuf:"bytes,3,opt,name=actor,proto3" json:"actor,omitempty"`
-	// That belong to this organization.
-	OrganizationId string `protobuf:"bytes,4,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	// About this user, be it as the one acted on or as the actor.
-	UserId string `protobuf:"bytes,5,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Of one of these streams, as kind:id; "user:*" is every stream of that
+	// kind. At most 50.
+	Streams []string `protobuf:"bytes,2,rep,name=streams,proto3" json:"streams,omitempty"`
+	// By one of these actors, as kind:id; "application:*" is every actor of
+	// that kind. At most 50.
+	Actors []string `protobuf:"bytes,3,rep,name=actors,proto3" json:"actors,omitempty"`
+	// That belong to one of these organizations. At most 50.
+	OrganizationIds []string `protobuf:"bytes,4,rep,name=organization_ids,json=organizationIds,proto3" json:"organization_ids,omitempty"`
+	// About one of these users, be it as the one acted on or as the actor. At
+	// most 50.
+	UserIds []string `protobuf:"bytes,5,rep,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
 	// With all of these public tags, as name:value. At most 20.
 	Tags []string `protobuf:"bytes,6,rep,name=tags,proto3" json:"tags,omitempty"`
 	// Recorded at or after this time.
@@ -245,8 +343,10 @@ type EventFilter struct {
 	AfterPosition uint64 `protobuf:"varint,9,opt,name=after_position,json=afterPosition,proto3" json:"after_position,omitempty"`
 	// Before this position; 0: without end.
 	BeforePosition uint64 `protobuf:"varint,10,opt,name=before_position,json=beforePosition,proto3" json:"before_position,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// With fields that are sealed under one of these subjects. At most 50.
+	SubjectIds    []string `protobuf:"bytes,11,rep,name=subject_ids,json=subjectIds,proto3" json:"subject_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EventFilter) Reset() {
@@ -286,32 +386,32 @@ func (x *EventFilter) GetTypes() []string {
 	return nil
 }
 
-func (x *EventFilter) GetStream() string {
+func (x *EventFilter) GetStreams() []string {
 	if x != nil {
-		return x.Stream
+		return x.Streams
 	}
-	return ""
+	return nil
 }
 
-func (x *EventFilter) GetActor() string {
+func (x *EventFilter) GetActors() []string {
 	if x != nil {
-		return x.Actor
+		return x.Actors
 	}
-	return ""
+	return nil
 }
 
-func (x *EventFilter) GetOrganizationId() string {
+func (x *EventFilter) GetOrganizationIds() []string {
 	if x != nil {
-		return x.OrganizationId
+		return x.OrganizationIds
 	}
-	return ""
+	return nil
 }
 
-func (x *EventFilter) GetUserId() string {
+func (x *EventFilter) GetUserIds() []string {
 	if x != nil {
-		return x.UserId
+		return x.UserIds
 	}
-	return ""
+	return nil
 }
 
 func (x *EventFilter) GetTags() []string {
@@ -349,17 +449,31 @@ func (x *EventFilter) GetBeforePosition() uint64 {
 	return 0
 }
 
+func (x *EventFilter) GetSubjectIds() []string {
+	if x != nil {
+		return x.SubjectIds
+	}
+	return nil
+}
+
 type ListEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which events; all that the caller may see if left out.
 	Filter *EventFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Newest first; oldest first otherwise.
 	Descending bool `protobuf:"varint,2,opt,name=descending,proto3" json:"descending,omitempty"`
-	// At most so many, 1 to 1000; 0 means 50.
+	// At most so many, 1 to 1000; 0 means 100.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before; empty for the first page.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
-	// How fresh the answer shall be.
+	// With fields, context and tags of each event.
+	WithFields bool `protobuf:"varint,5,opt,name=with_fields,json=withFields,proto3" json:"with_fields,omitempty"`
+	// With what each field was before; at most 100 events on a page then.
+	WithBefore bool `protobuf:"varint,6,opt,name=with_before,json=withBefore,proto3" json:"with_before,omitempty"`
+	// With the leaf of each event.
+	WithLeaf bool `protobuf:"varint,7,opt,name=with_leaf,json=withLeaf,proto3" json:"with_leaf,omitempty"`
+	// How fresh or old the answer shall be: at a position or a time, no event
+	// after it is answered.
 	Read          *Read `protobuf:"bytes,15,opt,name=read,proto3" json:"read,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -421,6 +535,27 @@ func (x *ListEventsRequest) GetPageToken() string {
 		return x.PageToken
 	}
 	return ""
+}
+
+func (x *ListEventsRequest) GetWithFields() bool {
+	if x != nil {
+		return x.WithFields
+	}
+	return false
+}
+
+func (x *ListEventsRequest) GetWithBefore() bool {
+	if x != nil {
+		return x.WithBefore
+	}
+	return false
+}
+
+func (x *ListEventsRequest) GetWithLeaf() bool {
+	if x != nil {
+		return x.WithLeaf
+	}
+	return false
 }
 
 func (x *ListEventsRequest) GetRead() *Read {
@@ -491,7 +626,11 @@ type WatchEventsRequest struct {
 	Filter *EventFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Begin after the end of the log as it is now, not after
 	// filter.after_position.
-	OnlyNew       bool `protobuf:"varint,2,opt,name=only_new,json=onlyNew,proto3" json:"only_new,omitempty"`
+	OnlyNew bool `protobuf:"varint,2,opt,name=only_new,json=onlyNew,proto3" json:"only_new,omitempty"`
+	// With fields, context and tags of each event.
+	WithFields bool `protobuf:"varint,3,opt,name=with_fields,json=withFields,proto3" json:"with_fields,omitempty"`
+	// With the leaf of each event.
+	WithLeaf      bool `protobuf:"varint,4,opt,name=with_leaf,json=withLeaf,proto3" json:"with_leaf,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -536,6 +675,20 @@ func (x *WatchEventsRequest) GetFilter() *EventFilter {
 func (x *WatchEventsRequest) GetOnlyNew() bool {
 	if x != nil {
 		return x.OnlyNew
+	}
+	return false
+}
+
+func (x *WatchEventsRequest) GetWithFields() bool {
+	if x != nil {
+		return x.WithFields
+	}
+	return false
+}
+
+func (x *WatchEventsRequest) GetWithLeaf() bool {
+	if x != nil {
+		return x.WithLeaf
 	}
 	return false
 }
@@ -595,17 +748,156 @@ func (x *WatchEventsResponse) GetPosition() uint64 {
 	return 0
 }
 
+type ExportEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which events; all that the caller may see if left out. It ends with the
+	// log as it is when the request comes in.
+	Filter *EventFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// How they are written; "jsonl", "cloudevents" and "cloudevents-batch" are
+	// the same in short.
+	Format ExportFormat `protobuf:"varint,2,opt,name=format,proto3,enum=muniment.v1.ExportFormat" json:"format,omitempty"`
+	// With the leaf of each event, byte for byte what is hashed.
+	WithLeaf      bool `protobuf:"varint,3,opt,name=with_leaf,json=withLeaf,proto3" json:"with_leaf,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportEventsRequest) Reset() {
+	*x = ExportEventsRequest{}
+	mi := &file_muniment_v1_event_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportEventsRequest) ProtoMessage() {}
+
+func (x *ExportEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_event_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportEventsRequest.ProtoReflect.Descriptor instead.
+func (*ExportEventsRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ExportEventsRequest) GetFilter() *EventFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ExportEventsRequest) GetFormat() ExportFormat {
+	if x != nil {
+		return x.Format
+	}
+	return ExportFormat_EXPORT_FORMAT_UNSPECIFIED
+}
+
+func (x *ExportEventsRequest) GetWithLeaf() bool {
+	if x != nil {
+		return x.WithLeaf
+	}
+	return false
+}
+
+type ExportEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A part of the file.
+	Chunk []byte `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	// Everything up to here is in the file so far.
+	Position uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	// How many events are in the file so far.
+	Count uint64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	// The file is whole; only in the last message.
+	Complete      bool `protobuf:"varint,4,opt,name=complete,proto3" json:"complete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportEventsResponse) Reset() {
+	*x = ExportEventsResponse{}
+	mi := &file_muniment_v1_event_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportEventsResponse) ProtoMessage() {}
+
+func (x *ExportEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_event_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportEventsResponse.ProtoReflect.Descriptor instead.
+func (*ExportEventsResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ExportEventsResponse) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+func (x *ExportEventsResponse) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *ExportEventsResponse) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *ExportEventsResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
 type GetEventRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its place in the log.
-	Position      uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	Position uint64 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	// Instead of the position: the id of the event.
+	EventId       string `protobuf:"bytes,2,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetEventRequest) Reset() {
 	*x = GetEventRequest{}
-	mi := &file_muniment_v1_event_proto_msgTypes[6]
+	mi := &file_muniment_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -617,7 +909,7 @@ func (x *GetEventRequest) String() string {
 func (*GetEventRequest) ProtoMessage() {}
 
 func (x *GetEventRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[6]
+	mi := &file_muniment_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -630,7 +922,7 @@ func (x *GetEventRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEventRequest.ProtoReflect.Descriptor instead.
 func (*GetEventRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetEventRequest) GetPosition() uint64 {
@@ -638,6 +930,13 @@ func (x *GetEventRequest) GetPosition() uint64 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *GetEventRequest) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
 }
 
 type GetEventResponse struct {
@@ -660,7 +959,7 @@ type GetEventResponse struct {
 
 func (x *GetEventResponse) Reset() {
 	*x = GetEventResponse{}
-	mi := &file_muniment_v1_event_proto_msgTypes[7]
+	mi := &file_muniment_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -672,7 +971,7 @@ func (x *GetEventResponse) String() string {
 func (*GetEventResponse) ProtoMessage() {}
 
 func (x *GetEventResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[7]
+	mi := &file_muniment_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -685,7 +984,7 @@ func (x *GetEventResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEventResponse.ProtoReflect.Descriptor instead.
 func (*GetEventResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetEventResponse) GetEvent() *Event {
@@ -745,7 +1044,7 @@ type FieldValue struct {
 
 func (x *FieldValue) Reset() {
 	*x = FieldValue{}
-	mi := &file_muniment_v1_event_proto_msgTypes[8]
+	mi := &file_muniment_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +1056,7 @@ func (x *FieldValue) String() string {
 func (*FieldValue) ProtoMessage() {}
 
 func (x *FieldValue) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[8]
+	mi := &file_muniment_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +1069,7 @@ func (x *FieldValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldValue.ProtoReflect.Descriptor instead.
 func (*FieldValue) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FieldValue) GetValue() *structpb.Value {
@@ -809,7 +1108,7 @@ type Field struct {
 
 func (x *Field) Reset() {
 	*x = Field{}
-	mi := &file_muniment_v1_event_proto_msgTypes[9]
+	mi := &file_muniment_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -821,7 +1120,7 @@ func (x *Field) String() string {
 func (*Field) ProtoMessage() {}
 
 func (x *Field) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[9]
+	mi := &file_muniment_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -834,7 +1133,7 @@ func (x *Field) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Field.ProtoReflect.Descriptor instead.
 func (*Field) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Field) GetPath() string {
@@ -875,7 +1174,7 @@ type FieldChange struct {
 
 func (x *FieldChange) Reset() {
 	*x = FieldChange{}
-	mi := &file_muniment_v1_event_proto_msgTypes[10]
+	mi := &file_muniment_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +1186,7 @@ func (x *FieldChange) String() string {
 func (*FieldChange) ProtoMessage() {}
 
 func (x *FieldChange) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[10]
+	mi := &file_muniment_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1199,7 @@ func (x *FieldChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FieldChange.ProtoReflect.Descriptor instead.
 func (*FieldChange) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *FieldChange) GetPath() string {
@@ -948,7 +1247,7 @@ type RawRecord struct {
 
 func (x *RawRecord) Reset() {
 	*x = RawRecord{}
-	mi := &file_muniment_v1_event_proto_msgTypes[11]
+	mi := &file_muniment_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -960,7 +1259,7 @@ func (x *RawRecord) String() string {
 func (*RawRecord) ProtoMessage() {}
 
 func (x *RawRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[11]
+	mi := &file_muniment_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -973,7 +1272,7 @@ func (x *RawRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RawRecord.ProtoReflect.Descriptor instead.
 func (*RawRecord) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RawRecord) GetLeaf() []byte {
@@ -1023,7 +1322,7 @@ type SealedBlock struct {
 
 func (x *SealedBlock) Reset() {
 	*x = SealedBlock{}
-	mi := &file_muniment_v1_event_proto_msgTypes[12]
+	mi := &file_muniment_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1035,7 +1334,7 @@ func (x *SealedBlock) String() string {
 func (*SealedBlock) ProtoMessage() {}
 
 func (x *SealedBlock) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[12]
+	mi := &file_muniment_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1048,7 +1347,7 @@ func (x *SealedBlock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SealedBlock.ProtoReflect.Descriptor instead.
 func (*SealedBlock) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SealedBlock) GetSubjectId() string {
@@ -1109,7 +1408,7 @@ type ProofCheck struct {
 
 func (x *ProofCheck) Reset() {
 	*x = ProofCheck{}
-	mi := &file_muniment_v1_event_proto_msgTypes[13]
+	mi := &file_muniment_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1420,7 @@ func (x *ProofCheck) String() string {
 func (*ProofCheck) ProtoMessage() {}
 
 func (x *ProofCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[13]
+	mi := &file_muniment_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1433,7 @@ func (x *ProofCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProofCheck.ProtoReflect.Descriptor instead.
 func (*ProofCheck) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ProofCheck) GetResult() ProofResult {
@@ -1189,7 +1488,7 @@ type GetReceiptRequest struct {
 
 func (x *GetReceiptRequest) Reset() {
 	*x = GetReceiptRequest{}
-	mi := &file_muniment_v1_event_proto_msgTypes[14]
+	mi := &file_muniment_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1201,7 +1500,7 @@ func (x *GetReceiptRequest) String() string {
 func (*GetReceiptRequest) ProtoMessage() {}
 
 func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[14]
+	mi := &file_muniment_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1214,7 +1513,7 @@ func (x *GetReceiptRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptRequest.ProtoReflect.Descriptor instead.
 func (*GetReceiptRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetReceiptRequest) GetPosition() uint64 {
@@ -1238,7 +1537,7 @@ type GetReceiptResponse struct {
 
 func (x *GetReceiptResponse) Reset() {
 	*x = GetReceiptResponse{}
-	mi := &file_muniment_v1_event_proto_msgTypes[15]
+	mi := &file_muniment_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +1549,7 @@ func (x *GetReceiptResponse) String() string {
 func (*GetReceiptResponse) ProtoMessage() {}
 
 func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[15]
+	mi := &file_muniment_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +1562,7 @@ func (x *GetReceiptResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReceiptResponse.ProtoReflect.Descriptor instead.
 func (*GetReceiptResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetReceiptResponse) GetReceipt() []byte {
@@ -1295,7 +1594,7 @@ type ListEventTypesRequest struct {
 
 func (x *ListEventTypesRequest) Reset() {
 	*x = ListEventTypesRequest{}
-	mi := &file_muniment_v1_event_proto_msgTypes[16]
+	mi := &file_muniment_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +1606,7 @@ func (x *ListEventTypesRequest) String() string {
 func (*ListEventTypesRequest) ProtoMessage() {}
 
 func (x *ListEventTypesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[16]
+	mi := &file_muniment_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +1619,7 @@ func (x *ListEventTypesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventTypesRequest.ProtoReflect.Descriptor instead.
 func (*ListEventTypesRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 type ListEventTypesResponse struct {
@@ -1333,7 +1632,7 @@ type ListEventTypesResponse struct {
 
 func (x *ListEventTypesResponse) Reset() {
 	*x = ListEventTypesResponse{}
-	mi := &file_muniment_v1_event_proto_msgTypes[17]
+	mi := &file_muniment_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1345,7 +1644,7 @@ func (x *ListEventTypesResponse) String() string {
 func (*ListEventTypesResponse) ProtoMessage() {}
 
 func (x *ListEventTypesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[17]
+	mi := &file_muniment_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,7 +1657,7 @@ func (x *ListEventTypesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEventTypesResponse.ProtoReflect.Descriptor instead.
 func (*ListEventTypesResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListEventTypesResponse) GetTypes() []*EventType {
@@ -1380,14 +1679,19 @@ type EventType struct {
 	// Its fields.
 	Fields []*EventField `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty"`
 	// Names of the tags that such events carry.
-	Tags          []string `protobuf:"bytes,5,rep,name=tags,proto3" json:"tags,omitempty"`
+	Tags []string `protobuf:"bytes,5,rep,name=tags,proto3" json:"tags,omitempty"`
+	// Kind of the streams that such events are recorded in; empty if none was
+	// recorded yet.
+	StreamKind string `protobuf:"bytes,6,opt,name=stream_kind,json=streamKind,proto3" json:"stream_kind,omitempty"`
+	// For how many days sealed fields are kept; 0: until the subject is erased.
+	RetentionDays int32 `protobuf:"varint,7,opt,name=retention_days,json=retentionDays,proto3" json:"retention_days,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EventType) Reset() {
 	*x = EventType{}
-	mi := &file_muniment_v1_event_proto_msgTypes[18]
+	mi := &file_muniment_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1703,7 @@ func (x *EventType) String() string {
 func (*EventType) ProtoMessage() {}
 
 func (x *EventType) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[18]
+	mi := &file_muniment_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1716,7 @@ func (x *EventType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventType.ProtoReflect.Descriptor instead.
 func (*EventType) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *EventType) GetName() string {
@@ -1450,6 +1754,20 @@ func (x *EventType) GetTags() []string {
 	return nil
 }
 
+func (x *EventType) GetStreamKind() string {
+	if x != nil {
+		return x.StreamKind
+	}
+	return ""
+}
+
+func (x *EventType) GetRetentionDays() int32 {
+	if x != nil {
+		return x.RetentionDays
+	}
+	return 0
+}
+
 // EventField describes a field of an event type.
 type EventField struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1459,15 +1777,19 @@ type EventField struct {
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// It stands in clear in the record; all others are sealed.
 	Public bool `protobuf:"varint,3,opt,name=public,proto3" json:"public,omitempty"`
-	// If sealed: under whose key.
-	Subject       string `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
+	// If sealed: the field that names the subject under whose key it is.
+	Subject string `protobuf:"bytes,4,opt,name=subject,proto3" json:"subject,omitempty"`
+	// It is never shown to anybody.
+	Secret bool `protobuf:"varint,5,opt,name=secret,proto3" json:"secret,omitempty"`
+	// Name of the tag that it becomes; empty if none.
+	Tag           string `protobuf:"bytes,6,opt,name=tag,proto3" json:"tag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EventField) Reset() {
 	*x = EventField{}
-	mi := &file_muniment_v1_event_proto_msgTypes[19]
+	mi := &file_muniment_v1_event_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1479,7 +1801,7 @@ func (x *EventField) String() string {
 func (*EventField) ProtoMessage() {}
 
 func (x *EventField) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[19]
+	mi := &file_muniment_v1_event_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1492,7 +1814,7 @@ func (x *EventField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventField.ProtoReflect.Descriptor instead.
 func (*EventField) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EventField) GetPath() string {
@@ -1523,11 +1845,342 @@ func (x *EventField) GetSubject() string {
 	return ""
 }
 
+func (x *EventField) GetSecret() bool {
+	if x != nil {
+		return x.Secret
+	}
+	return false
+}
+
+func (x *EventField) GetTag() string {
+	if x != nil {
+		return x.Tag
+	}
+	return ""
+}
+
+// StreamFilter selects streams; every field that is set must match.
+type StreamFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of this kind, such as "user".
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// That belong to this organization by their first event.
+	OrganizationId string `protobuf:"bytes,2,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *StreamFilter) Reset() {
+	*x = StreamFilter{}
+	mi := &file_muniment_v1_event_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamFilter) ProtoMessage() {}
+
+func (x *StreamFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_event_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamFilter.ProtoReflect.Descriptor instead.
+func (*StreamFilter) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *StreamFilter) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *StreamFilter) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+type ListStreamsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which streams; all that the caller may see if left out.
+	Filter *StreamFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// At most so many, 1 to 1000; 0 means 100.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty for the first page.
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// How fresh or old the answer shall be.
+	Read          *Read `protobuf:"bytes,15,opt,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStreamsRequest) Reset() {
+	*x = ListStreamsRequest{}
+	mi := &file_muniment_v1_event_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStreamsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStreamsRequest) ProtoMessage() {}
+
+func (x *ListStreamsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_event_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStreamsRequest.ProtoReflect.Descriptor instead.
+func (*ListStreamsRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ListStreamsRequest) GetFilter() *StreamFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ListStreamsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListStreamsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListStreamsRequest) GetRead() *Read {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+type ListStreamsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The streams.
+	Streams []*EventStream `protobuf:"bytes,1,rep,name=streams,proto3" json:"streams,omitempty"`
+	// Token of the next page; empty after the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStreamsResponse) Reset() {
+	*x = ListStreamsResponse{}
+	mi := &file_muniment_v1_event_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStreamsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStreamsResponse) ProtoMessage() {}
+
+func (x *ListStreamsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_event_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStreamsResponse.ProtoReflect.Descriptor instead.
+func (*ListStreamsResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ListStreamsResponse) GetStreams() []*EventStream {
+	if x != nil {
+		return x.Streams
+	}
+	return nil
+}
+
+func (x *ListStreamsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// EventStream is the events of one thing, in their order.
+type EventStream struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As kind:id, such as "user:0f…".
+	Stream string `protobuf:"bytes,1,opt,name=stream,proto3" json:"stream,omitempty"`
+	// Its kind.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Id of the thing.
+	Id string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	// Organization that it belongs to by its first event; empty if to none.
+	OrganizationId string `protobuf:"bytes,4,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// How many events it has.
+	Version uint64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	// Position of the first one.
+	FirstPosition uint64 `protobuf:"varint,6,opt,name=first_position,json=firstPosition,proto3" json:"first_position,omitempty"`
+	// Type of the first one.
+	FirstType string `protobuf:"bytes,7,opt,name=first_type,json=firstType,proto3" json:"first_type,omitempty"`
+	// When it began.
+	Created *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=created,proto3" json:"created,omitempty"`
+	// Position of the last one.
+	LastPosition uint64 `protobuf:"varint,9,opt,name=last_position,json=lastPosition,proto3" json:"last_position,omitempty"`
+	// Type of the last one.
+	LastType string `protobuf:"bytes,10,opt,name=last_type,json=lastType,proto3" json:"last_type,omitempty"`
+	// When the last one was recorded.
+	Changed       *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventStream) Reset() {
+	*x = EventStream{}
+	mi := &file_muniment_v1_event_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventStream) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventStream) ProtoMessage() {}
+
+func (x *EventStream) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_event_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventStream.ProtoReflect.Descriptor instead.
+func (*EventStream) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_event_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *EventStream) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *EventStream) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *EventStream) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *EventStream) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *EventStream) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *EventStream) GetFirstPosition() uint64 {
+	if x != nil {
+		return x.FirstPosition
+	}
+	return 0
+}
+
+func (x *EventStream) GetFirstType() string {
+	if x != nil {
+		return x.FirstType
+	}
+	return ""
+}
+
+func (x *EventStream) GetCreated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Created
+	}
+	return nil
+}
+
+func (x *EventStream) GetLastPosition() uint64 {
+	if x != nil {
+		return x.LastPosition
+	}
+	return 0
+}
+
+func (x *EventStream) GetLastType() string {
+	if x != nil {
+		return x.LastType
+	}
+	return ""
+}
+
+func (x *EventStream) GetChanged() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
 var File_muniment_v1_event_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x17muniment/v1/event.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\xe8\x02\n" +
+	"\x17muniment/v1/event.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\xf0\x03\n" +
 	"\x05Event\x12\x15\n" +
 	"\x06log_id\x18\x01 \x01(\tR\x05logId\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x04R\bposition\x12\x19\n" +
@@ -1540,19 +2193,25 @@ const file_muniment_v1_event_proto_rawDesc = "" +
 	"\x05actor\x18\t \x01(\v2\x12.muniment.v1.ActorR\x05actor\x12'\n" +
 	"\x0forganization_id\x18\n" +
 	" \x01(\tR\x0eorganizationId\x12\x1f\n" +
-	"\bsentence\x18\v \x01(\tB\x03\x80\x01\x01R\bsentence\"\xd3\x02\n" +
+	"\bsentence\x18\v \x01(\tB\x03\x80\x01\x01R\bsentence\x120\n" +
+	"\x06fields\x18\f \x03(\v2\x18.muniment.v1.FieldChangeR\x06fields\x12,\n" +
+	"\acontext\x18\r \x03(\v2\x12.muniment.v1.FieldR\acontext\x12\x12\n" +
+	"\x04tags\x18\x0e \x03(\tR\x04tags\x12\x12\n" +
+	"\x04leaf\x18\x0f \x01(\fR\x04leaf\"\xfc\x02\n" +
 	"\vEventFilter\x12\x14\n" +
-	"\x05types\x18\x01 \x03(\tR\x05types\x12\x16\n" +
-	"\x06stream\x18\x02 \x01(\tR\x06stream\x12\x14\n" +
-	"\x05actor\x18\x03 \x01(\tR\x05actor\x12'\n" +
-	"\x0forganization_id\x18\x04 \x01(\tR\x0eorganizationId\x12\x17\n" +
-	"\auser_id\x18\x05 \x01(\tR\x06userId\x12\x12\n" +
+	"\x05types\x18\x01 \x03(\tR\x05types\x12\x18\n" +
+	"\astreams\x18\x02 \x03(\tR\astreams\x12\x16\n" +
+	"\x06actors\x18\x03 \x03(\tR\x06actors\x12)\n" +
+	"\x10organization_ids\x18\x04 \x03(\tR\x0forganizationIds\x12\x19\n" +
+	"\buser_ids\x18\x05 \x03(\tR\auserIds\x12\x12\n" +
 	"\x04tags\x18\x06 \x03(\tR\x04tags\x12.\n" +
 	"\x04from\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
 	"\x02to\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12%\n" +
 	"\x0eafter_position\x18\t \x01(\x04R\rafterPosition\x12'\n" +
 	"\x0fbefore_position\x18\n" +
-	" \x01(\x04R\x0ebeforePosition\"\xc8\x01\n" +
+	" \x01(\x04R\x0ebeforePosition\x12\x1f\n" +
+	"\vsubject_ids\x18\v \x03(\tR\n" +
+	"subjectIds\"\xa7\x02\n" +
 	"\x11ListEventsRequest\x120\n" +
 	"\x06filter\x18\x01 \x01(\v2\x18.muniment.v1.EventFilterR\x06filter\x12\x1e\n" +
 	"\n" +
@@ -1560,19 +2219,37 @@ const file_muniment_v1_event_proto_rawDesc = "" +
 	"descending\x12\x1b\n" +
 	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tR\tpageToken\x12%\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x12\x1f\n" +
+	"\vwith_fields\x18\x05 \x01(\bR\n" +
+	"withFields\x12\x1f\n" +
+	"\vwith_before\x18\x06 \x01(\bR\n" +
+	"withBefore\x12\x1b\n" +
+	"\twith_leaf\x18\a \x01(\bR\bwithLeaf\x12%\n" +
 	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"h\n" +
 	"\x12ListEventsResponse\x12*\n" +
 	"\x06events\x18\x01 \x03(\v2\x12.muniment.v1.EventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"a\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9f\x01\n" +
 	"\x12WatchEventsRequest\x120\n" +
 	"\x06filter\x18\x01 \x01(\v2\x18.muniment.v1.EventFilterR\x06filter\x12\x19\n" +
-	"\bonly_new\x18\x02 \x01(\bR\aonlyNew\"[\n" +
+	"\bonly_new\x18\x02 \x01(\bR\aonlyNew\x12\x1f\n" +
+	"\vwith_fields\x18\x03 \x01(\bR\n" +
+	"withFields\x12\x1b\n" +
+	"\twith_leaf\x18\x04 \x01(\bR\bwithLeaf\"[\n" +
 	"\x13WatchEventsResponse\x12(\n" +
 	"\x05event\x18\x01 \x01(\v2\x12.muniment.v1.EventR\x05event\x12\x1a\n" +
-	"\bposition\x18\x02 \x01(\x04R\bposition\"-\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\"\x97\x01\n" +
+	"\x13ExportEventsRequest\x120\n" +
+	"\x06filter\x18\x01 \x01(\v2\x18.muniment.v1.EventFilterR\x06filter\x121\n" +
+	"\x06format\x18\x02 \x01(\x0e2\x19.muniment.v1.ExportFormatR\x06format\x12\x1b\n" +
+	"\twith_leaf\x18\x03 \x01(\bR\bwithLeaf\"z\n" +
+	"\x14ExportEventsResponse\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x04R\x05count\x12\x1a\n" +
+	"\bcomplete\x18\x04 \x01(\bR\bcomplete\"H\n" +
 	"\x0fGetEventRequest\x12\x1a\n" +
-	"\bposition\x18\x01 \x01(\x04R\bposition\"\x89\x02\n" +
+	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x19\n" +
+	"\bevent_id\x18\x02 \x01(\tR\aeventId\"\x89\x02\n" +
 	"\x10GetEventResponse\x12(\n" +
 	"\x05event\x18\x01 \x01(\v2\x12.muniment.v1.EventR\x05event\x120\n" +
 	"\x06fields\x18\x02 \x03(\v2\x18.muniment.v1.FieldChangeR\x06fields\x12,\n" +
@@ -1626,33 +2303,71 @@ const file_muniment_v1_event_proto_rawDesc = "" +
 	"\ttree_size\x18\x03 \x01(\x04R\btreeSize\"\x17\n" +
 	"\x15ListEventTypesRequest\"F\n" +
 	"\x16ListEventTypesResponse\x12,\n" +
-	"\x05types\x18\x01 \x03(\v2\x16.muniment.v1.EventTypeR\x05types\"\xa2\x01\n" +
+	"\x05types\x18\x01 \x03(\v2\x16.muniment.v1.EventTypeR\x05types\"\xea\x01\n" +
 	"\tEventType\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\rR\brevision\x12 \n" +
 	"\vdescription\x18\x03 \x01(\tR\vdescription\x12/\n" +
 	"\x06fields\x18\x04 \x03(\v2\x17.muniment.v1.EventFieldR\x06fields\x12\x12\n" +
-	"\x04tags\x18\x05 \x03(\tR\x04tags\"f\n" +
+	"\x04tags\x18\x05 \x03(\tR\x04tags\x12\x1f\n" +
+	"\vstream_kind\x18\x06 \x01(\tR\n" +
+	"streamKind\x12%\n" +
+	"\x0eretention_days\x18\a \x01(\x05R\rretentionDays\"\x90\x01\n" +
 	"\n" +
 	"EventField\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06public\x18\x03 \x01(\bR\x06public\x12\x18\n" +
-	"\asubject\x18\x04 \x01(\tR\asubject*w\n" +
+	"\asubject\x18\x04 \x01(\tR\asubject\x12\x16\n" +
+	"\x06secret\x18\x05 \x01(\bR\x06secret\x12\x10\n" +
+	"\x03tag\x18\x06 \x01(\tR\x03tag\"K\n" +
+	"\fStreamFilter\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12'\n" +
+	"\x0forganization_id\x18\x02 \x01(\tR\x0eorganizationId\"\xaa\x01\n" +
+	"\x12ListStreamsRequest\x121\n" +
+	"\x06filter\x18\x01 \x01(\v2\x19.muniment.v1.StreamFilterR\x06filter\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x12%\n" +
+	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"q\n" +
+	"\x13ListStreamsResponse\x122\n" +
+	"\astreams\x18\x01 \x03(\v2\x18.muniment.v1.EventStreamR\astreams\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x80\x03\n" +
+	"\vEventStream\x12\x16\n" +
+	"\x06stream\x18\x01 \x01(\tR\x06stream\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\x12'\n" +
+	"\x0forganization_id\x18\x04 \x01(\tR\x0eorganizationId\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\x04R\aversion\x12%\n" +
+	"\x0efirst_position\x18\x06 \x01(\x04R\rfirstPosition\x12\x1d\n" +
+	"\n" +
+	"first_type\x18\a \x01(\tR\tfirstType\x124\n" +
+	"\acreated\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12#\n" +
+	"\rlast_position\x18\t \x01(\x04R\flastPosition\x12\x1b\n" +
+	"\tlast_type\x18\n" +
+	" \x01(\tR\blastType\x124\n" +
+	"\achanged\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\achanged*\x8a\x01\n" +
+	"\fExportFormat\x12\x1d\n" +
+	"\x19EXPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13EXPORT_FORMAT_JSONL\x10\x01\x12\x1d\n" +
+	"\x19EXPORT_FORMAT_CLOUDEVENTS\x10\x02\x12#\n" +
+	"\x1fEXPORT_FORMAT_CLOUDEVENTS_BATCH\x10\x03*w\n" +
 	"\vProofResult\x12\x1c\n" +
 	"\x18PROOF_RESULT_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12PROOF_RESULT_VALID\x10\x01\x12\x18\n" +
 	"\x14PROOF_RESULT_PENDING\x10\x02\x12\x18\n" +
-	"\x14PROOF_RESULT_INVALID\x10\x032\xaf\x04\n" +
+	"\x14PROOF_RESULT_INVALID\x10\x032\xc0\x06\n" +
 	"\fEventService\x12y\n" +
 	"\n" +
 	"ListEvents\x12\x1e.muniment.v1.ListEventsRequest\x1a\x1f.muniment.v1.ListEventsResponse\"*\x82\xd3\xe4\x93\x02$Z\x16:\x01*\"\x11/v1/events:search\x12\n" +
-	"/v1/events\x12R\n" +
-	"\vWatchEvents\x12\x1f.muniment.v1.WatchEventsRequest\x1a .muniment.v1.WatchEventsResponse0\x01\x12f\n" +
-	"\bGetEvent\x12\x1c.muniment.v1.GetEventRequest\x1a\x1d.muniment.v1.GetEventResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/events/{position}\x12t\n" +
+	"/v1/events\x12m\n" +
+	"\vWatchEvents\x12\x1f.muniment.v1.WatchEventsRequest\x1a .muniment.v1.WatchEventsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/events:stream0\x01\x12p\n" +
+	"\fExportEvents\x12 .muniment.v1.ExportEventsRequest\x1a!.muniment.v1.ExportEventsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/events:export0\x01\x12\x82\x01\n" +
+	"\bGetEvent\x12\x1c.muniment.v1.GetEventRequest\x1a\x1d.muniment.v1.GetEventResponse\"9\x82\xd3\xe4\x93\x023Z\x1a\x12\x18/v1/event-ids/{event_id}\x12\x15/v1/events/{position}\x12t\n" +
 	"\n" +
 	"GetReceipt\x12\x1e.muniment.v1.GetReceiptRequest\x1a\x1f.muniment.v1.GetReceiptResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/events/{position}/receipt\x12r\n" +
-	"\x0eListEventTypes\x12\".muniment.v1.ListEventTypesRequest\x1a#.muniment.v1.ListEventTypesResponse\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/event-typesB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
+	"\x0eListEventTypes\x12\".muniment.v1.ListEventTypesRequest\x1a#.muniment.v1.ListEventTypesResponse\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/event-types\x12e\n" +
+	"\vListStreams\x12\x1f.muniment.v1.ListStreamsRequest\x1a .muniment.v1.ListStreamsResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/streamsB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
 
 var (
 	file_muniment_v1_event_proto_rawDescOnce sync.Once
@@ -1666,73 +2381,93 @@ func file_muniment_v1_event_proto_rawDescGZIP() []byte {
 	return file_muniment_v1_event_proto_rawDescData
 }
 
-var file_muniment_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_muniment_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_muniment_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_muniment_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_muniment_v1_event_proto_goTypes = []any{
-	(ProofResult)(0),               // 0: muniment.v1.ProofResult
-	(*Event)(nil),                  // 1: muniment.v1.Event
-	(*EventFilter)(nil),            // 2: muniment.v1.EventFilter
-	(*ListEventsRequest)(nil),      // 3: muniment.v1.ListEventsRequest
-	(*ListEventsResponse)(nil),     // 4: muniment.v1.ListEventsResponse
-	(*WatchEventsRequest)(nil),     // 5: muniment.v1.WatchEventsRequest
-	(*WatchEventsResponse)(nil),    // 6: muniment.v1.WatchEventsResponse
-	(*GetEventRequest)(nil),        // 7: muniment.v1.GetEventRequest
-	(*GetEventResponse)(nil),       // 8: muniment.v1.GetEventResponse
-	(*FieldValue)(nil),             // 9: muniment.v1.FieldValue
-	(*Field)(nil),                  // 10: muniment.v1.Field
-	(*FieldChange)(nil),            // 11: muniment.v1.FieldChange
-	(*RawRecord)(nil),              // 12: muniment.v1.RawRecord
-	(*SealedBlock)(nil),            // 13: muniment.v1.SealedBlock
-	(*ProofCheck)(nil),             // 14: muniment.v1.ProofCheck
-	(*GetReceiptRequest)(nil),      // 15: muniment.v1.GetReceiptRequest
-	(*GetReceiptResponse)(nil),     // 16: muniment.v1.GetReceiptResponse
-	(*ListEventTypesRequest)(nil),  // 17: muniment.v1.ListEventTypesRequest
-	(*ListEventTypesResponse)(nil), // 18: muniment.v1.ListEventTypesResponse
-	(*EventType)(nil),              // 19: muniment.v1.EventType
-	(*EventField)(nil),             // 20: muniment.v1.EventField
-	(*timestamppb.Timestamp)(nil),  // 21: google.protobuf.Timestamp
-	(*Actor)(nil),                  // 22: muniment.v1.Actor
-	(*Read)(nil),                   // 23: muniment.v1.Read
-	(*structpb.Value)(nil),         // 24: google.protobuf.Value
+	(ExportFormat)(0),              // 0: muniment.v1.ExportFormat
+	(ProofResult)(0),               // 1: muniment.v1.ProofResult
+	(*Event)(nil),                  // 2: muniment.v1.Event
+	(*EventFilter)(nil),            // 3: muniment.v1.EventFilter
+	(*ListEventsRequest)(nil),      // 4: muniment.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),     // 5: muniment.v1.ListEventsResponse
+	(*WatchEventsRequest)(nil),     // 6: muniment.v1.WatchEventsRequest
+	(*WatchEventsResponse)(nil),    // 7: muniment.v1.WatchEventsResponse
+	(*ExportEventsRequest)(nil),    // 8: muniment.v1.ExportEventsRequest
+	(*ExportEventsResponse)(nil),   // 9: muniment.v1.ExportEventsResponse
+	(*GetEventRequest)(nil),        // 10: muniment.v1.GetEventRequest
+	(*GetEventResponse)(nil),       // 11: muniment.v1.GetEventResponse
+	(*FieldValue)(nil),             // 12: muniment.v1.FieldValue
+	(*Field)(nil),                  // 13: muniment.v1.Field
+	(*FieldChange)(nil),            // 14: muniment.v1.FieldChange
+	(*RawRecord)(nil),              // 15: muniment.v1.RawRecord
+	(*SealedBlock)(nil),            // 16: muniment.v1.SealedBlock
+	(*ProofCheck)(nil),             // 17: muniment.v1.ProofCheck
+	(*GetReceiptRequest)(nil),      // 18: muniment.v1.GetReceiptRequest
+	(*GetReceiptResponse)(nil),     // 19: muniment.v1.GetReceiptResponse
+	(*ListEventTypesRequest)(nil),  // 20: muniment.v1.ListEventTypesRequest
+	(*ListEventTypesResponse)(nil), // 21: muniment.v1.ListEventTypesResponse
+	(*EventType)(nil),              // 22: muniment.v1.EventType
+	(*EventField)(nil),             // 23: muniment.v1.EventField
+	(*StreamFilter)(nil),           // 24: muniment.v1.StreamFilter
+	(*ListStreamsRequest)(nil),     // 25: muniment.v1.ListStreamsRequest
+	(*ListStreamsResponse)(nil),    // 26: muniment.v1.ListStreamsResponse
+	(*EventStream)(nil),            // 27: muniment.v1.EventStream
+	(*timestamppb.Timestamp)(nil),  // 28: google.protobuf.Timestamp
+	(*Actor)(nil),                  // 29: muniment.v1.Actor
+	(*Read)(nil),                   // 30: muniment.v1.Read
+	(*structpb.Value)(nil),         // 31: google.protobuf.Value
 }
 var file_muniment_v1_event_proto_depIdxs = []int32{
-	21, // 0: muniment.v1.Event.time:type_name -> google.protobuf.Timestamp
-	22, // 1: muniment.v1.Event.actor:type_name -> muniment.v1.Actor
-	21, // 2: muniment.v1.EventFilter.from:type_name -> google.protobuf.Timestamp
-	21, // 3: muniment.v1.EventFilter.to:type_name -> google.protobuf.Timestamp
-	2,  // 4: muniment.v1.ListEventsRequest.filter:type_name -> muniment.v1.EventFilter
-	23, // 5: muniment.v1.ListEventsRequest.read:type_name -> muniment.v1.Read
-	1,  // 6: muniment.v1.ListEventsResponse.events:type_name -> muniment.v1.Event
-	2,  // 7: muniment.v1.WatchEventsRequest.filter:type_name -> muniment.v1.EventFilter
-	1,  // 8: muniment.v1.WatchEventsResponse.event:type_name -> muniment.v1.Event
-	1,  // 9: muniment.v1.GetEventResponse.event:type_name -> muniment.v1.Event
-	11, // 10: muniment.v1.GetEventResponse.fields:type_name -> muniment.v1.FieldChange
-	10, // 11: muniment.v1.GetEventResponse.context:type_name -> muniment.v1.Field
-	12, // 12: muniment.v1.GetEventResponse.raw:type_name -> muniment.v1.RawRecord
-	14, // 13: muniment.v1.GetEventResponse.proof:type_name -> muniment.v1.ProofCheck
-	24, // 14: muniment.v1.FieldValue.value:type_name -> google.protobuf.Value
-	9,  // 15: muniment.v1.Field.value:type_name -> muniment.v1.FieldValue
-	9,  // 16: muniment.v1.FieldChange.before:type_name -> muniment.v1.FieldValue
-	9,  // 17: muniment.v1.FieldChange.after:type_name -> muniment.v1.FieldValue
-	13, // 18: muniment.v1.RawRecord.blocks:type_name -> muniment.v1.SealedBlock
-	0,  // 19: muniment.v1.ProofCheck.result:type_name -> muniment.v1.ProofResult
-	19, // 20: muniment.v1.ListEventTypesResponse.types:type_name -> muniment.v1.EventType
-	20, // 21: muniment.v1.EventType.fields:type_name -> muniment.v1.EventField
-	3,  // 22: muniment.v1.EventService.ListEvents:input_type -> muniment.v1.ListEventsRequest
-	5,  // 23: muniment.v1.EventService.WatchEvents:input_type -> muniment.v1.WatchEventsRequest
-	7,  // 24: muniment.v1.EventService.GetEvent:input_type -> muniment.v1.GetEventRequest
-	15, // 25: muniment.v1.EventService.GetReceipt:input_type -> muniment.v1.GetReceiptRequest
-	17, // 26: muniment.v1.EventService.ListEventTypes:input_type -> muniment.v1.ListEventTypesRequest
-	4,  // 27: muniment.v1.EventService.ListEvents:output_type -> muniment.v1.ListEventsResponse
-	6,  // 28: muniment.v1.EventService.WatchEvents:output_type -> muniment.v1.WatchEventsResponse
-	8,  // 29: muniment.v1.EventService.GetEvent:output_type -> muniment.v1.GetEventResponse
-	16, // 30: muniment.v1.EventService.GetReceipt:output_type -> muniment.v1.GetReceiptResponse
-	18, // 31: muniment.v1.EventService.ListEventTypes:output_type -> muniment.v1.ListEventTypesResponse
-	27, // [27:32] is the sub-list for method output_type
-	22, // [22:27] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	28, // 0: muniment.v1.Event.time:type_name -> google.protobuf.Timestamp
+	29, // 1: muniment.v1.Event.actor:type_name -> muniment.v1.Actor
+	14, // 2: muniment.v1.Event.fields:type_name -> muniment.v1.FieldChange
+	13, // 3: muniment.v1.Event.context:type_name -> muniment.v1.Field
+	28, // 4: muniment.v1.EventFilter.from:type_name -> google.protobuf.Timestamp
+	28, // 5: muniment.v1.EventFilter.to:type_name -> google.protobuf.Timestamp
+	3,  // 6: muniment.v1.ListEventsRequest.filter:type_name -> muniment.v1.EventFilter
+	30, // 7: muniment.v1.ListEventsRequest.read:type_name -> muniment.v1.Read
+	2,  // 8: muniment.v1.ListEventsResponse.events:type_name -> muniment.v1.Event
+	3,  // 9: muniment.v1.WatchEventsRequest.filter:type_name -> muniment.v1.EventFilter
+	2,  // 10: muniment.v1.WatchEventsResponse.event:type_name -> muniment.v1.Event
+	3,  // 11: muniment.v1.ExportEventsRequest.filter:type_name -> muniment.v1.EventFilter
+	0,  // 12: muniment.v1.ExportEventsRequest.format:type_name -> muniment.v1.ExportFormat
+	2,  // 13: muniment.v1.GetEventResponse.event:type_name -> muniment.v1.Event
+	14, // 14: muniment.v1.GetEventResponse.fields:type_name -> muniment.v1.FieldChange
+	13, // 15: muniment.v1.GetEventResponse.context:type_name -> muniment.v1.Field
+	15, // 16: muniment.v1.GetEventResponse.raw:type_name -> muniment.v1.RawRecord
+	17, // 17: muniment.v1.GetEventResponse.proof:type_name -> muniment.v1.ProofCheck
+	31, // 18: muniment.v1.FieldValue.value:type_name -> google.protobuf.Value
+	12, // 19: muniment.v1.Field.value:type_name -> muniment.v1.FieldValue
+	12, // 20: muniment.v1.FieldChange.before:type_name -> muniment.v1.FieldValue
+	12, // 21: muniment.v1.FieldChange.after:type_name -> muniment.v1.FieldValue
+	16, // 22: muniment.v1.RawRecord.blocks:type_name -> muniment.v1.SealedBlock
+	1,  // 23: muniment.v1.ProofCheck.result:type_name -> muniment.v1.ProofResult
+	22, // 24: muniment.v1.ListEventTypesResponse.types:type_name -> muniment.v1.EventType
+	23, // 25: muniment.v1.EventType.fields:type_name -> muniment.v1.EventField
+	24, // 26: muniment.v1.ListStreamsRequest.filter:type_name -> muniment.v1.StreamFilter
+	30, // 27: muniment.v1.ListStreamsRequest.read:type_name -> muniment.v1.Read
+	27, // 28: muniment.v1.ListStreamsResponse.streams:type_name -> muniment.v1.EventStream
+	28, // 29: muniment.v1.EventStream.created:type_name -> google.protobuf.Timestamp
+	28, // 30: muniment.v1.EventStream.changed:type_name -> google.protobuf.Timestamp
+	4,  // 31: muniment.v1.EventService.ListEvents:input_type -> muniment.v1.ListEventsRequest
+	6,  // 32: muniment.v1.EventService.WatchEvents:input_type -> muniment.v1.WatchEventsRequest
+	8,  // 33: muniment.v1.EventService.ExportEvents:input_type -> muniment.v1.ExportEventsRequest
+	10, // 34: muniment.v1.EventService.GetEvent:input_type -> muniment.v1.GetEventRequest
+	18, // 35: muniment.v1.EventService.GetReceipt:input_type -> muniment.v1.GetReceiptRequest
+	20, // 36: muniment.v1.EventService.ListEventTypes:input_type -> muniment.v1.ListEventTypesRequest
+	25, // 37: muniment.v1.EventService.ListStreams:input_type -> muniment.v1.ListStreamsRequest
+	5,  // 38: muniment.v1.EventService.ListEvents:output_type -> muniment.v1.ListEventsResponse
+	7,  // 39: muniment.v1.EventService.WatchEvents:output_type -> muniment.v1.WatchEventsResponse
+	9,  // 40: muniment.v1.EventService.ExportEvents:output_type -> muniment.v1.ExportEventsResponse
+	11, // 41: muniment.v1.EventService.GetEvent:output_type -> muniment.v1.GetEventResponse
+	19, // 42: muniment.v1.EventService.GetReceipt:output_type -> muniment.v1.GetReceiptResponse
+	21, // 43: muniment.v1.EventService.ListEventTypes:output_type -> muniment.v1.ListEventTypesResponse
+	26, // 44: muniment.v1.EventService.ListStreams:output_type -> muniment.v1.ListStreamsResponse
+	38, // [38:45] is the sub-list for method output_type
+	31, // [31:38] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_event_proto_init() }
@@ -1746,8 +2481,8 @@ func file_muniment_v1_event_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_event_proto_rawDesc), len(file_muniment_v1_event_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   20,
+			NumEnums:      2,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -41,6 +41,9 @@ const (
 	// EventServiceWatchEventsProcedure is the fully-qualified name of the EventService's WatchEvents
 	// RPC.
 	EventServiceWatchEventsProcedure = "/muniment.v1.EventService/WatchEvents"
+	// EventServiceExportEventsProcedure is the fully-qualified name of the EventService's ExportEvents
+	// RPC.
+	EventServiceExportEventsProcedure = "/muniment.v1.EventService/ExportEvents"
 	// EventServiceGetEventProcedure is the fully-qualified name of the EventService's GetEvent RPC.
 	EventServiceGetEventProcedure = "/muniment.v1.EventService/GetEvent"
 	// EventServiceGetReceiptProcedure is the fully-qualified name of the EventService's GetReceipt RPC.
@@ -48,23 +51,38 @@ const (
 	// EventServiceListEventTypesProcedure is the fully-qualified name of the EventService's
 	// ListEventTypes RPC.
 	EventServiceListEventTypesProcedure = "/muniment.v1.EventService/ListEventTypes"
+	// EventServiceListStreamsProcedure is the fully-qualified name of the EventService's ListStreams
+	// RPC.
+	EventServiceListStreamsProcedure = "/muniment.v1.EventService/ListStreams"
 )
 
 // EventServiceClient is a client for the muniment.v1.EventService service.
 type EventServiceClient interface {
-	// ListEvents answers the events that match, by position.
+	// ListEvents answers the events that match, by position. A page ends after
+	// its size, or where the server has looked at many events that do not
+	// match: it may be short, even empty, and still name a next one.
 	ListEvents(context.Context, *v1.ListEventsRequest) (*v1.ListEventsResponse, error)
 	// WatchEvents answers the events that match from a position on, and goes
-	// on with new ones until the caller hangs up. gRPC, gRPC-Web and Connect
-	// only.
+	// on with new ones until the caller hangs up. Over REST it is a stream of
+	// server-sent events: id is the position, data the event as JSON; a client
+	// that lost the connection sends the header Last-Event-ID and misses
+	// nothing.
 	WatchEvents(context.Context, *v1.WatchEventsRequest) (*connect.ServerStreamForClient[v1.WatchEventsResponse], error)
-	// GetEvent answers everything about one event.
+	// ExportEvents answers the events that match as a file: JSON Lines, or
+	// CloudEvents 1.0. The last entry says how many there were and up to which
+	// position: a file without it is not whole. Go on after the last position
+	// that is in it.
+	ExportEvents(context.Context, *v1.ExportEventsRequest) (*connect.ServerStreamForClient[v1.ExportEventsResponse], error)
+	// GetEvent answers everything about one event, by its position or its id.
 	GetEvent(context.Context, *v1.GetEventRequest) (*v1.GetEventResponse, error)
 	// GetReceipt answers a file with which anybody can check an event offline.
 	// UNAVAILABLE until a checkpoint covers it, a moment after the event.
 	GetReceipt(context.Context, *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error)
 	// ListEventTypes answers the types of event that this instance knows.
 	ListEventTypes(context.Context, *v1.ListEventTypesRequest) (*v1.ListEventTypesResponse, error)
+	// ListStreams answers the streams whose first event the caller may see, in
+	// the order in which they began. A page may be short, as in ListEvents.
+	ListStreams(context.Context, *v1.ListStreamsRequest) (*v1.ListStreamsResponse, error)
 }
 
 // NewEventServiceClient constructs a client for the muniment.v1.EventService service. By default,
@@ -90,6 +108,12 @@ func NewEventServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(eventServiceMethods.ByName("WatchEvents")),
 			connect.WithClientOptions(opts...),
 		),
+		exportEvents: connect.NewClient[v1.ExportEventsRequest, v1.ExportEventsResponse](
+			httpClient,
+			baseURL+EventServiceExportEventsProcedure,
+			connect.WithSchema(eventServiceMethods.ByName("ExportEvents")),
+			connect.WithClientOptions(opts...),
+		),
 		getEvent: connect.NewClient[v1.GetEventRequest, v1.GetEventResponse](
 			httpClient,
 			baseURL+EventServiceGetEventProcedure,
@@ -108,6 +132,12 @@ func NewEventServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(eventServiceMethods.ByName("ListEventTypes")),
 			connect.WithClientOptions(opts...),
 		),
+		listStreams: connect.NewClient[v1.ListStreamsRequest, v1.ListStreamsResponse](
+			httpClient,
+			baseURL+EventServiceListStreamsProcedure,
+			connect.WithSchema(eventServiceMethods.ByName("ListStreams")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -115,9 +145,11 @@ func NewEventServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 type eventServiceClient struct {
 	listEvents     *connect.Client[v1.ListEventsRequest, v1.ListEventsResponse]
 	watchEvents    *connect.Client[v1.WatchEventsRequest, v1.WatchEventsResponse]
+	exportEvents   *connect.Client[v1.ExportEventsRequest, v1.ExportEventsResponse]
 	getEvent       *connect.Client[v1.GetEventRequest, v1.GetEventResponse]
 	getReceipt     *connect.Client[v1.GetReceiptRequest, v1.GetReceiptResponse]
 	listEventTypes *connect.Client[v1.ListEventTypesRequest, v1.ListEventTypesResponse]
+	listStreams    *connect.Client[v1.ListStreamsRequest, v1.ListStreamsResponse]
 }
 
 // ListEvents calls muniment.v1.EventService.ListEvents.
@@ -132,6 +164,11 @@ func (c *eventServiceClient) ListEvents(ctx context.Context, req *v1.ListEventsR
 // WatchEvents calls muniment.v1.EventService.WatchEvents.
 func (c *eventServiceClient) WatchEvents(ctx context.Context, req *v1.WatchEventsRequest) (*connect.ServerStreamForClient[v1.WatchEventsResponse], error) {
 	return c.watchEvents.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// ExportEvents calls muniment.v1.EventService.ExportEvents.
+func (c *eventServiceClient) ExportEvents(ctx context.Context, req *v1.ExportEventsRequest) (*connect.ServerStreamForClient[v1.ExportEventsResponse], error) {
+	return c.exportEvents.CallServerStream(ctx, connect.NewRequest(req))
 }
 
 // GetEvent calls muniment.v1.EventService.GetEvent.
@@ -161,21 +198,42 @@ func (c *eventServiceClient) ListEventTypes(ctx context.Context, req *v1.ListEve
 	return nil, err
 }
 
+// ListStreams calls muniment.v1.EventService.ListStreams.
+func (c *eventServiceClient) ListStreams(ctx context.Context, req *v1.ListStreamsRequest) (*v1.ListStreamsResponse, error) {
+	response, err := c.listStreams.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // EventServiceHandler is an implementation of the muniment.v1.EventService service.
 type EventServiceHandler interface {
-	// ListEvents answers the events that match, by position.
+	// ListEvents answers the events that match, by position. A page ends after
+	// its size, or where the server has looked at many events that do not
+	// match: it may be short, even empty, and still name a next one.
 	ListEvents(context.Context, *v1.ListEventsRequest) (*v1.ListEventsResponse, error)
 	// WatchEvents answers the events that match from a position on, and goes
-	// on with new ones until the caller hangs up. gRPC, gRPC-Web and Connect
-	// only.
+	// on with new ones until the caller hangs up. Over REST it is a stream of
+	// server-sent events: id is the position, data the event as JSON; a client
+	// that lost the connection sends the header Last-Event-ID and misses
+	// nothing.
 	WatchEvents(context.Context, *v1.WatchEventsRequest, *connect.ServerStream[v1.WatchEventsResponse]) error
-	// GetEvent answers everything about one event.
+	// ExportEvents answers the events that match as a file: JSON Lines, or
+	// CloudEvents 1.0. The last entry says how many there were and up to which
+	// position: a file without it is not whole. Go on after the last position
+	// that is in it.
+	ExportEvents(context.Context, *v1.ExportEventsRequest, *connect.ServerStream[v1.ExportEventsResponse]) error
+	// GetEvent answers everything about one event, by its position or its id.
 	GetEvent(context.Context, *v1.GetEventRequest) (*v1.GetEventResponse, error)
 	// GetReceipt answers a file with which anybody can check an event offline.
 	// UNAVAILABLE until a checkpoint covers it, a moment after the event.
 	GetReceipt(context.Context, *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error)
 	// ListEventTypes answers the types of event that this instance knows.
 	ListEventTypes(context.Context, *v1.ListEventTypesRequest) (*v1.ListEventTypesResponse, error)
+	// ListStreams answers the streams whose first event the caller may see, in
+	// the order in which they began. A page may be short, as in ListEvents.
+	ListStreams(context.Context, *v1.ListStreamsRequest) (*v1.ListStreamsResponse, error)
 }
 
 // NewEventServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -197,6 +255,12 @@ func NewEventServiceHandler(svc EventServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(eventServiceMethods.ByName("WatchEvents")),
 		connect.WithHandlerOptions(opts...),
 	)
+	eventServiceExportEventsHandler := connect.NewServerStreamHandlerSimple(
+		EventServiceExportEventsProcedure,
+		svc.ExportEvents,
+		connect.WithSchema(eventServiceMethods.ByName("ExportEvents")),
+		connect.WithHandlerOptions(opts...),
+	)
 	eventServiceGetEventHandler := connect.NewUnaryHandlerSimple(
 		EventServiceGetEventProcedure,
 		svc.GetEvent,
@@ -215,18 +279,28 @@ func NewEventServiceHandler(svc EventServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(eventServiceMethods.ByName("ListEventTypes")),
 		connect.WithHandlerOptions(opts...),
 	)
+	eventServiceListStreamsHandler := connect.NewUnaryHandlerSimple(
+		EventServiceListStreamsProcedure,
+		svc.ListStreams,
+		connect.WithSchema(eventServiceMethods.ByName("ListStreams")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/muniment.v1.EventService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case EventServiceListEventsProcedure:
 			eventServiceListEventsHandler.ServeHTTP(w, r)
 		case EventServiceWatchEventsProcedure:
 			eventServiceWatchEventsHandler.ServeHTTP(w, r)
+		case EventServiceExportEventsProcedure:
+			eventServiceExportEventsHandler.ServeHTTP(w, r)
 		case EventServiceGetEventProcedure:
 			eventServiceGetEventHandler.ServeHTTP(w, r)
 		case EventServiceGetReceiptProcedure:
 			eventServiceGetReceiptHandler.ServeHTTP(w, r)
 		case EventServiceListEventTypesProcedure:
 			eventServiceListEventTypesHandler.ServeHTTP(w, r)
+		case EventServiceListStreamsProcedure:
+			eventServiceListStreamsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -244,6 +318,10 @@ func (UnimplementedEventServiceHandler) WatchEvents(context.Context, *v1.WatchEv
 	return connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.EventService.WatchEvents is not implemented"))
 }
 
+func (UnimplementedEventServiceHandler) ExportEvents(context.Context, *v1.ExportEventsRequest, *connect.ServerStream[v1.ExportEventsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.EventService.ExportEvents is not implemented"))
+}
+
 func (UnimplementedEventServiceHandler) GetEvent(context.Context, *v1.GetEventRequest) (*v1.GetEventResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.EventService.GetEvent is not implemented"))
 }
@@ -254,4 +332,8 @@ func (UnimplementedEventServiceHandler) GetReceipt(context.Context, *v1.GetRecei
 
 func (UnimplementedEventServiceHandler) ListEventTypes(context.Context, *v1.ListEventTypesRequest) (*v1.ListEventTypesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.EventService.ListEventTypes is not implemented"))
+}
+
+func (UnimplementedEventServiceHandler) ListStreams(context.Context, *v1.ListStreamsRequest) (*v1.ListStreamsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.EventService.ListStreams is not implemented"))
 }
