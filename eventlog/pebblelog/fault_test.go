@@ -234,6 +234,44 @@ func TestDiskFull(t *testing.T) {
 	y.check(t, d.mem.CrashClone(vfs.CrashCloneCfg{}), id)
 }
 
+// A crash may keep some of the names that were not synced yet and lose others:
+// whichever they are, there is a current manifest. Looked at before each sync of
+// the directory, when the most can be lost.
+func TestPowerCutAmongNames(t *testing.T) {
+	d, id := newDisk(), event.LogID{ID: event.NewID()}
+	opts := testOptions(t)
+	opts.FS, opts.memTable = d.vfs, 256<<10
+	s := mustOpen(t, "data", opts)
+	defer s.Close()
+	l, err := eventlog.Open(t.Context(), s, id, eventlog.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var mu sync.Mutex
+	var left []vfs.FS
+	look := func(op errorfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if op.Kind == errorfs.OpFileSync && op.Path == "data" && len(left) < 60 {
+			for seed := range uint64(4) {
+				left = append(left, d.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rand.New(rand.NewPCG(3, seed))}))
+			}
+		}
+		return nil
+	}
+	d.fail.Store(&look)
+	(&tally{}).run(t, l, 1000)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(left) < 20 {
+		t.Fatalf("the directory was synced %d times", len(left)/4)
+	}
+	for _, fs := range left {
+		(&tally{}).check(t, fs, id)
+	}
+}
+
 // With less room left than is kept in reserve, appends are refused early.
 func TestReserve(t *testing.T) {
 	opts := testOptions(t)

@@ -1,6 +1,7 @@
 package pebblelog
 
 import (
+	"errors"
 	"strings"
 	"sync/atomic"
 
@@ -33,6 +34,9 @@ func (g *guard) Unwrap() vfs.FS { return g.FS }
 
 // Create implements vfs.FS.
 func (g *guard) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := g.settle(name); err != nil {
+		return nil, err
+	}
 	f, err := g.FS.Create(name, category)
 	if !strings.HasSuffix(name, ".log") {
 		return f, err
@@ -41,6 +45,30 @@ func (g *guard) Create(name string, category vfs.DiskWriteCategory) (vfs.File, e
 		return nil, err
 	}
 	return &guardedFile{f, g}, nil
+}
+
+// Remove implements vfs.FS.
+func (g *guard) Remove(name string) error {
+	if err := g.settle(name); err != nil {
+		return err
+	}
+	return g.FS.Remove(name)
+}
+
+// settle makes the names in a directory durable before a marker comes or goes.
+// A marker's name says which manifest is the current one. Pebble makes the
+// manifest, then the new marker, removes the old one, and syncs the directory
+// once: a disk that does not keep that order may be left with a marker to a
+// manifest that is not there, or with none.
+func (g *guard) settle(name string) error {
+	if !strings.HasPrefix(g.PathBase(name), "marker.") {
+		return nil
+	}
+	dir, err := g.FS.OpenDir(g.PathDir(name))
+	if err != nil {
+		return g.check(err)
+	}
+	return g.check(errors.Join(dir.Sync(), dir.Close()))
 }
 
 // OpenDir implements vfs.FS.
