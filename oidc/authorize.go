@@ -30,6 +30,9 @@ func (p *Provider) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	}
 	f := flow{}
 	if f.Req, e = parseAuthorize(ps, c, t); e == nil {
+		f.Req.Resources, e = p.requested(c, f.Req.Scopes, ps.resources)
+	}
+	if e == nil {
 		f.Hint, e = p.hintedUser(r, f.Req.hint)
 	}
 	if e != nil {
@@ -147,7 +150,7 @@ func (p *Provider) issue(r *http.Request, c Client, f flow, s Session) (string, 
 	now := p.c.Now()
 	err := p.c.Grants.IssueCode(r.Context(), CodeGrant{
 		Grant: event.NewID(), CodeHash: sha256.Sum256([]byte(code)),
-		Client: c.ID, RedirectURI: f.Req.Redirect, Challenge: f.Req.Challenge, Nonce: f.Req.Nonce, Scopes: f.Req.Scopes,
+		Client: c.ID, RedirectURI: f.Req.Redirect, Challenge: f.Req.Challenge, Nonce: f.Req.Nonce, Scopes: f.Req.Scopes, Resources: f.Req.Resources,
 		User: s.User, Session: s.ID, AuthTime: s.AuthTime, AMR: s.AMR, ACR: s.ACR,
 		Consented: f.Consented == s.ID, Issued: now, Expires: now.Add(p.c.CodeLife),
 	})

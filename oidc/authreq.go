@@ -14,6 +14,11 @@ const (
 	ScopeEmail   = "email"
 )
 
+// ScopeOffline asks for a refresh token, and for access that outlives the
+// browser's session (OpenID Connect Core §11). A client needs the grant type
+// refresh_token.
+const ScopeOffline = "offline_access"
+
 // ScopeAPI asks for access tokens that Muniment's own API accepts. A client
 // needs it among its Scopes: other applications must not act as administrators
 // only because an administrator signed in to them.
@@ -40,6 +45,7 @@ type authorizeRequest struct {
 	LoginHint string   `json:"l,omitempty"`
 	ACRs      []string `json:"v,omitempty"`
 	Locales   []string `json:"u,omitempty"`
+	Resources []string `json:"x,omitempty"` // audiences
 	hint      string   // id_token_hint, checked by the caller and not kept
 }
 
@@ -170,8 +176,7 @@ func grantable(s string, c Client) ([]string, *refusal) {
 		if !scopeToken(v) {
 			return nil, refuse(codeInvalidScope, "scope holds a character that RFC 6749 section 3.3 does not allow")
 		}
-		known := v == ScopeOpenID || v == ScopeProfile || v == ScopeEmail || slices.Contains(c.Scopes, v)
-		if known && !slices.Contains(out, v) {
+		if c.mayAsk(v) && !slices.Contains(out, v) {
 			out = append(out, v)
 		}
 	}
@@ -179,6 +184,17 @@ func grantable(s string, c Client) ([]string, *refusal) {
 		return nil, refuse(codeInvalidScope, "no scope was asked for that this client may have; ask for openid")
 	}
 	return out, nil
+}
+
+// mayAsk reports whether the client may have a scope.
+func (c Client) mayAsk(scope string) bool {
+	switch scope {
+	case ScopeOpenID, ScopeProfile, ScopeEmail:
+		return true
+	case ScopeOffline:
+		return c.May(GrantRefresh)
+	}
+	return slices.Contains(c.Scopes, scope)
 }
 
 // scopeToken is RFC 6749 §3.3: 1*( %x21 / %x23-5B / %x5D-7E ).

@@ -14,8 +14,8 @@ func TestCited(t *testing.T) {
 	code, tests := cited(t)
 	for _, section := range []string{
 		"RFC 6749 §2.3.1", "RFC 6749 §3.1", "RFC 6749 §3.1.2", "RFC 6749 §4.1.2", "RFC 6749 §4.1.2.1", "RFC 6749 §5.2",
-		"RFC 6750 §3", "RFC 6750 §3.1", "RFC 8252 §7.3", "RFC 8252 §8.6", "RFC 8414 §3", "RFC 9068 §2", "RFC 9700 §4.1.3",
-		"Core §3.1.2.1", "Core §3.1.2.6", "Core §5.4", "Discovery §3", "Logout §2", "Logout §4", "Form Post Response Mode §2", "RFC 9207",
+		"RFC 6750 §3", "RFC 6750 §3.1", "RFC 8252 §7.3", "RFC 6749 §6", "RFC 7009 §2.1", "RFC 7009 §2.2", "RFC 7662 §2.1", "RFC 7662 §2.2", "RFC 8252 §8.6", "RFC 8414 §3", "RFC 8707 §2", "RFC 9068 §2", "RFC 9700 §4.1.3", "RFC 9700 §4.14.2",
+		"Core §3.1.2.1", "Core §3.1.2.6", "Core §5.4", "Core §11", "Core §12.2", "Discovery §3", "Logout §2", "Logout §4", "Form Post Response Mode §2", "RFC 9207",
 	} {
 		if !hasPrefix(code, section) {
 			t.Errorf("%s is not cited in the code", section)

@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -18,10 +17,11 @@ import (
 // §4.5.
 type codeRequest struct {
 	code, redirect, verifier string
+	resources                []string
 }
 
 func parseCodeRequest(ps params, c Client) (codeRequest, *refusal) {
-	q := codeRequest{code: ps.get("code"), redirect: ps.get("redirect_uri"), verifier: ps.get("code_verifier")}
+	q := codeRequest{code: ps.get("code"), redirect: ps.get("redirect_uri"), verifier: ps.get("code_verifier"), resources: ps.resources}
 	switch {
 	case len(c.RedirectURIs) == 0:
 		return q, refuse(codeUnauthorizedClient, "this client has no redirect_uri and cannot use authorization_code")
@@ -62,8 +62,11 @@ func (p *Provider) redeemCode(ctx context.Context, c Client, ps params) (tokenRe
 // handed over only after Redeem has made the exchange a fact.
 func (p *Provider) exchange(ctx context.Context, c Client, q codeRequest) (tokenResponse, *refusal) {
 	var none tokenResponse
-	now := p.c.Now()
-	g, e := p.presented(ctx, c, q, now)
+	g, e := p.presented(ctx, c, q, p.c.Now())
+	if e != nil {
+		return none, e
+	}
+	aud, e := p.audience(c, g.Scopes, g.Resources, q.resources)
 	if e != nil {
 		return none, e
 	}
@@ -71,18 +74,17 @@ func (p *Provider) exchange(ctx context.Context, c Client, q codeRequest) (token
 	if err != nil {
 		return none, refusalOf(err, codeInvalidGrant, "the person is not there any more")
 	}
-	rd := Redemption{Grant: g.Grant, CodeHash: g.CodeHash, Client: c.ID, Token: event.NewID(), Issued: now, Expires: now.Add(cmp.Or(c.AccessTokenLife, p.c.AccessTokenLife))}
-	resp, err := p.mint(ctx, c, g, u, rd)
+	m, err := p.mint(ctx, c, g, p.newAccess(c, g, g.Scopes, aud), u)
 	if err != nil {
 		return none, refusalOf(err, codeServerError, "the tokens could not be signed")
 	}
-	if err := p.c.Grants.Redeem(ctx, rd); err != nil {
+	if err := p.c.Grants.Redeem(ctx, Redemption{CodeHash: g.CodeHash, Access: m.access, Opaque: m.opaque, Refresh: m.refresh}); err != nil {
 		if errors.Is(err, ErrCodeSpent) {
 			return none, p.misused(ctx, g, EndReplay)
 		}
 		return none, refusalOf(err, codeInvalidGrant, badCode)
 	}
-	return resp, nil
+	return m.resp, nil
 }
 
 // badCode is said of every code that is no good: which reason it is does not
@@ -126,9 +128,14 @@ func verified(verifier, challenge string) bool {
 // without what belongs to it, has been in the wrong hands. It does so even if
 // the client has hung up.
 func (p *Provider) misused(ctx context.Context, g CodeGrant, why EndReason) *refusal {
-	if err := p.c.Grants.End(context.WithoutCancel(ctx), g.Grant, why); err != nil {
-		p.c.Log.ErrorContext(ctx, "a grant whose code was misused could not be ended; its tokens stay good until they expire",
-			slog.String("grant", g.Grant.String()), slog.String("reason", string(why)), slog.Any("error", err))
-	}
+	p.endGrant(ctx, g.Grant, why)
 	return refuse(codeInvalidGrant, badCode)
+}
+
+// endGrant ends a grant whose code or refresh token was misused.
+func (p *Provider) endGrant(ctx context.Context, grant event.ID, why EndReason) {
+	if err := p.c.Grants.End(context.WithoutCancel(ctx), grant, why, ""); err != nil {
+		p.c.Log.ErrorContext(ctx, "a grant whose code or refresh token was misused could not be ended; its tokens stay good until they expire",
+			slog.String("grant", grant.String()), slog.String("reason", string(why)), slog.Any("error", err))
+	}
 }

@@ -22,6 +22,8 @@ type metadata struct {
 	Userinfo         string   `json:"userinfo_endpoint"`
 	Keys             string   `json:"jwks_uri"`
 	EndSession       string   `json:"end_session_endpoint"` // RP-Initiated Logout §2.1
+	Introspection    string   `json:"introspection_endpoint"`
+	Revocation       string   `json:"revocation_endpoint"`
 	Scopes           []string `json:"scopes_supported"`
 	ResponseTypes    []string `json:"response_types_supported"`
 	ResponseModes    []string `json:"response_modes_supported"`
@@ -30,6 +32,8 @@ type metadata struct {
 	Subjects         []string `json:"subject_types_supported"`
 	IDTokenAlgs      []string `json:"id_token_signing_alg_values_supported"`
 	TokenAuth        []string `json:"token_endpoint_auth_methods_supported"`
+	IntrospectAuth   []string `json:"introspection_endpoint_auth_methods_supported"`
+	RevokeAuth       []string `json:"revocation_endpoint_auth_methods_supported"`
 	Claims           []string `json:"claims_supported"`
 	Challenges       []string `json:"code_challenge_methods_supported"`
 	Prompts          []string `json:"prompt_values_supported"`
@@ -45,18 +49,21 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 	public(w)
 	writeJSON(w, http.StatusOK, metadata{
 		Issuer: p.c.Issuer, Authorization: at(PathAuthorize), Token: at(PathToken), Userinfo: at(PathUserinfo),
-		Keys: at(PathKeys), EndSession: at(PathLogout),
-		Scopes:        []string{ScopeOpenID, ScopeProfile, ScopeEmail},
+		Keys: at(PathKeys), EndSession: at(PathLogout), Introspection: at(PathIntrospect), Revocation: at(PathRevoke),
+		Scopes:        []string{ScopeOpenID, ScopeProfile, ScopeEmail, ScopeOffline},
 		ResponseTypes: []string{"code"}, ResponseModes: []string{modeQuery, modeFormPost}, GrantTypes: slices.Sorted(maps.Keys(p.issuers())),
 		ACRs: p.c.ACRs, Subjects: []string{"public"},
 		IDTokenAlgs: []string{ES256, RS256}, // Discovery §3: RS256 MUST be included
-		TokenAuth:   []string{"client_secret_basic", "client_secret_post", "none"},
+		TokenAuth:   append(authMethods(), "none"), IntrospectAuth: authMethods(), RevokeAuth: append(authMethods(), "none"),
 		Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash", "roles",
 			"name", "given_name", "family_name", "nickname", "preferred_username", "picture", "locale", "zoneinfo", "updated_at",
 			"email", "email_verified"},
 		Challenges: []string{"S256"}, Prompts: promptValues(), ClaimTypes: []string{"normal"}, IssuerInAnswer: true,
 	})
 }
+
+// authMethods are the ways in which clients prove who they are.
+func authMethods() []string { return []string{"client_secret_basic", "client_secret_post"} }
 
 func (p *Provider) serveKeys(w http.ResponseWriter, r *http.Request) {
 	keys, err := p.c.Keys.PublicKeys(r.Context())

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -35,7 +36,7 @@ type AccessToken struct {
 	Session  event.ID
 	User     event.ID
 	Client   string
-	Audience []string // the issuer (for userinfo), the project, the API
+	Audience []string // the issuer (for userinfo), projects, the API
 	Scopes   []string
 	AuthTime time.Time
 	AMR      []string
@@ -127,35 +128,24 @@ func claimsOf(u UserClaims, scopes []string) personClaims {
 	return out
 }
 
-// mintAccess makes the access token of a grant.
-func (p *Provider) mintAccess(ctx context.Context, c Client, g CodeGrant, u UserClaims, rd Redemption) (string, error) {
-	aud := []string{p.c.Issuer}
-	if c.Project != "" {
-		aud = append(aud, c.Project)
-	}
-	if slices.Contains(g.Scopes, ScopeAPI) {
-		aud = append(aud, p.APIAudience())
-	}
+// signAccess makes the access token as a JWT, RFC 9068.
+func (p *Provider) signAccess(ctx context.Context, t AccessToken, roles map[string][]string) (string, error) {
 	return p.sign(ctx, ES256, typeAccess, accessClaims{
-		Issuer: p.c.Issuer, Subject: g.User, Audience: aud, Expires: rd.Expires.Unix(), Issued: rd.Issued.Unix(),
-		ID: rd.Token, Client: c.ID, Scope: strings.Join(g.Scopes, " "), AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: g.AMR,
-		Session: g.Session, Grant: g.Grant, Roles: u.Roles,
+		Issuer: p.c.Issuer, Subject: t.User, Audience: t.Audience, Expires: t.Expires.Unix(), Issued: t.Issued.Unix(),
+		ID: t.ID, Client: t.Client, Scope: strings.Join(t.Scopes, " "), AuthTime: t.AuthTime.Unix(), ACR: t.ACR, AMR: t.AMR,
+		Session: t.Session, Grant: t.Grant, Roles: roles,
 	})
 }
 
 // mintID makes the ID token that goes with an access token.
-func (p *Provider) mintID(ctx context.Context, c Client, g CodeGrant, u UserClaims, now time.Time, access string) (string, error) {
-	claims := idClaims{Issuer: p.c.Issuer, Subject: g.User.String(), Audience: audience(c.ID), Expires: now.Add(p.c.IDTokenLife).Unix(),
-		Issued: now.Unix(), AuthTime: g.AuthTime.Unix(), Nonce: g.Nonce, ACR: g.ACR, AMR: g.AMR, Session: g.Session.String(),
+func (p *Provider) mintID(ctx context.Context, c Client, t AccessToken, nonce string, u UserClaims, access string) (string, error) {
+	claims := idClaims{Issuer: p.c.Issuer, Subject: t.User.String(), Audience: audience(c.ID), Expires: t.Issued.Add(cmp.Or(c.IDTokenLife, p.c.IDTokenLife)).Unix(),
+		Issued: t.Issued.Unix(), AuthTime: t.AuthTime.Unix(), Nonce: nonce, ACR: t.ACR, AMR: t.AMR, Session: t.Session.String(),
 		ATHash: halfHash(access), personClaims: personClaims{Roles: u.Roles}}
 	if c.FullIDToken {
-		claims.personClaims = claimsOf(u, g.Scopes)
+		claims.personClaims = claimsOf(u, t.Scopes)
 	}
-	alg := c.IDTokenAlg
-	if alg == "" {
-		alg = ES256
-	}
-	return p.sign(ctx, alg, typeID, claims)
+	return p.sign(ctx, cmp.Or(c.IDTokenAlg, ES256), typeID, claims)
 }
 
 // halfHash is at_hash, OpenID Connect Core §3.1.3.6: the left half of the
@@ -232,31 +222,4 @@ func (p *Provider) verifyHint(ctx context.Context, raw string) (idClaims, error)
 		return c, errNotOurs
 	}
 	return c, nil
-}
-
-// VerifyAccessToken reads an access token meant for audience and asks whether
-// it is still good, RFC 9068 §4. Kind Unauthenticated if it is not.
-func (p *Provider) VerifyAccessToken(ctx context.Context, raw, audience string) (AccessToken, error) {
-	payload, err := p.verify(ctx, raw, typeAccess)
-	if err != nil {
-		return AccessToken{}, err
-	}
-	var c accessClaims
-	if json.Unmarshal(payload, &c) != nil || c.Issuer != p.c.Issuer || !slices.Contains(c.Audience, audience) {
-		return AccessToken{}, errNotOurs
-	}
-	if p.c.Now().Unix() >= c.Expires {
-		return AccessToken{}, fault.New(fault.Unauthenticated, "the token has expired")
-	}
-	t := AccessToken{ID: c.ID, Grant: c.Grant, Session: c.Session, User: c.Subject, Client: c.Client, Audience: c.Audience,
-		Scopes: strings.Fields(c.Scope), AuthTime: time.Unix(c.AuthTime, 0), AMR: c.AMR, ACR: c.ACR,
-		Issued: time.Unix(c.Issued, 0), Expires: time.Unix(c.Expires, 0)}
-	if err := p.c.Tokens.Active(ctx, t); err != nil {
-		switch fault.KindOf(err) {
-		case fault.Refused, fault.NotFound, fault.Denied, fault.Unauthenticated, fault.Erased:
-			return AccessToken{}, &fault.Error{Kind: fault.Unauthenticated, Msg: "the token has been revoked", Err: err}
-		}
-		return AccessToken{}, fault.Wrap("ask whether the token is good", err)
-	}
-	return t, nil
 }

@@ -40,7 +40,11 @@ type Client struct {
 	GrantTypes      []string      // how it may get tokens; nil: authorization_code only
 	AccessTokenType TokenType     // what its access tokens look like
 	IDTokenAlg      string        // ES256 if empty, or RS256
-	AccessTokenLife time.Duration // that of the provider if 0
+	Resources       []string      // ids of further projects that it may address, RFC 8707
+	AccessTokenLife time.Duration // that of the provider if 0; so are the next three
+	IDTokenLife     time.Duration
+	RefreshIdleLife time.Duration // of a refresh token that is not used
+	RefreshLife     time.Duration // of all refresh tokens of one grant together
 	FullIDToken     bool          // put profile and email claims into the ID token too, not into userinfo only
 }
 
@@ -91,6 +95,7 @@ type CodeGrant struct {
 	Challenge   string   // PKCE S256 code_challenge, 43 characters
 	Nonce       string   // may be empty
 	Scopes      []string // granted
+	Resources   []string // audiences that its tokens may have; empty: all that the client may address
 	User        event.ID
 	Session     event.ID
 	AuthTime    time.Time
@@ -103,12 +108,16 @@ type CodeGrant struct {
 
 // Redemption is the fact that a code was exchanged for tokens.
 type Redemption struct {
-	Grant    event.ID
 	CodeHash [32]byte
-	Client   string
-	Token    event.ID // jti of the access token
-	Issued   time.Time
-	Expires  time.Time // of the access token
+	Access   AccessToken
+	Opaque   *[32]byte   // SHA-256 of an opaque access token; nil if it is a JWT
+	Refresh  *NewRefresh // nil if there is no refresh token
+}
+
+// NewRefresh is a refresh token to be recorded.
+type NewRefresh struct {
+	Hash    [32]byte // SHA-256 of it
+	Expires time.Time
 }
 
 // EndReason says why the provider ended a grant. The list only grows.
@@ -118,12 +127,15 @@ const (
 	EndReplay   EndReason = "replay"       // the code was presented a second time, RFC 6749 §4.1.2
 	EndVerifier EndReason = "verifier"     // the right client presented the code with a wrong code_verifier
 	EndRedirect EndReason = "redirect_uri" // the right client presented the code with another redirect_uri
+	EndReuse    EndReason = "reuse"        // a refresh token was presented a second time, RFC 9700 §4.14.2
+	EndRevoked  EndReason = "revoked"      // the client revoked the refresh token, RFC 7009
 )
 
-// Redeem refuses with these; compare with errors.Is.
+// Redeem and Refresh refuse with these; compare with errors.Is.
 var (
-	ErrCodeSpent  = fault.New(fault.Refused, "the code was redeemed before")
-	ErrGrantEnded = fault.New(fault.Refused, "the grant or its session has ended")
+	ErrCodeSpent    = fault.New(fault.Refused, "the code was redeemed before")
+	ErrRefreshSpent = fault.New(fault.Refused, "the refresh token was used before")
+	ErrGrantEnded   = fault.New(fault.Refused, "the grant or its session has ended")
 )
 
 // Grants records codes and what became of them. An error of kind Unknown means
@@ -146,9 +158,49 @@ type Grants interface {
 	// active: of any number of callers at once exactly one gets nil. The others
 	// get ErrCodeSpent, or ErrGrantEnded if it is not the code that is spent.
 	Redeem(ctx context.Context, rd Redemption) error
-	// End ends the grant and thereby its tokens. One append; ending an ended
-	// grant is no error and writes nothing.
-	End(ctx context.Context, grant event.ID, why EndReason) error
+	// End ends the grant and thereby its tokens. One append that nothing which
+	// happens to the grant meanwhile can keep from happening; ending an ended
+	// grant is no error and writes nothing. by is the client that asked for it,
+	// empty if the provider did by itself.
+	End(ctx context.Context, grant event.ID, why EndReason, by string) error
+}
+
+// RefreshGrant is a refresh token as recorded, and the grant it belongs to.
+type RefreshGrant struct {
+	CodeGrant
+	Number int64 // of the refresh token within the grant, from 1
+	// Last is the number of the newest one: if it is another, this one is
+	// spent. It serves to notice reuse and decides nothing, Refresh does.
+	Last    int64
+	Ended   bool      // the grant
+	Expires time.Time // of the refresh token
+}
+
+// Refreshing is the fact that a refresh token was exchanged for tokens.
+type Refreshing struct {
+	Hash   [32]byte // SHA-256 of the refresh token that was presented
+	Number int64    // its number
+	// Unclaimed are the access tokens of earlier exchanges of the same refresh
+	// token of which it was not known whether they happened, and of which
+	// nothing was handed out. If the last exchange was one of them, the refresh
+	// token counts as not used.
+	Unclaimed []event.ID
+	Access    AccessToken
+	Opaque    *[32]byte
+	Next      NewRefresh
+}
+
+// RefreshTokens records refresh tokens and what became of them.
+type RefreshTokens interface {
+	// RefreshToken finds a refresh token by its SHA-256, spent, expired and
+	// ended ones too, for as long as reuse should be noticed. Kind NotFound if
+	// there is none. Reads at least up to the last acknowledged write.
+	RefreshToken(ctx context.Context, hash [32]byte) (RefreshGrant, error)
+	// Refresh records that a refresh token was exchanged. One append, on the
+	// condition that it is the grant's newest and grant, user and application
+	// are active: of any number of callers at once exactly one gets nil. The
+	// others get ErrRefreshSpent, or ErrGrantEnded.
+	Refresh(ctx context.Context, rf Refreshing) error
 }
 
 // Tokens tells whether tokens are still good.
@@ -158,6 +210,12 @@ type Tokens interface {
 	// write. Kinds Refused, NotFound, Denied, Unauthenticated and Erased mean
 	// that it is not. It writes nothing.
 	Active(ctx context.Context, t AccessToken) error
+	// Opaque finds an opaque access token by its SHA-256, whether it is good or
+	// not. Kind NotFound if there is none.
+	Opaque(ctx context.Context, hash [32]byte) (AccessToken, error)
+	// Revoke records that an access token is good no more; revoking one that is
+	// not good is no error and writes nothing.
+	Revoke(ctx context.Context, t AccessToken) error
 }
 
 // Users gives what a client may know of a person.

@@ -19,20 +19,18 @@ const (
 // params are the parameters of one request. Values that were empty count as
 // not sent, RFC 6749 §3.1.
 type params struct {
-	m        map[string]string
-	repeated map[string]bool // names sent more than once; absent from m
+	m         map[string]string
+	repeated  map[string]bool // names sent more than once; absent from m
+	resources []string        // of resource, the one name that may be repeated (RFC 8707 §2)
 }
 
 func (p params) get(name string) string { return p.m[name] }
 
 // once returns a refusal if any parameter was sent more than once, RFC 6749
-// §3.1 and §3.2. Resource indicators may be repeated (RFC 8707 §2); the
-// provider does not know them, so they are ignored like all it does not know.
+// §3.1 and §3.2.
 func (p params) once() *refusal {
-	for name := range p.repeated {
-		if name != "resource" {
-			return refuse(codeInvalidRequest, "a parameter was sent more than once")
-		}
+	if len(p.repeated) > 0 {
+		return refuse(codeInvalidRequest, "a parameter was sent more than once")
 	}
 	return nil
 }
@@ -59,6 +57,12 @@ func parseParams(raw string) (params, *refusal) {
 		value, err2 := url.QueryUnescape(v)
 		if err1 != nil || err2 != nil || !clean(name) || !clean(value) {
 			return p, refuse(codeInvalidRequest, "a parameter is not encoded as application/x-www-form-urlencoded UTF-8 without control characters")
+		}
+		if name == "resource" {
+			if value != "" {
+				p.resources = append(p.resources, value)
+			}
+			continue
 		}
 		if seen[name] {
 			p.repeated[name] = true

@@ -1,10 +1,12 @@
 package oidc
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -122,6 +124,54 @@ func FuzzTokenRequest(f *testing.F) {
 		}
 		if q.code == "" || q.redirect == "" || len(q.verifier) < 43 || len(q.verifier) > 128 || strings.ContainsAny(q.verifier, " +/=%") {
 			t.Fatalf("accepted %+v", q)
+		}
+	})
+}
+
+// FuzzRefreshRequest: what a client sends to exchange, introspect or revoke a
+// token never panics, and what is accepted as a token of ours is one in form,
+// and the only way to write it.
+func FuzzRefreshRequest(f *testing.F) {
+	f.Add("grant_type=refresh_token&refresh_token=mrt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&scope=openid&resource=urn:muniment:project:p")
+	f.Add("refresh_token=mat_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB&resource=https://a/&resource=https://b/")
+	c := fuzzClient()
+	p := &Provider{c: Config{Issuer: "https://id.example"}}
+	f.Fuzz(func(t *testing.T, body string) {
+		ps, e := parseParams(body)
+		if e == nil {
+			e = ps.once()
+		}
+		if e != nil {
+			checkText(t, e)
+			return
+		}
+		raw := ps.get("refresh_token")
+		for _, prefix := range []string{prefixAccess, prefixRefresh} {
+			if _, ok := secretHash(raw, prefix); ok {
+				b, err := base64.RawURLEncoding.DecodeString(raw[len(prefix):])
+				if err != nil || prefix+base64.RawURLEncoding.EncodeToString(b) != raw {
+					t.Fatalf("accepted %q", raw)
+				}
+			}
+		}
+		granted := []string{ScopeOpenID, ScopeProfile}
+		scopes, e := narrowed(ps.get("scope"), granted, c)
+		if e != nil {
+			checkText(t, e)
+			return
+		}
+		aud, e := p.audience(c, scopes, nil, ps.resources)
+		if e != nil {
+			checkText(t, e)
+			return
+		}
+		for _, a := range aud {
+			if !slices.Contains(p.addressable(c, scopes), a) {
+				t.Fatalf("audience %q", a)
+			}
+		}
+		if len(scopes) == 0 || len(aud) == 0 {
+			t.Fatalf("nothing is left: %v %v", scopes, aud)
 		}
 	})
 }

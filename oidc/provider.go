@@ -17,6 +17,8 @@ const (
 	PathResume        = "/oauth/resume"
 	PathToken         = "/oauth/token"
 	PathUserinfo      = "/oauth/userinfo"
+	PathIntrospect    = "/oauth/introspect" // RFC 7662
+	PathRevoke        = "/oauth/revoke"     // RFC 7009
 	PathKeys          = "/oauth/keys"
 	PathLogout        = "/oauth/logout"
 	PathLogoutResume  = "/oauth/logout/resume"
@@ -32,6 +34,7 @@ type Config struct {
 	Clients  Clients
 	Sessions Sessions
 	Grants   Grants
+	Refresh  RefreshTokens
 	Tokens   Tokens
 	Users    Users
 	Keys     Keys
@@ -46,14 +49,17 @@ type Config struct {
 	CodeLife        time.Duration // default 60 s
 	AccessTokenLife time.Duration // default 5 min
 	IDTokenLife     time.Duration // default 10 min
+	RefreshIdleLife time.Duration // default 14 days
+	RefreshLife     time.Duration // default 90 days
 	Now             func() time.Time
 	Log             *slog.Logger
 }
 
 // Provider answers OpenID Connect requests. It is safe for concurrent use.
 type Provider struct {
-	c   Config
-	jar *jar
+	c         Config
+	jar       *jar
+	unclaimed unclaimed
 }
 
 // New checks c and makes a Provider of it. Kind Invalid says what is wrong.
@@ -65,8 +71,8 @@ func New(c Config) (*Provider, error) {
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
 		return nil, fault.Field("issuer", "must begin with https://; http is for loopback only")
 	}
-	if c.Clients == nil || c.Sessions == nil || c.Grants == nil || c.Tokens == nil || c.Users == nil || c.Keys == nil {
-		return nil, fault.New(fault.Invalid, "the provider needs clients, sessions, grants, tokens, users and keys")
+	if c.Clients == nil || c.Sessions == nil || c.Grants == nil || c.Refresh == nil || c.Tokens == nil || c.Users == nil || c.Keys == nil {
+		return nil, fault.New(fault.Invalid, "the provider needs clients, sessions, grants, refresh tokens, tokens, users and keys")
 	}
 	setDefaults(&c)
 	j, err := newJar(c.Issuer, c.FlowKeys, c.Now)
@@ -92,6 +98,12 @@ func setDefaults(c *Config) {
 	if c.IDTokenLife == 0 {
 		c.IDTokenLife = 10 * time.Minute
 	}
+	if c.RefreshIdleLife == 0 {
+		c.RefreshIdleLife = 14 * 24 * time.Hour
+	}
+	if c.RefreshLife == 0 {
+		c.RefreshLife = 90 * 24 * time.Hour
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -111,6 +123,8 @@ func (p *Provider) Register(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+PathFormPost, serveFormPostScript)
 	mux.HandleFunc(PathToken, p.serveToken)
 	mux.HandleFunc(PathUserinfo, p.serveUserinfo)
+	mux.HandleFunc(PathIntrospect, p.serveIntrospect)
+	mux.HandleFunc(PathRevoke, p.serveRevoke)
 	mux.HandleFunc("GET "+PathLogout, p.serveLogout)
 	mux.HandleFunc("POST "+PathLogout, p.serveLogout)
 	mux.HandleFunc("GET "+PathLogoutResume, p.serveLogoutResume)

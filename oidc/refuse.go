@@ -18,6 +18,7 @@ const (
 	codeUnsupportedGrant   = "unsupported_grant_type"    // RFC 6749 §5.2
 	codeUnsupportedType    = "unsupported_response_type" // RFC 6749 §4.1.2.1
 	codeInvalidScope       = "invalid_scope"             // RFC 6749 §4.1.2.1
+	codeInvalidTarget      = "invalid_target"            // RFC 8707 §2
 	codeAccessDenied       = "access_denied"             // RFC 6749 §4.1.2.1
 	codeServerError        = "server_error"              // RFC 6749 §4.1.2.1
 	codeUnavailable        = "temporarily_unavailable"   // RFC 6749 §4.1.2.1
@@ -28,6 +29,7 @@ const (
 	codeNoRegistration     = "registration_not_supported"
 	codeInvalidToken       = "invalid_token"      // RFC 6750 §3.1
 	codeInsufficientScope  = "insufficient_scope" // RFC 6750 §3.1
+	codeMethod             = "method"             // ours: status 405, and invalid_request to the client
 )
 
 // refusal is an answer that is not a success: an OAuth error code and a
@@ -51,6 +53,8 @@ func (e *refusal) status() int {
 	switch e.code {
 	case codeInvalidClient, codeInvalidToken:
 		return http.StatusUnauthorized
+	case codeMethod:
+		return http.StatusMethodNotAllowed
 	case codeInsufficientScope:
 		return http.StatusForbidden
 	case codeUnavailable:

@@ -1,12 +1,14 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"muniment.dev/event"
 	"muniment.dev/fault"
 )
 
@@ -17,25 +19,39 @@ type tokenResponse struct {
 	ExpiresIn   int64  `json:"expires_in"`
 	Scope       string `json:"scope"`
 	IDToken     string `json:"id_token,omitempty"`
+	Refresh     string `json:"refresh_token,omitempty"`
 }
 
 // serveToken is the token endpoint, RFC 6749 §3.2.
 func (p *Provider) serveToken(w http.ResponseWriter, r *http.Request) {
 	private(w)
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		writeError(w, http.StatusMethodNotAllowed, refuse(codeInvalidRequest, "use POST"))
+	if e := onlyPost(w, r); e != nil {
+		p.clientError(w, r, "token", "", e)
 		return
 	}
 	client, resp, e := p.token(r)
 	if e != nil {
-		if e.code == codeInvalidClient { // RFC 6749 §5.2
-			w.Header().Set("WWW-Authenticate", `Basic realm="muniment", charset="UTF-8"`)
-		}
-		p.apiError(w, r, "token", client, e)
+		p.clientError(w, r, "token", client, e)
 		return
 	}
 	writeJSON(w, http.StatusOK, resp)
+}
+
+// onlyPost refuses other methods, RFC 6749 §3.2.
+func onlyPost(w http.ResponseWriter, r *http.Request) *refusal {
+	if r.Method == http.MethodPost {
+		return nil
+	}
+	w.Header().Set("Allow", http.MethodPost)
+	return refuse(codeMethod, "use POST")
+}
+
+// clientError answers a client that has to say who it is.
+func (p *Provider) clientError(w http.ResponseWriter, r *http.Request, endpoint, client string, e *refusal) {
+	if e.code == codeInvalidClient { // RFC 6749 §5.2
+		w.Header().Set("WWW-Authenticate", `Basic realm="muniment", charset="UTF-8"`)
+	}
+	p.apiError(w, r, endpoint, client, e)
 }
 
 // token answers a token request; the first result names the client, if it is
@@ -73,7 +89,8 @@ func (p *Provider) clientRequest(r *http.Request) (Client, params, *refusal) {
 
 // The grant types, RFC 6749 §4.
 const (
-	GrantCode = "authorization_code" // RFC 6749 §4.1
+	GrantCode    = "authorization_code" // RFC 6749 §4.1
+	GrantRefresh = "refresh_token"      // RFC 6749 §6
 )
 
 // issuer answers a token request of one grant type. The client is
@@ -83,7 +100,8 @@ type issuer func(ctx context.Context, c Client, ps params) (tokenResponse, *refu
 // issuers are all grant types. Discovery announces what stands here.
 func (p *Provider) issuers() map[string]issuer {
 	return map[string]issuer{
-		GrantCode: p.redeemCode,
+		GrantCode:    p.redeemCode,
+		GrantRefresh: p.refresh,
 	}
 }
 
@@ -102,17 +120,47 @@ func (p *Provider) grantType(c Client, ps params) (issuer, *refusal) {
 	return g, nil
 }
 
-func (p *Provider) mint(ctx context.Context, c Client, g CodeGrant, u UserClaims, rd Redemption) (tokenResponse, error) {
-	access, err := p.mintAccess(ctx, c, g, u, rd)
-	if err != nil {
-		return tokenResponse{}, err
+// minted are tokens that have been made and not been handed over.
+type minted struct {
+	access  AccessToken
+	opaque  *[32]byte // SHA-256 of the access token, if it is opaque
+	refresh *NewRefresh
+	resp    tokenResponse
+}
+
+// newAccess is an access token of a grant, before it is made.
+func (p *Provider) newAccess(c Client, g CodeGrant, scopes, audience []string) AccessToken {
+	now := p.c.Now()
+	return AccessToken{ID: event.NewID(), Grant: g.Grant, Session: g.Session, User: g.User, Client: c.ID, Audience: audience, Scopes: scopes,
+		AuthTime: g.AuthTime, AMR: g.AMR, ACR: g.ACR, Issued: now, Expires: now.Add(cmp.Or(c.AccessTokenLife, p.c.AccessTokenLife))}
+}
+
+// mintAccess makes an access token of the client's type, and the answer that
+// brings it.
+func (p *Provider) mintAccess(ctx context.Context, c Client, t AccessToken, roles map[string][]string) (minted, error) {
+	m := minted{access: t, resp: tokenResponse{TokenType: "Bearer", ExpiresIn: int64(t.Expires.Sub(t.Issued) / time.Second), Scope: strings.Join(t.Scopes, " ")}}
+	if c.AccessTokenType == Opaque {
+		var hash [32]byte
+		m.resp.AccessToken, hash = newSecret(prefixAccess)
+		m.opaque = &hash
+		return m, nil
 	}
-	resp := tokenResponse{AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(rd.Expires.Sub(rd.Issued) / time.Second),
-		Scope: strings.Join(g.Scopes, " ")}
-	if slices.Contains(g.Scopes, ScopeOpenID) {
-		resp.IDToken, err = p.mintID(ctx, c, g, u, rd.Issued, access)
+	var err error
+	m.resp.AccessToken, err = p.signAccess(ctx, t, roles)
+	return m, err
+}
+
+// mint makes all tokens that a grant gives.
+func (p *Provider) mint(ctx context.Context, c Client, g CodeGrant, t AccessToken, u UserClaims) (minted, error) {
+	m, err := p.mintAccess(ctx, c, t, u.Roles)
+	if err == nil && slices.Contains(t.Scopes, ScopeOpenID) {
+		m.resp.IDToken, err = p.mintID(ctx, c, t, g.Nonce, u, m.resp.AccessToken)
 	}
-	return resp, err
+	if slices.Contains(g.Scopes, ScopeOffline) && c.May(GrantRefresh) {
+		m.refresh = &NewRefresh{Expires: p.refreshExpires(c, g, t.Issued)}
+		m.resp.Refresh, m.refresh.Hash = newSecret(prefixRefresh)
+	}
+	return m, err
 }
 
 // apiError answers a client directly, RFC 6749 §5.2.
@@ -126,8 +174,12 @@ func (p *Provider) apiError(w http.ResponseWriter, r *http.Request, endpoint, cl
 }
 
 func writeError(w http.ResponseWriter, status int, e *refusal) {
+	code := e.code
+	if code == codeMethod {
+		code = codeInvalidRequest
+	}
 	writeJSON(w, status, struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
-	}{e.code, e.desc})
+	}{code, e.desc})
 }

@@ -35,7 +35,7 @@ func TestTokenErrors(t *testing.T) {
 		want   string
 	}{
 		"no grant_type":             {v: with(ok, "grant_type", ""), want: "invalid_request"},
-		"refresh_token":             {v: with(ok, "grant_type", "refresh_token"), want: "unsupported_grant_type"},
+		"refresh_token":             {v: with(ok, "grant_type", "refresh_token"), want: "unauthorized_client"},
 		"password":                  {v: with(ok, "grant_type", "password"), want: "unsupported_grant_type"},
 		"no code":                   {v: with(ok, "code", ""), want: "invalid_request"},
 		"no redirect_uri":           {v: with(ok, "redirect_uri", ""), want: "invalid_request"},

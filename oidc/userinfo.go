@@ -19,7 +19,7 @@ func (p *Provider) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 	private(w)
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		w.Header().Set("Allow", "GET, POST")
-		writeError(w, http.StatusMethodNotAllowed, refuse(codeInvalidRequest, "use GET or POST"))
+		p.apiError(w, r, "userinfo", "", refuse(codeMethod, "use GET or POST"))
 		return
 	}
 	raw, e := bearer(r)

@@ -16,6 +16,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,18 +42,29 @@ type world struct {
 	grants   map[event.ID]*grant
 	byCode   map[[32]byte]event.ID
 	ended    map[event.ID]oidc.EndReason
+	tokens   map[event.ID]*revocable
+	opaque   map[[32]byte]event.ID
 	refused  []oidc.Refusal
 	users    map[event.ID]oidc.UserClaims
 	keys     []oidc.SigningKey
 	onLogin  func(w http.ResponseWriter, r *http.Request, f oidc.Flow)
 
 	failIssue, failRedeem, failEnd, failActive, failSession error
+	lose                                                    func() error // what Refresh says after it has done its work
 }
 
 type grant struct {
 	oidc.CodeGrant
-	spent bool
-	ended bool
+	spent   bool
+	ended   bool
+	refresh []oidc.NewRefresh // the last one is good
+	last    event.ID          // access token that came with it
+}
+
+// revocable is an access token as recorded.
+type revocable struct {
+	oidc.AccessToken
+	revoked bool
 }
 
 var (
@@ -74,9 +86,13 @@ func s256(v string) string {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, clock: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), clients: map[string]oidc.Client{},
 		sessions: map[string]oidc.Session{}, grants: map[event.ID]*grant{}, byCode: map[[32]byte]event.ID{},
-		ended: map[event.ID]oidc.EndReason{}, users: map[event.ID]oidc.UserClaims{}}
+		ended: map[event.ID]oidc.EndReason{}, tokens: map[event.ID]*revocable{}, opaque: map[[32]byte]event.ID{}, users: map[event.ID]oidc.UserClaims{}}
 	w.clients["web"] = oidc.Client{ID: "web", Name: "Web", Secrets: [][32]byte{sha256.Sum256([]byte("older")), sha256.Sum256([]byte(webSecret))},
 		RedirectURIs: []string{callback, "https://rp.example/cb?tenant=a%20b"}, PostLogoutURIs: []string{"https://rp.example/bye"}, Project: "project-1"}
+	app := w.clients["web"]
+	app.ID, app.GrantTypes, app.Resources = "app", []string{oidc.GrantCode, oidc.GrantRefresh}, []string{"project-2"}
+	w.clients["app"] = app
+	w.clients["api"] = oidc.Client{ID: "api", Name: "API", Secrets: [][32]byte{sha256.Sum256([]byte(webSecret))}, Project: "project-2", GrantTypes: []string{}}
 	w.clients["other"] = oidc.Client{ID: "other", Name: "Other", Secrets: [][32]byte{sha256.Sum256([]byte("other-secret"))}, RedirectURIs: []string{"https://other.example/cb"}}
 	w.clients["cli"] = oidc.Client{ID: "cli", Name: "CLI", Type: oidc.Native, RedirectURIs: []string{"http://127.0.0.1/cb", "com.example.app:/cb"}, Scopes: []string{oidc.ScopeAPI}}
 	w.clients["machine"] = oidc.Client{ID: "machine", Name: "No redirects", Secrets: [][32]byte{sha256.Sum256([]byte(webSecret))}}
@@ -89,7 +105,7 @@ func newWorld(t *testing.T) *world {
 	w.srv = httptest.NewServer(mux)
 	t.Cleanup(w.srv.Close)
 	var err error
-	w.op, err = oidc.New(oidc.Config{Issuer: w.srv.URL, Clients: w, Sessions: w, Grants: grantFake{w}, Tokens: w, Users: userFake{w}, Keys: w, Refusals: w,
+	w.op, err = oidc.New(oidc.Config{Issuer: w.srv.URL, Clients: w, Sessions: w, Grants: grantFake{w}, Refresh: w, Tokens: w, Users: userFake{w}, Keys: w, Refusals: w,
 		FlowKeys: [][32]byte{{1, 2, 3}}, ACRs: []string{"urn:muniment:acr:password", "urn:muniment:acr:mfa"},
 		Now: w.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
@@ -208,7 +224,7 @@ func (w *world) Redeem(_ context.Context, rd oidc.Redemption) error {
 	time.Sleep(time.Millisecond) // let racers meet between Code and Redeem
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	g := w.grants[rd.Grant]
+	g := w.grants[w.byCode[rd.CodeHash]]
 	switch _, alive := w.sessions[g.Session.String()]; {
 	case w.failRedeem != nil:
 		return w.failRedeem
@@ -219,6 +235,7 @@ func (w *world) Redeem(_ context.Context, rd oidc.Redemption) error {
 	}
 	w.writes++
 	g.spent = true
+	w.issued(g, rd.Access, rd.Opaque, rd.Refresh)
 	return nil
 }
 
@@ -241,7 +258,7 @@ func (w *world) Active(_ context.Context, t oidc.AccessToken) error {
 		return w.failActive
 	}
 	g := w.grants[t.Grant]
-	if _, alive := w.sessions[t.Session.String()]; g == nil || g.ended || !alive {
+	if _, alive := w.sessions[t.Session.String()]; g == nil || g.ended || !alive && !slices.Contains(g.Scopes, oidc.ScopeOffline) || w.tokens[t.ID].revoked {
 		return fault.New(fault.Refused, "the grant or its session has ended")
 	}
 	return nil
@@ -255,7 +272,7 @@ func (w *world) Refused(_ context.Context, r oidc.Refusal) {
 
 type grantFake struct{ *world }
 
-func (g grantFake) End(_ context.Context, id event.ID, why oidc.EndReason) error {
+func (g grantFake) End(_ context.Context, id event.ID, why oidc.EndReason, _ string) error {
 	return g.endGrant(id, why)
 }
 
@@ -432,6 +449,7 @@ type tokenAnswer struct {
 	Type    string `json:"token_type"`
 	Expires int    `json:"expires_in"`
 	Scope   string `json:"scope"`
+	Refresh string `json:"refresh_token"`
 }
 
 // token calls the token endpoint; edit may change the request.

@@ -24,10 +24,6 @@ import (
 // CLIClient is the client id of the command line, the same in every instance.
 const CLIClient = "muniment-cli"
 
-// cliTokenLife is how long a sign-in of the command line lasts. The API asks for
-// every call whether the session goes on, so that ending it ends the token.
-const cliTokenLife = time.Hour
-
 // provider implements what the OpenID provider needs, on the log.
 type provider struct {
 	core   *Core
@@ -104,12 +100,11 @@ func (p *provider) Client(ctx context.Context, id string) (oidc.Client, error) {
 	if secret, ok := a.Secret.Get(); ok && len(secret) == 32 {
 		c.Secrets = [][32]byte{[32]byte(secret)}
 	}
-	c.GrantTypes, c.AccessTokenType = []string{oidc.GrantCode}, oidc.JWT
+	c.GrantTypes, c.AccessTokenType = []string{oidc.GrantCode, oidc.GrantRefresh}, oidc.JWT
 	if id == CLIClient {
 		c.Scopes = []string{oidc.ScopeAPI}
-		c.AccessTokenLife = cliTokenLife
 	}
-	return c, nil
+	return c, p.lifetimes(ctx, &c)
 }
 
 // Current implements oidc.Sessions.
@@ -153,7 +148,7 @@ func (p *provider) IssueCode(ctx context.Context, g oidc.CodeGrant) error {
 		return err
 	}
 	_, err = decide.Run(ctx, p.core.Runner, session.IssuingCode, call.UserEnvelope(ctx, g.User, g.Session), session.IssueCode{
-		Subject: s, CodeHash: g.CodeHash, RedirectURI: g.RedirectURI, Challenge: g.Challenge, Nonce: g.Nonce, Scopes: g.Scopes,
+		Subject: s, CodeHash: g.CodeHash, RedirectURI: g.RedirectURI, Challenge: g.Challenge, Nonce: g.Nonce, Scopes: g.Scopes, Resources: g.Resources,
 		AuthTime: instant(g.AuthTime), AMR: g.AMR, ACR: g.ACR, Consented: g.Consented, Now: instant(g.Issued), Expires: instant(g.Expires),
 	})
 	return err
@@ -186,14 +181,20 @@ func (p *provider) Code(ctx context.Context, hash [32]byte) (oidc.CodeGrant, boo
 	if err != nil {
 		return oidc.CodeGrant{}, false, err
 	}
-	own := []decide.Facts{{Stream: session.AuthorizationStream(i.Authorization)}}
-	st, err := decide.Read(ctx, p.core.Runner, "authorization alone", own, session.Authorization{}, session.EvolveAuthorization)
+	st, err := p.alone(ctx, i.Authorization)
 	if err != nil {
 		return oidc.CodeGrant{}, false, err
 	}
-	return oidc.CodeGrant{Grant: i.Authorization, CodeHash: hash, Client: p.clientID(i.Application), RedirectURI: i.RedirectURI,
-		Challenge: i.Challenge.Value, Nonce: i.Nonce.Value, Scopes: i.Scopes, User: i.User, Session: i.Session,
-		AuthTime: i.AuthTime.Time(), AMR: i.AMR, ACR: i.ACR, Consented: i.Consented, Issued: at, Expires: i.Expires.Time()}, st.Spent, nil
+	g := p.codeGrant(i, at)
+	g.CodeHash = hash
+	return g, st.Spent, nil
+}
+
+// codeGrant is an authorization as the OpenID provider knows it.
+func (p *provider) codeGrant(i session.CodeIssued, at time.Time) oidc.CodeGrant {
+	return oidc.CodeGrant{Grant: i.Authorization, Client: p.clientID(i.Application), RedirectURI: i.RedirectURI,
+		Challenge: i.Challenge.Value, Nonce: i.Nonce.Value, Scopes: i.Scopes, Resources: i.Resources, User: i.User, Session: i.Session,
+		AuthTime: i.AuthTime.Time(), AMR: i.AMR, ACR: i.ACR, Consented: i.Consented, Issued: at, Expires: i.Expires.Time()}
 }
 
 // Redeem implements oidc.Grants.
@@ -207,7 +208,7 @@ func (p *provider) Redeem(ctx context.Context, rd oidc.Redemption) error {
 		return err
 	}
 	_, err = decide.Run(ctx, p.core.Runner, session.Redeeming, p.byApplication(ctx, i), session.Redeem{
-		Subject: s, Token: rd.Token, Now: instant(rd.Issued), Expires: instant(rd.Expires)})
+		Subject: s, Access: access(rd.Access, rd.Opaque), Refresh: refreshing(rd.Refresh), Now: instant(rd.Access.Issued)})
 	return err
 }
 
@@ -217,34 +218,6 @@ func (p *provider) byApplication(ctx context.Context, i session.CodeIssued) deci
 	f, _ := call.FactsOf(ctx)
 	c := call.Context(f, call.Caller{ID: i.User, ClientID: p.clientID(i.Application)})
 	return decide.Envelope{Actor: event.Actor{Kind: "application", ID: i.Application}, Context: c}
-}
-
-// EndGrant implements oidc.Grants' End under another name; see grants.
-func (p *provider) endGrant(ctx context.Context, id event.ID, why oidc.EndReason) error {
-	_, err := decide.Run(ctx, p.core.Runner, session.EndingAuthorization, bySystem("oidc"), session.EndAuthorization{Authorization: id, Reason: string(why)})
-	return err
-}
-
-// grants is provider as oidc.Grants, whose End is another than that of
-// oidc.Sessions.
-type grants struct{ *provider }
-
-// End implements oidc.Grants.
-func (g grants) End(ctx context.Context, id event.ID, why oidc.EndReason) error {
-	return g.endGrant(ctx, id, why)
-}
-
-// Active implements oidc.Tokens.
-func (p *provider) Active(ctx context.Context, t oidc.AccessToken) error {
-	s, err := p.subject(ctx, oidc.CodeGrant{Grant: t.Grant, Client: t.Client, User: t.User, Session: t.Session})
-	if err != nil {
-		return err
-	}
-	st, err := p.authorization(ctx, s)
-	if err != nil {
-		return err
-	}
-	return st.Live(instant(p.core.Log.Now()))
 }
 
 // Claims implements oidc.Users.

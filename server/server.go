@@ -178,7 +178,7 @@ func (s *Server) openProvider(site *page.Site, logger *slog.Logger) error {
 		return err
 	}
 	p := s.provider
-	s.openid, err = oidc.New(oidc.Config{Issuer: s.URL(), LoginPath: login.PathLogin, Clients: p, Sessions: p, Grants: grants{p}, Tokens: p, Users: p,
+	s.openid, err = oidc.New(oidc.Config{Issuer: s.URL(), LoginPath: login.PathLogin, Clients: p, Sessions: p, Grants: grants{p}, Refresh: p, Tokens: p, Users: p,
 		Keys: &keyring{core: s.Core}, Pages: pages, FlowKeys: [][32]byte{[32]byte(flows)}, ACRs: []string{signin.ACR}, Now: s.Core.Log.Now, Log: logger})
 	return err
 }
@@ -256,7 +256,8 @@ func (s *Server) Visit(ctx context.Context, live signin.Session, client string) 
 	if err := s.provider.IssueCode(ctx, g); err != nil {
 		return err
 	}
-	return s.provider.Redeem(ctx, oidc.Redemption{Grant: g.Grant, CodeHash: code, Client: client, Token: event.NewID(), Issued: now, Expires: now.Add(5 * time.Minute)})
+	return s.provider.Redeem(ctx, oidc.Redemption{CodeHash: code, Access: oidc.AccessToken{ID: event.NewID(), Grant: g.Grant, Session: g.Session, User: g.User, Client: client,
+		Scopes: g.Scopes, Audience: []string{s.URL()}, Issued: now, Expires: now.Add(5 * time.Minute)}})
 }
 
 // reader reads records for people.

@@ -123,7 +123,12 @@ var action = regexp.MustCompile(`<form[^>]*method="post"[^>]*action="([^"]+)"`)
 // authorize asks for a code; it signs in when asked to.
 func (w *world) authorize(c *http.Client, challenge string) string {
 	w.t.Helper()
-	q := url.Values{"client_id": {w.client.GetClientId()}, "redirect_uri": {redirect}, "response_type": {"code"}, "scope": {"openid"},
+	return w.authorizeFor(c, challenge, "openid")
+}
+
+func (w *world) authorizeFor(c *http.Client, challenge, scope string) string {
+	w.t.Helper()
+	q := url.Values{"client_id": {w.client.GetClientId()}, "redirect_uri": {redirect}, "response_type": {"code"}, "scope": {scope},
 		"state": {"s"}, "code_challenge": {challenge}, "code_challenge_method": {"S256"}}
 	res, err := c.Get(w.URL() + "/oauth/authorize?" + q.Encode())
 	if err != nil {

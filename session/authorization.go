@@ -2,6 +2,7 @@ package session
 
 import (
 	"encoding/hex"
+	"slices"
 
 	"muniment.dev/app"
 	"muniment.dev/authz"
@@ -9,6 +10,7 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/project"
+	"muniment.dev/user"
 )
 
 // Refusals.
@@ -18,33 +20,62 @@ var (
 	ErrNoCode             = fault.New(fault.NotFound, "there is no such code")
 )
 
+// OfflineAccess is the scope with which an authorization outlives the session
+// in which it was given (OpenID Connect Core §11).
+const OfflineAccess = "offline_access"
+
 // Authorization is what is known of one authorization, its session and its
 // application.
 type Authorization struct {
 	CodeIssued
-	Spent bool
-	Ended bool
+	Spent   bool // its code
+	Ended   bool
+	Refresh RefreshTokenIssued // the last one; number 0 if there is none
 
 	Session State
 	app     app.State
 	project project.State
+	// cut: what ends a person's sessions for good happened since, or theirs
+	// was ended by somebody other than by signing out.
+	cut     bool
+	revoked []TokenRevoked // access tokens that have not expired yet
 }
 
 // EvolveAuthorization folds one fact.
 func EvolveAuthorization(s Authorization, f event.Fact) Authorization {
 	switch p := f.Payload.(type) {
 	case CodeIssued:
-		s.CodeIssued = p
+		s.CodeIssued, s.cut = p, false
 	case CodeRedeemed:
 		s.Spent = true
+	case TokenIssued:
+		s.revoked = unexpired(s.revoked, p.Issued)
+	case TokenRevoked:
+		s.revoked = append(slices.Clip(s.revoked), p)
+	case RefreshTokenIssued:
+		s.Refresh = p
 	case AuthorizationEnded:
 		s.Ended = true
+	case Ended:
+		s.cut = s.cut || p.Reason != SignedOut
+		s.Session = Evolve(s.Session, f)
+	case user.Locked, user.Deactivated, user.Erased, user.PasswordSet:
+		s.cut = true
+		s.Session = Evolve(s.Session, f)
 	default:
 		s.Session = Evolve(s.Session, f)
 		s.app = app.Evolve(s.app, f)
 		s.project = project.Evolve(s.project, f)
 	}
 	return s
+}
+
+// unexpired leaves out the tokens that have expired at a time.
+func unexpired(revoked []TokenRevoked, now event.Instant) []TokenRevoked {
+	if !slices.ContainsFunc(revoked, func(t TokenRevoked) bool { return t.Expires <= now }) {
+		return revoked
+	}
+	return slices.DeleteFunc(slices.Clone(revoked), func(t TokenRevoked) bool { return t.Expires <= now })
 }
 
 // Subject names what an authorization rests on; all of it stands in its code
@@ -65,13 +96,28 @@ func AuthorizationFacts(c Subject) []decide.Facts {
 // StartAuthorization is an authorization of which nothing is known yet.
 func StartAuthorization(c Subject) Authorization { return Authorization{Session: Start(c.User)} }
 
+// Offline reports whether the authorization outlives its session.
+func (s Authorization) Offline() bool { return slices.Contains(s.Scopes, OfflineAccess) }
+
 // Live returns nil if tokens of the authorization are good at a time, else
 // ErrAuthorizationEnded.
 func (s Authorization) Live(now event.Instant) error {
-	if s.Authorization.IsZero() || s.Ended || s.usable(now) != nil {
+	err := s.reachable()
+	if !s.Offline() && err == nil {
+		err = s.Session.Live(now)
+	}
+	if s.Authorization.IsZero() || s.Ended || s.cut || err != nil || s.Session.user.Status != user.Active || s.Session.org.Usable() != nil {
 		return ErrAuthorizationEnded
 	}
 	return nil
+}
+
+// TokenLive is Live for one access token.
+func (s Authorization) TokenLive(token event.ID, now event.Instant) error {
+	if slices.ContainsFunc(s.revoked, func(t TokenRevoked) bool { return t.Token == token }) {
+		return ErrAuthorizationEnded
+	}
+	return s.Live(now)
 }
 
 // usable checks session, person, application and project.
@@ -79,6 +125,11 @@ func (s Authorization) usable(now event.Instant) error {
 	if err := s.Session.Live(now); err != nil {
 		return err
 	}
+	return s.reachable()
+}
+
+// reachable checks application and project.
+func (s Authorization) reachable() error {
 	if !s.app.Exists || !s.project.Exists {
 		return app.ErrNotFound
 	}
@@ -93,6 +144,7 @@ type IssueCode struct {
 	Challenge   string
 	Nonce       string
 	Scopes      []string
+	Resources   []string
 	AuthTime    event.Instant
 	AMR         []string
 	ACR         string
@@ -120,7 +172,7 @@ var IssuingCode = decide.Decider[Authorization, IssueCode]{
 		return s.event(c.Subject.Authorization, CodeIssued{
 			Authorization: c.Subject.Authorization, Session: c.Subject.Session, User: c.User, Organization: c.Organization, Application: c.Application,
 			Code: event.Seal(hex.EncodeToString(c.CodeHash[:])), RedirectURI: c.RedirectURI, Challenge: event.Seal(c.Challenge),
-			Nonce: event.Seal(c.Nonce), Scopes: c.Scopes, AuthTime: c.AuthTime, AMR: c.AMR, ACR: c.ACR, Consented: c.Consented, Expires: c.Expires,
+			Nonce: event.Seal(c.Nonce), Scopes: c.Scopes, Resources: c.Resources, AuthTime: c.AuthTime, AMR: c.AMR, ACR: c.ACR, Consented: c.Consented, Expires: c.Expires,
 		}), nil
 	},
 }
@@ -133,12 +185,21 @@ func (s Authorization) event(id event.ID, payloads ...any) []event.New {
 	return out
 }
 
+// Access is an access token that is to be issued.
+type Access struct {
+	Token    event.ID  // jti
+	Digest   *[32]byte // SHA-256 of an opaque one; nil: a JWT
+	Scopes   []string
+	Audience []string
+	Expires  event.Instant
+}
+
 // Redeem exchanges a code for tokens.
 type Redeem struct {
 	Subject
-	Token   event.ID // jti of the access token
+	Access  Access
+	Refresh *Refreshing // nil: no refresh token
 	Now     event.Instant
-	Expires event.Instant // of the access token
 }
 
 // Redeeming decides Redeem: of any number at once, exactly one. The
@@ -155,17 +216,31 @@ var Redeeming = decide.Decider[Authorization, Redeem]{
 			return nil, ErrNoCode
 		case s.Spent:
 			return nil, ErrCodeSpent
-		case c.Now >= s.CodeIssued.Expires:
+		case c.Now >= s.CodeIssued.Expires || s.usable(c.Now) != nil:
 			return nil, ErrAuthorizationEnded
 		}
 		if err := s.Live(c.Now); err != nil {
 			return nil, err
 		}
 		i := s.CodeIssued
-		return s.event(i.Authorization,
-			CodeRedeemed{i.Authorization, i.Session, i.User, i.Organization, i.Application},
-			TokenIssued{i.Authorization, c.Token, i.Session, i.User, i.Organization, i.Application, c.Expires}), nil
+		return s.event(i.Authorization, append([]any{CodeRedeemed{i.Authorization, i.Session, i.User, i.Organization, i.Application}},
+			s.tokens(c.Access, c.Refresh, c.Now)...)...), nil
 	},
+}
+
+// tokens says that tokens are issued.
+func (s Authorization) tokens(a Access, next *Refreshing, now event.Instant) []any {
+	i := s.CodeIssued
+	t := TokenIssued{Authorization: i.Authorization, Token: a.Token, Session: i.Session, User: i.User, Organization: i.Organization,
+		Application: i.Application, Scopes: a.Scopes, Audience: a.Audience, Issued: now, Expires: a.Expires}
+	if a.Digest != nil {
+		t.Opaque = event.Seal(hex.EncodeToString(a.Digest[:]))
+	}
+	if next == nil {
+		return []any{t}
+	}
+	return []any{t, RefreshTokenIssued{Authorization: i.Authorization, Number: s.Refresh.Number + 1, Token: a.Token, Session: i.Session, User: i.User,
+		Organization: i.Organization, Application: i.Application, Refresh: event.Seal(hex.EncodeToString(next.Digest[:])), Expires: next.Expires}}
 }
 
 // EndAuthorization ends an authorization and its tokens.
@@ -174,15 +249,17 @@ type EndAuthorization struct {
 	Reason        string
 }
 
-// EndingAuthorization decides EndAuthorization; ending twice does nothing.
+// EndingAuthorization decides EndAuthorization; ending twice does nothing. It
+// rests on nothing that happens often: whatever is issued at the same moment
+// cannot keep it from happening.
 var EndingAuthorization = decide.Decider[Authorization, EndAuthorization]{
 	Name: "end an authorization",
 	Query: func(c EndAuthorization) []decide.Facts {
-		return []decide.Facts{{Stream: AuthorizationStream(c.Authorization)}}
+		return []decide.Facts{{Types: []string{"authorization.code.issued", "authorization.ended"}, Stream: AuthorizationStream(c.Authorization)}}
 	},
 	Evolve: EvolveAuthorization,
 	Allow: func(a authz.Authority, s Authorization, _ EndAuthorization) error {
-		if a.IsSystem() || a.Is(s.User) {
+		if a.IsSystem() || a.Is(s.User) || a.Actor == (event.Actor{Kind: "application", ID: s.Application}) {
 			return nil
 		}
 		return a.Need(authz.ManageUsers, authz.Of(s.Organization))

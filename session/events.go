@@ -3,8 +3,10 @@
 //
 // An authorization begins with a code, which is redeemed once; its tokens are
 // good as long as neither it, nor the session, nor the person's account has
-// ended. A session ends for good when its person is locked, deactivated or
-// erased, or gets another password.
+// ended. With offline_access it outlives the session, if that ends by signing
+// out or by itself, and is carried on by refresh tokens, each of which is good
+// once. A session, and whatever was authorized, ends for good when its person is
+// locked, deactivated or erased, or gets another password.
 package session
 
 import (
@@ -59,7 +61,7 @@ type Ended struct {
 	Session      event.ID `event:"session,public,tag=session"`
 	User         event.ID `event:"user,public,tag=user"`
 	Organization event.ID `event:"organization,public,tag=org"`
-	Reason       string   `event:"reason,public"` // "signed out", "ended by its person" or "ended by an administrator"
+	Reason       string   `event:"reason,public"` // SignedOut, "ended by its person" or "ended by an administrator"
 }
 
 // CodeIssued says that a person let an application in and that it may fetch
@@ -75,6 +77,7 @@ type CodeIssued struct {
 	Challenge     event.Sealed[string] `event:"challenge,secret"` // PKCE, S256
 	Nonce         event.Sealed[string] `event:"nonce,secret"`
 	Scopes        []string             `event:"scopes,public"`
+	Resources     []string             `event:"resources,public"` // audiences that its tokens may have; empty: all that the application may address
 	AuthTime      event.Instant        `event:"auth_time,public"`
 	AMR           []string             `event:"amr,public"`
 	ACR           string               `event:"acr,public"`
@@ -94,13 +97,43 @@ type CodeRedeemed struct {
 // TokenIssued says that an application got an access token and, with openid,
 // an ID token.
 type TokenIssued struct {
+	Authorization event.ID             `event:"authorization,public"`
+	Token         event.ID             `event:"token,public"` // its jti
+	Session       event.ID             `event:"session,public,tag=session"`
+	User          event.ID             `event:"user,public,subject,tag=user"`
+	Organization  event.ID             `event:"organization,public,tag=org"`
+	Application   event.ID             `event:"application,public,tag=app"`
+	Scopes        []string             `event:"scopes,public"`
+	Audience      []string             `event:"audience,public"`
+	Opaque        event.Sealed[string] `event:"opaque,blind=access-token,only,secret"` // SHA-256 of it, hexadecimal; absent if it is a JWT
+	Issued        event.Instant        `event:"issued,public"`
+	Expires       event.Instant        `event:"expires,public"`
+}
+
+// RefreshTokenIssued says that an application got a refresh token. It is the
+// only good one of its authorization: those with lower numbers are spent.
+type RefreshTokenIssued struct {
+	Authorization event.ID             `event:"authorization,public"`
+	Number        int64                `event:"number,public"` // from 1
+	Token         event.ID             `event:"token,public"`  // jti of the access token that was issued with it
+	Session       event.ID             `event:"session,public,tag=session"`
+	User          event.ID             `event:"user,public,subject,tag=user"`
+	Organization  event.ID             `event:"organization,public,tag=org"`
+	Application   event.ID             `event:"application,public,tag=app"`
+	Refresh       event.Sealed[string] `event:"refresh,blind=refresh-token,only,secret"` // SHA-256 of it, hexadecimal
+	Expires       event.Instant        `event:"expires,public"`                          // unless it is used before
+}
+
+// TokenRevoked says that one access token is good no more where the server is
+// asked. The authorization goes on.
+type TokenRevoked struct {
 	Authorization event.ID      `event:"authorization,public"`
 	Token         event.ID      `event:"token,public"` // its jti
 	Session       event.ID      `event:"session,public,tag=session"`
 	User          event.ID      `event:"user,public,tag=user"`
 	Organization  event.ID      `event:"organization,public,tag=org"`
 	Application   event.ID      `event:"application,public,tag=app"`
-	Expires       event.Instant `event:"expires,public"`
+	Expires       event.Instant `event:"expires,public"` // when it would have been good no more anyway
 }
 
 // AuthorizationEnded says that an application's tokens of this authorization
@@ -125,6 +158,8 @@ func Events() []event.Descriptor {
 		event.Describe[CodeIssued]("authorization.code.issued", 1, "{user} let {application} in"),
 		event.Describe[CodeRedeemed]("authorization.code.redeemed", 1, "{application} redeemed a code for {user}"),
 		event.Describe[TokenIssued]("authorization.token.issued", 1, "{application} got a token for {user}"),
+		event.Describe[RefreshTokenIssued]("authorization.refresh-token.issued", 1, "{application} got a refresh token for {user}"),
+		event.Describe[TokenRevoked]("authorization.token.revoked", 1, "{application} revoked a token for {user}"),
 		event.Describe[AuthorizationEnded]("authorization.ended", 1, "the authorization of {application} for {user} ended: {reason}"),
 	}
 }

@@ -151,6 +151,9 @@ var Failing = decide.Decider[struct{}, Fail]{
 	},
 }
 
+// SignedOut is why a session ended whose person signed out in its browser.
+const SignedOut = "signed out"
+
 // End ends a session: the person signs out, or an administrator ends it.
 type End struct {
 	Session      event.ID
@@ -187,7 +190,7 @@ var Ending = decide.Decider[State, End]{
 		reason := "ended by an administrator"
 		switch {
 		case c.SignedOut:
-			reason = "signed out"
+			reason = SignedOut
 		case c.Own:
 			reason = "ended by its person"
 		}

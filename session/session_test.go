@@ -194,9 +194,10 @@ func TestIssuingCode(t *testing.T) {
 // (RFC 6749 §4.1.2).
 func TestRedeeming(t *testing.T) {
 	redeemed := of(session.CodeRedeemed{Authorization: auth, Session: sid, User: ada, Organization: acme, Application: web})
-	token := of(session.TokenIssued{Authorization: auth, Token: jti, Session: sid, User: ada, Organization: acme, Application: web, Expires: 90})
+	token := of(session.TokenIssued{Authorization: auth, Token: jti, Session: sid, User: ada, Organization: acme, Application: web,
+		Scopes: []string{"openid"}, Audience: []string{"a"}, Issued: 30, Expires: 90})
 	over := of(session.AuthorizationEnded{Authorization: auth, Session: sid, User: ada, Organization: acme, Application: web, Reason: "x"})
-	c := session.Redeem{Subject: subject, Token: jti, Now: 30, Expires: 90}
+	c := session.Redeem{Subject: subject, Access: session.Access{Token: jti, Scopes: []string{"openid"}, Audience: []string{"a"}, Expires: 90}, Now: 30}
 	late := c
 	late.Now = 70
 	app1 := event.Actor{Kind: "application", ID: web}

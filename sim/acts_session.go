@@ -100,8 +100,8 @@ func (w *world) issue(s *sitting) *command {
 // redeem finds the authorization by its code, as applications do.
 func (w *world) redeem(x *code) *command {
 	i := slices.Index(w.places.apps, x.Application)
-	cmd := session.Redeem{Subject: w.subject(w.model.sessions[x.Session], x.Authorization, i), Token: w.fresh(), Now: w.instant()}
-	cmd.Expires = cmd.Now + hour/60
+	cmd := session.Redeem{Subject: w.subject(w.model.sessions[x.Session], x.Authorization, i), Access: session.Access{Token: w.fresh(), Scopes: x.Scopes}, Now: w.instant()}
+	cmd.Access.Expires = cmd.Now + hour/60
 	c := order(w, "redeem code "+short(x.Authorization), session.Redeeming, cmd)
 	c.about = []event.ID{x.User}
 	c.run = func(ctx context.Context, n *node, env decide.Envelope) (decide.Result, error) {
