@@ -66,7 +66,7 @@ func toConnect(ctx context.Context, err error) *connect.Error {
 	facts, _ := call.FactsOf(ctx)
 	d := &munimentv1.Fault{Kind: w.kind, Message: fault.Public(err), RequestId: facts.RequestID.String()}
 	var f *fault.Error
-	if errors.As(err, &f) && f.Kind == fault.Invalid {
+	if errors.As(err, &f) && (f.Kind == fault.Invalid || f.Kind == fault.Refused) {
 		d.Field = f.Field
 	}
 	var between *eventlog.Between

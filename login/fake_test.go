@@ -14,6 +14,7 @@ import (
 	"muniment.dev/fault"
 	"muniment.dev/oidc"
 	"muniment.dev/page"
+	"muniment.dev/session"
 )
 
 // world is an in-memory stand-in for people, sessions, links and applications.
@@ -34,7 +35,7 @@ type world struct {
 type person struct {
 	id             event.ID
 	name, password string
-	locked         bool
+	locked, old    bool // old: the password has to be replaced
 }
 
 // flow is an application's request: it asks until it has an answer.
@@ -60,6 +61,18 @@ type throttled time.Duration
 func (t throttled) Error() string             { return "throttled" }
 func (t throttled) RetryAfter() time.Duration { return time.Duration(t) }
 
+func (w *world) Replace(ctx context.Context, r Replacement) (Session, error) {
+	p := w.people[strings.ToLower(r.Email)]
+	switch {
+	case p == nil || p.password != r.Password:
+		return Session{}, fault.New(fault.Unauthenticated, "no")
+	case len(r.New) < 8:
+		return Session{}, fault.Field("password", "must have at least 8 characters")
+	}
+	p.password, p.old = r.New, false
+	return w.SignIn(ctx, Attempt{Email: r.Email, Password: r.New, Session: r.Session})
+}
+
 func (w *world) SignIn(ctx context.Context, a Attempt) (Session, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -73,6 +86,9 @@ func (w *world) SignIn(ctx context.Context, a Attempt) (Session, error) {
 	p := w.people[strings.ToLower(a.Email)]
 	if p == nil || p.password != a.Password {
 		return Session{}, fault.New(fault.Unauthenticated, "no")
+	}
+	if p.old {
+		return Session{}, session.ErrPasswordAge
 	}
 	if p.locked {
 		return Session{}, fault.New(fault.Refused, "this account is locked; ask an administrator")

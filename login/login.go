@@ -40,6 +40,9 @@ type Session struct {
 	Name    string    // as people call them; may be empty
 	Email   string    // may be empty
 	Expires time.Time // when it ends by itself; zero: with the browser
+	// AskPassword says that the session opens nothing until the person has given
+	// their password again.
+	AskPassword bool
 }
 
 // Attempt is what a person typed.
@@ -52,6 +55,9 @@ type Attempt struct {
 	Session string
 }
 
+// Replacement is a password that has become too old, and the one after it.
+type Replacement struct{ Email, Password, New, Session string }
+
 // Sessions begins, finds and ends sessions. The context of every call carries
 // the request's facts ([call.FactsOf]).
 type Sessions interface {
@@ -61,7 +67,13 @@ type Sessions interface {
 	// be used; Exhausted if there were too many attempts or too many people
 	// sign in at this moment, with a method RetryAfter() time.Duration in the
 	// chain; Unknown if it is not known whether a session began.
+	// An error that is session.ErrPasswordAge says that the password is right
+	// and has to be replaced first.
 	SignIn(ctx context.Context, a Attempt) (Session, error)
+	// Replace gives the person another password who knows the present one, and
+	// signs them in. Kinds as for SignIn, and Invalid with Field "password" if
+	// the new one is not good enough.
+	Replace(ctx context.Context, r Replacement) (Session, error)
 	// Session finds the session of a token, checked against the log now. Kind
 	// Unauthenticated if there is none: ended, expired, or the account locked
 	// or erased. Session.Token is empty or the same token.
@@ -146,6 +158,7 @@ func New(c Config) (*Login, error) {
 		"GET /login":          l.showLogin,
 		"POST /login":         l.signIn,
 		"POST /login/choose":  l.choose,
+		"POST /login/replace": l.replace,
 		"POST /login/consent": l.consent,
 		"GET /logout":         l.showLogout,
 		"POST /logout":        l.signOut,

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"muniment.dev/fault"
 	"muniment.dev/oidc"
 	"muniment.dev/page"
+	"muniment.dev/session"
 )
 
 // Bounds of what is typed, in bytes.
@@ -80,6 +82,9 @@ func (l *Login) showPlain(w http.ResponseWriter, r *http.Request, p signInPage) 
 		l.form(w, r, http.StatusOK, p)
 	case r.URL.Query().Get("choose") != "":
 		l.showAccounts(w, r, p)
+	case signed[0].AskPassword:
+		p.Again, p.Email, p.Fixed = nameOf(signed[0]), signed[0].Email, signed[0].Email != ""
+		l.form(w, r, http.StatusOK, p)
 	default:
 		http.Redirect(w, r, l.returnPath(p.Return), http.StatusSeeOther)
 	}
@@ -134,26 +139,39 @@ func (l *Login) signIn(w http.ResponseWriter, r *http.Request) {
 	l.onward(w, r, p)
 }
 
-// wrong is said of an unknown account and of a wrong password alike.
-const wrong = "The e-mail address or the password is not right."
+// wrong is said of an unknown account, of a wrong password and of an account
+// that is locked out after wrong passwords, alike.
+const wrong = "The e-mail address or the password is not right. After many wrong passwords none is accepted for a while, not even the right one."
 
 func (l *Login) signInFailed(w http.ResponseWriter, r *http.Request, p signInPage, err error) {
+	if errors.Is(err, session.ErrPasswordAge) {
+		l.replaceForm(w, r, http.StatusForbidden, replacePage{Flow: p.Flow, Return: p.Return, Email: p.Email})
+		return
+	}
+	status, problem, delay, ok := said(w, err)
+	if !ok {
+		l.fail(w, r, err)
+		return
+	}
+	p.Problem, p.Wait = problem, delay
+	l.form(w, r, status, p)
+}
+
+// said is what a person is told who could not sign in; not ok if that is not
+// about what they typed.
+func said(w http.ResponseWriter, err error) (status int, problem, delay string, ok bool) {
 	switch fault.KindOf(err) {
 	case fault.Unauthenticated, fault.NotFound:
 		// 403, not 401: there is no challenge to answer (RFC 9110 §15.5.2, §15.5.4).
-		p.Problem = wrong
-		l.form(w, r, http.StatusForbidden, p)
-	case fault.Refused, fault.Denied:
-		p.Problem = page.Sentence(fault.Public(err))
-		l.form(w, r, http.StatusForbidden, p)
+		return http.StatusForbidden, wrong, "", true
+	case fault.Refused, fault.Denied, fault.Conflict:
+		return http.StatusForbidden, page.Sentence(fault.Public(err)), "", true
 	case fault.Exhausted:
 		d := page.RetryAfter(err)
 		page.SetRetryAfter(w.Header(), d)
-		p.Problem, p.Wait = "Too many attempts. Nothing was checked this time.", wait(d)
-		l.form(w, r, http.StatusTooManyRequests, p)
-	default:
-		l.fail(w, r, err)
+		return http.StatusTooManyRequests, "Too many attempts. Nothing was checked this time.", wait(d), true
 	}
+	return 0, "", "", false
 }
 
 // begin puts a new session in front of the others of this browser. Others of

@@ -110,7 +110,7 @@ func (f *flow) need(s *Session, c Client, acrs []string, now time.Time) Ask {
 		return AskSignIn
 	}
 	fresh := f.fresh(*s)
-	if !fresh && (f.Req.asks("login") || f.tooOld(*s, now) || f.stepUp(*s, acrs)) {
+	if !fresh && (s.AskPassword || f.Req.asks("login") || f.tooOld(*s, now) || f.stepUp(*s, acrs)) {
 		return AskReauthenticate
 	}
 	if f.Req.asks("select_account") && !fresh && f.Chosen != s.ID {

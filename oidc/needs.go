@@ -71,6 +71,9 @@ type Session struct {
 	AuthTime time.Time // when the person last gave credentials; advances with each re-authentication
 	AMR      []string  // how, RFC 8176: "pwd", "otp", "hwk", "mfa"
 	ACR      string    // the level reached, one of Config.ACRs; may be empty
+	// AskPassword says that credentials were given so long ago that they are to
+	// be given again, whatever the client asks for.
+	AskPassword bool
 }
 
 // Sessions knows who is signed in in a browser.

@@ -23,7 +23,7 @@ import (
 // the whole instance.
 func (w *world) hire(email string, role munimentv1.MemberRole, whole bool) event.ID {
 	w.t.Helper()
-	pass := "password of " + email
+	pass := "four words of one"
 	ctx := w.as(w.owner)
 	id := must[*munimentv1.CreateUserResponse](w.t)(w.API.User.CreateUser(ctx, &munimentv1.CreateUserRequest{Email: email, GivenName: "X", OrganizationId: w.org, Password: &pass})).GetUserId()
 	scope := &munimentv1.Scope{Level: &munimentv1.Scope_OrganizationId{OrganizationId: w.org}}

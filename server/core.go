@@ -30,6 +30,7 @@ import (
 	"muniment.dev/ledger"
 	"muniment.dev/member"
 	"muniment.dev/org"
+	"muniment.dev/policy"
 	"muniment.dev/project"
 	"muniment.dev/seal"
 	"muniment.dev/seal/erasure"
@@ -42,13 +43,13 @@ import (
 // Registry returns the descriptors of all built-in event types. The table is
 // here and nowhere else.
 func Registry() *event.Registry {
-	return event.NewRegistry(authz.Events(), instance.Events(), org.Events(), user.Events(), project.Events(),
+	return event.NewRegistry(authz.Events(), instance.Events(), org.Events(), policy.Events(), user.Events(), project.Events(),
 		app.Events(), grant.Events(), session.Events(), audit.Events())
 }
 
 // Views are the views of all slices.
 func Views() []view.View {
-	return []view.View{org.View(), user.View(), project.View(), app.View(), grant.View(), member.View(), session.View()}
+	return []view.View{org.View(), policy.View(), user.View(), project.View(), app.View(), grant.View(), member.View(), session.View()}
 }
 
 // Options of an instance. Data and Store are required.

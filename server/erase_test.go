@@ -25,7 +25,7 @@ var canaries = []string{"canary.kestrel@birds.example", "Kestrelina", "Falconida
 // addresses, password, sessions with an address, failed sign-ins, reasons.
 func (w *world) lived() event.ID {
 	w.t.Helper()
-	pass := "kestrel password"
+	pass := "four words of one"
 	ctx := w.as(w.owner)
 	res := must[*munimentv1.CreateUserResponse](w.t)(w.API.User.CreateUser(ctx, &munimentv1.CreateUserRequest{
 		Email: "first." + canaries[0], GivenName: canaries[1], FamilyName: canaries[2], Password: &pass, OrganizationId: w.org}))

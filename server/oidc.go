@@ -104,7 +104,7 @@ func (p *provider) Client(ctx context.Context, id string) (oidc.Client, error) {
 	if id == CLIClient {
 		c.Scopes = []string{oidc.ScopeAPI}
 	}
-	return c, p.lifetimes(ctx, &c)
+	return c, p.lifetimes(ctx, a.Organization, &c)
 }
 
 // Current implements oidc.Sessions.
@@ -113,7 +113,7 @@ func (p *provider) Current(r *http.Request) (oidc.Session, error) {
 	if err != nil {
 		return oidc.Session{}, err
 	}
-	return oidc.Session{ID: s.Begun.Session, User: s.User, AuthTime: s.AuthTime, AMR: s.AMR, ACR: s.ACR}, nil
+	return oidc.Session{ID: s.Begun.Session, User: s.User, AuthTime: s.AuthTime, AMR: s.AMR, ACR: s.ACR, AskPassword: s.AskPassword}, nil
 }
 
 // End implements oidc.Sessions.

@@ -6,18 +6,19 @@ import (
 
 	"muniment.dev/api/call"
 	"muniment.dev/login"
+	"muniment.dev/session"
 	"muniment.dev/session/signin"
 )
 
 // sessionCookieLife is how long a browser keeps a session's token; whether it
 // is good is the session's to say.
-const sessionCookieLife = 12 * time.Hour
+const sessionCookieLife = 90 * 24 * time.Hour
 
 // people is signin.Service as the sign-in pages and the console want it.
 type people struct{ *signin.Service }
 
 func asLogin(s signin.Session) login.Session {
-	return login.Session{ID: s.Begun.Session, Token: s.Token, User: s.User, Name: s.Name, Email: s.Email, Expires: s.Expires}
+	return login.Session{ID: s.Begun.Session, Token: s.Token, User: s.User, Name: s.Name, Email: s.Email, Expires: s.Expires, AskPassword: s.AskPassword}
 }
 
 // SignIn implements login.Sessions.
@@ -29,6 +30,12 @@ func (p people) SignIn(ctx context.Context, a login.Attempt) (login.Session, err
 // Session implements login.Sessions.
 func (p people) Session(ctx context.Context, token string) (login.Session, error) {
 	s, err := p.Service.Session(ctx, token)
+	return asLogin(s), err
+}
+
+// Replace implements login.Sessions.
+func (p people) Replace(ctx context.Context, r login.Replacement) (login.Session, error) {
+	s, err := p.Service.Replace(ctx, signin.Replacement(r))
 	return asLogin(s), err
 }
 
@@ -49,6 +56,9 @@ func (p people) Caller(ctx context.Context, token string) (call.Caller, error) {
 	s, err := p.Service.Session(ctx, token)
 	if err != nil {
 		return call.Caller{}, err
+	}
+	if s.AskPassword { // the sign-in page asks for it, in the same session
+		return call.Caller{}, session.ErrNoSession
 	}
 	return call.Caller{Kind: "user", ID: s.User, SessionID: s.Begun.Session}, nil
 }

@@ -28,6 +28,7 @@ import (
 	"muniment.dev/ops"
 	"muniment.dev/org/orgapi"
 	"muniment.dev/page"
+	"muniment.dev/policy/policyapi"
 	"muniment.dev/project/projectapi"
 	"muniment.dev/seal/erasure"
 	"muniment.dev/session/meapi"
@@ -101,7 +102,7 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 		}
 	}()
 	s.pool = password.NewPool(x.Passwords, 0, 0)
-	s.SignIn = signin.New(core.Runner, s.pool, 0)
+	s.SignIn = signin.New(core.Runner, s.pool)
 	if m := x.Observe.Metrics; m != nil {
 		s.unobserve = m.Add(s.sample)
 	}
@@ -267,12 +268,12 @@ func (s *Server) reader() *audit.Reader {
 
 // services are the implementations behind the API.
 func (s *Server) services(c adapter.Core) api.Services {
-	users := userapi.New(c, userapi.Needs{Hash: s.pool.Hash, CheckPassword: s.SignIn.CheckPassword, SamePassword: s.SignIn.SamePassword, NewLink: signin.NewLink, LinkLife: signin.LinkLife,
+	users := userapi.New(c, userapi.Needs{Choose: s.SignIn.Choose, CheckPassword: s.SignIn.CheckPassword, SamePassword: s.SignIn.SamePassword, NewLink: signin.NewLink, LinkLife: signin.LinkLife,
 		LinkURL: func(secret string) string { return s.URL() + login.PathSetup + "/" + secret }, Erasure: s.Core.Erasure.Status})
 	members, grants := memberapi.New(c), grantapi.New(c)
 	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.Instance.CheckpointKey, URL: s.URL(), Streams: s.streams}
 	return api.Services{
-		User: users, Organization: orgapi.New(c), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members,
+		User: users, Organization: orgapi.New(c), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Policy: policyapi.New(c),
 		Session: sessionapi.New(c), Event: events, Me: &meapi.Service{Users: users, Members: members, Grants: grants, Events: events},
 		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover}),
 	}

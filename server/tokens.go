@@ -7,16 +7,27 @@ import (
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/oidc"
+	"muniment.dev/policy"
 	"muniment.dev/session"
+	"muniment.dev/session/signin"
 )
 
 // cliTokenLife is how long a sign-in of the command line lasts. The API asks for
 // every call whether the session goes on, so that ending it ends the token.
 const cliTokenLife = time.Hour
 
-// lifetimes sets how long what a client gets is good. Left at zero it is as
-// long as the provider says.
-func (p *provider) lifetimes(_ context.Context, c *oidc.Client) error {
+// lifetimes sets how long what a client gets is good: as the policy of the
+// application's organization says, but for the access tokens of the command
+// line, which are only ever checked here.
+func (p *provider) lifetimes(ctx context.Context, organization event.ID, c *oidc.Client) error {
+	st, err := decide.Read(ctx, p.core.Runner, "token policy", policy.Facts(organization, policy.OfTokens), policy.State{}, policy.Evolve)
+	if err != nil {
+		return err
+	}
+	t, _ := st.Token()
+	seconds := func(n int64) time.Duration { return time.Duration(n) * time.Second }
+	c.AccessTokenLife, c.IDTokenLife = seconds(t.Access), seconds(t.ID)
+	c.RefreshIdleLife, c.RefreshLife = seconds(t.RefreshIdle), seconds(t.RefreshLifetime)
 	if c.ID == CLIClient {
 		c.AccessTokenLife = cliTokenLife
 	}
@@ -139,7 +150,12 @@ func (p *provider) Active(ctx context.Context, t oidc.AccessToken) error {
 	if err != nil {
 		return err
 	}
-	return st.TokenLive(t.ID, instant(p.core.Log.Now()))
+	now := instant(p.core.Log.Now())
+	if err := st.TokenLive(t.ID, now); err != nil {
+		return err
+	}
+	signin.Use(ctx, p.core.Runner, st.Session, now)
+	return nil
 }
 
 // Opaque implements oidc.Tokens.

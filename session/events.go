@@ -24,6 +24,7 @@ type SignInFailed struct {
 	Reason       string               `event:"reason,public"` // a Reason
 	User         event.ID             `event:"user,public,tag=user"`
 	Organization event.ID             `event:"organization,public,tag=org"`
+	Known        bool                 `event:"known_address,public"` // from where the person signed in before
 }
 
 // PasswordChecked says that the right password was given.
@@ -31,6 +32,7 @@ type PasswordChecked struct {
 	User         event.ID `event:"user,public,tag=user"`
 	Organization event.ID `event:"organization,public,tag=org"`
 	Session      event.ID `event:"session,public,tag=session"`
+	Known        bool     `event:"known_address,public"` // from where the person signed in before
 }
 
 // Begun says that a browser is signed in from now on.
@@ -54,6 +56,16 @@ type Renewed struct {
 	Digest       event.Sealed[[]byte] `event:"digest,secret"`
 	AuthTime     event.Instant        `event:"auth_time,public"`
 	Expires      event.Instant        `event:"expires,public"`
+}
+
+// Used says that a session was in use. It is recorded only where sessions end
+// when they are idle, and then a few times in that span at most: that there is
+// none does not say that the session was not used.
+type Used struct {
+	Session      event.ID      `event:"session,public,tag=session"`
+	User         event.ID      `event:"user,public,tag=user"`
+	Organization event.ID      `event:"organization,public,tag=org"`
+	Time         event.Instant `event:"time,public"`
 }
 
 // Ended says that a session is over.
@@ -154,6 +166,7 @@ func Events() []event.Descriptor {
 		event.Describe[PasswordChecked]("user.password.checked", 1, "{user} gave the right password"),
 		event.Describe[Begun]("session.begun", 1, "{user} signed in"),
 		event.Describe[Renewed]("session.renewed", 1, "{user} signed in again in a session"),
+		event.Describe[Used]("session.used", 1, "{user} was using a session"),
 		event.Describe[Ended]("session.ended", 1, "a session of {user} ended: {reason}"),
 		event.Describe[CodeIssued]("authorization.code.issued", 1, "{user} let {application} in"),
 		event.Describe[CodeRedeemed]("authorization.code.redeemed", 1, "{application} redeemed a code for {user}"),

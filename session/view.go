@@ -18,8 +18,8 @@ const (
 // View declares both tables.
 func View() view.View {
 	return view.View{
-		Name: "sessions", Revision: 1, Apply: apply,
-		Types: []string{"session.begun", "session.renewed", "session.ended", "authorization.token.issued",
+		Name: "sessions", Revision: 2, Apply: apply,
+		Types: []string{"session.begun", "session.renewed", "session.used", "session.ended", "authorization.token.issued",
 			"user.locked", "user.deactivated", "user.erased", "user.password.set"},
 		Tables: []view.Table{{
 			Name: Table,
@@ -29,6 +29,7 @@ func View() view.View {
 				view.Column{Name: "user", Kind: event.IDRef},
 				view.Column{Name: "auth_time", Kind: event.Time},
 				view.Column{Name: "expires", Kind: event.Time},
+				view.Column{Name: "used", Kind: event.Time},
 				view.Column{Name: "amr", Kind: event.Texts},
 				view.Column{Name: "over", Kind: event.Bool},
 				view.Column{Name: "ended", Kind: event.Time},
@@ -49,9 +50,11 @@ func View() view.View {
 func apply(f event.Fact) []view.Change {
 	switch p := f.Payload.(type) {
 	case Begun:
-		return put(p.Session, entity.Created(f, view.Values{"user": p.User, "auth_time": p.AuthTime, "expires": p.Expires, "amr": p.AMR, "over": false}))
+		return put(p.Session, entity.Created(f, view.Values{"user": p.User, "auth_time": p.AuthTime, "expires": p.Expires, "used": p.AuthTime, "amr": p.AMR, "over": false}))
 	case Renewed:
-		return put(p.Session, entity.Changed(f, view.Values{"auth_time": p.AuthTime, "expires": p.Expires}))
+		return put(p.Session, entity.Changed(f, view.Values{"auth_time": p.AuthTime, "expires": p.Expires, "used": p.AuthTime}))
+	case Used:
+		return put(p.Session, entity.Changed(f, view.Values{"used": p.Time}))
 	case Ended:
 		return put(p.Session, entity.Changed(f, view.Values{"over": true, "ended": f.Time}))
 	case TokenIssued:

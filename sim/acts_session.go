@@ -58,7 +58,7 @@ func (w *world) beginSession(sessions []event.ID) *command {
 		o = w.places.orgs[0]
 	}
 	c := order(w, fmt.Sprintf("sign %s in, session %s", short(u), short(id)), session.Beginning,
-		session.Begin{Session: id, User: u, Organization: o, Hash: hash, Digest: sha256.Sum256(id[:]), AMR: []string{"pwd"}, ACR: "1", Now: now, Expires: now + hour})
+		session.Begin{Session: id, User: u, Organization: o, Hash: hash, Digest: sha256.Sum256(id[:]), AMR: []string{"pwd"}, ACR: "1", Now: now})
 	c.about = []event.ID{u}
 	return c.as(w, someUser(u))
 }

@@ -91,7 +91,7 @@ func (w *world) moveUser() *command {
 
 func (w *world) setPassword() *command {
 	id := w.someone()
-	c := order(w, "set the password of "+short(id), user.SettingPassword, user.SetPassword{User: id, Hash: fmt.Sprintf("hash-%d", w.rng.IntN(3))})
+	c := order(w, "set the password of "+short(id), user.SettingPassword, user.SetPassword{User: id, Organization: w.orgOf(id), Chosen: chosen(w.rng.IntN(3))})
 	c.about = []event.ID{id}
 	return c
 }
@@ -130,7 +130,13 @@ func (w *world) eraseUser() *command {
 	return c
 }
 
-// failSignIn rests on no facts: only the log itself keeps it from sealing the
+// chosen is one of few passwords.
+func chosen(i int) user.Chosen {
+	return user.Chosen{Hash: fmt.Sprintf("hash-%d", i), Plain: user.Plain(fmt.Sprintf("one of few, %d", i))}
+}
+
+// failSignIn, with a reason that counts towards no lockout, rests on no facts:
+// only the log itself keeps it from sealing the
 // address of a person who is erased meanwhile.
 func (w *world) failSignIn() *command {
 	id := w.someone()
@@ -138,7 +144,7 @@ func (w *world) failSignIn() *command {
 		id = pick(w.rng, erased...)
 	}
 	c := order(w, "fail to sign in as "+short(id), session.Failing,
-		session.Fail{Attempt: w.fresh(), Visitor: w.places.visitor, Login: "canary", Reason: session.WrongPassword, User: id, Organization: w.orgOf(id)})
+		session.Fail{Attempt: w.fresh(), Visitor: w.places.visitor, Login: "canary", Reason: session.Throttled, User: id, Organization: w.orgOf(id)})
 	c.env.Actor = event.Actor{Kind: "visitor", ID: w.places.visitor}
 	c.env.Context.Subject, c.env.Context.Sealed = event.SubjectID{ID: id}, map[string]string{"address": "192.0.2.7"}
 	c.about = []event.ID{id}

@@ -13,6 +13,7 @@ import (
 	"muniment.dev/ledger"
 	"muniment.dev/member"
 	"muniment.dev/org"
+	"muniment.dev/policy"
 	"muniment.dev/project"
 	"muniment.dev/user"
 )
@@ -100,12 +101,16 @@ func (n *node) furnish(ctx context.Context, secret string, ids []event.ID) error
 			return err
 		}
 	}
+	short := policy.Change[policy.Session]{Policy: policy.Session{Lifetime: int64(hour.Time().Unix())}}
+	if _, err := decide.Run(ctx, n.runner, policy.ChangingSession, env, short); err != nil {
+		return err
+	}
 	for i, id := range append([]event.ID{p.root}, p.admins...) {
 		o, role, in := p.orgs[max(0, i-1)], authz.Admin, p.orgs[max(0, i-1)]
 		if i == 0 {
 			role, in = authz.Owner, event.ID{}
 		}
-		reg := user.Register{User: id, Organization: o, Email: string(rune('x'+i)) + "@example.org", Names: user.Names{Given: "G"}, Hash: "hash-0"}
+		reg := user.Register{User: id, Organization: o, Email: string(rune('x'+i)) + "@example.org", Names: user.Names{Given: "G"}, Chosen: chosen(0)}
 		if _, err := decide.Run(ctx, n.runner, user.Registering, env, reg); err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ type Register struct {
 	Organization event.ID
 	Email        string
 	Names        Names
-	Hash         string // of the first password; "" if none
+	Chosen       // first password; no hash if none
 	// LinkDigest and LinkExpires are of a first set-up link; LinkExpires is 0 if
 	// there is none.
 	LinkDigest  [32]byte
@@ -74,7 +74,7 @@ var Registering = decide.Decider[State, Register]{
 	Start: func(c Register) State { return Start(c.User) },
 	Query: func(c Register) []decide.Facts {
 		facts := append(own(c.User), decide.Facts{Types: org.Types, Stream: org.Stream(c.Organization)})
-		return withAddress(facts, c.Email)
+		return withPolicy(withAddress(facts, c.Email), c.Organization)
 	},
 	Evolve: Evolve,
 	Allow: func(a authz.Authority, _ State, c Register) error {
@@ -95,6 +95,11 @@ var Registering = decide.Decider[State, Register]{
 		}
 		if !s.emailFree(c.User, c.Email) {
 			return nil, ErrEmailTaken
+		}
+		if c.Hash != "" {
+			if err := s.admits(c.Chosen, c.Email, c.Names.Given, c.Names.Family, c.Names.Display); err != nil {
+				return nil, err
+			}
 		}
 		events := one(c.User, Registered{
 			User: c.User, Organization: c.Organization, Email: event.Seal(c.Email),

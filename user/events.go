@@ -111,6 +111,8 @@ func Events() []event.Descriptor {
 		event.Describe[Unlocked]("user.unlocked", 1, "{actor} unlocked {user}"),
 		event.Describe[Deactivated]("user.deactivated", 1, "{actor} deactivated {user}"),
 		event.Describe[Reactivated]("user.reactivated", 1, "{actor} reactivated {user}"),
+		event.Describe[LockoutBegun]("user.lockout.begun", 1, "{user} is locked out until {until}, after too many wrong passwords"),
+		event.Describe[LockoutEnded]("user.lockout.ended", 1, "{actor} ended the lockout of {user}"),
 		event.Describe[Erased]("user.erased", 1, "{actor} erased {user}"),
 		event.Describe[ErasureCompleted]("user.erasure.completed", 1, "the erasure of {user} is complete"),
 	}

@@ -9,6 +9,7 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/org"
+	"muniment.dev/policy"
 )
 
 // Status is whether a person may sign in.
@@ -33,13 +34,17 @@ type State struct {
 	FamilyName   event.Sealed[string]
 	DisplayName  event.Sealed[string]
 	Hash         event.Sealed[string] // of the password
+	HashSet      event.Instant        // when it was set
 	Link         event.Sealed[[]byte] // digest of the live set-up link
 	LinkExpires  event.Instant
 	linkBy       event.Actor // who made it
+	lockouts     lockouts
+	formers      []string // hashes of the last passwords, the present one last
 
-	org    org.State           // of the organization, where a command asks for it
-	roles  []authz.MemberAdded // what the user administers, where a command asks for it
-	emails map[event.ID]string // normalized addresses by owner, where a command asks for one
+	org      org.State           // of the organization, where a command asks for it
+	policies policy.State        // that hold in it, where a command asks for them
+	roles    []authz.MemberAdded // what the user administers, where a command asks for it
+	emails   map[event.ID]string // normalized addresses by owner, where a command asks for one
 }
 
 // Start is the state of a user of whom nothing is known.
@@ -76,7 +81,8 @@ func (s State) evolveOwn(f event.Fact) State {
 	case ProfileChanged:
 		s.GivenName, s.FamilyName, s.DisplayName = p.GivenName.Or(s.GivenName), p.FamilyName.Or(s.FamilyName), p.DisplayName.Or(s.DisplayName)
 	case PasswordSet:
-		s.Hash, s.Link = p.Hash, event.Sealed[[]byte]{}
+		s.Hash, s.HashSet, s.Link, s.lockouts = p.Hash, timeOf(f), event.Sealed[[]byte]{}, lockouts{}
+		s = s.withFormer(p.Hash)
 	case SetupLinkCreated:
 		s.Link, s.LinkExpires, s.linkBy = p.Digest, p.Expires, f.Actor
 	case SetupLinkUsed:
@@ -99,11 +105,23 @@ func (s State) evolveOwn(f event.Fact) State {
 		}
 	case authz.MemberRemoved:
 		s.roles = slices.DeleteFunc(slices.Clone(s.roles), func(m authz.MemberAdded) bool { return m.Member == p.Member })
+	case LockoutBegun:
+		if p.Known {
+			s.lockouts.known = p.Until
+		} else {
+			s.lockouts.unknown = p.Until
+		}
+	case LockoutEnded:
+		s.lockouts = lockouts{}
 	default:
 		s.org = org.Evolve(s.org, f)
+		s.policies = policy.Evolve(s.policies, f)
 	}
 	return s
 }
+
+// timeOf is when a fact was recorded.
+func timeOf(f event.Fact) event.Instant { return event.Instant(f.Time.UnixMicro()) }
 
 // withEmail notes that a user has an address now, or none.
 func (s State) withEmail(user event.ID, email event.Sealed[string]) State {

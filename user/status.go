@@ -61,12 +61,7 @@ func status[C any](name string, id func(C) event.ID, next func(State) (any, erro
 		Start:  func(c C) State { return Start(id(c)) },
 		Query:  func(c C) []decide.Facts { return managed(id(c)) },
 		Evolve: Evolve,
-		Allow: func(a authz.Authority, s State, c C) error {
-			if a.Is(id(c)) {
-				return authz.Denied("have somebody else do this to your own account")
-			}
-			return s.Excludable(a)
-		},
+		Allow:  excludes(id),
 		Decide: func(s State, c C) ([]event.New, error) {
 			if err := s.Exists(); err != nil {
 				return nil, err
@@ -77,5 +72,16 @@ func status[C any](name string, id func(C) event.ID, next func(State) (any, erro
 			}
 			return one(s.User, e), nil
 		},
+	}
+}
+
+// excludes lets those give a command about a user who may keep that user out,
+// but not the user.
+func excludes[C any](id func(C) event.ID) func(authz.Authority, State, C) error {
+	return func(a authz.Authority, s State, c C) error {
+		if a.Is(id(c)) {
+			return authz.Denied("have somebody else do this to your own account")
+		}
+		return s.Excludable(a)
 	}
 }

@@ -8,11 +8,12 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/org"
+	"muniment.dev/policy"
 	"muniment.dev/user"
 )
 
 var (
-	registry = event.NewRegistry(authz.Events(), org.Events(), user.Events())
+	registry = event.NewRegistry(authz.Events(), org.Events(), policy.Events(), user.Events())
 
 	acme  = event.MustID("0a000000000000000000000000000001")
 	other = event.MustID("0a000000000000000000000000000002")
@@ -42,6 +43,9 @@ func registered(id event.ID, email, name string) event.New {
 		GivenName: event.Seal(name), FamilyName: event.Seal("Smith"), DisplayName: event.Seal(name + " Smith")}}
 }
 
+// chosen is a password that nothing speaks against.
+func chosen(hash string) user.Chosen { return user.Chosen{Hash: hash, Plain: "four words of one"} }
+
 // A02, E14: registering is a command, being registered an event; an address
 // belongs to one person at a time, whatever its case (I-D uniqueness).
 func TestRegistering(t *testing.T) {
@@ -49,7 +53,7 @@ func TestRegistering(t *testing.T) {
 	upper, bad, nameless := c, c, c
 	upper.Email, bad.Email, nameless.Names.Given = "ADA@Example.ORG", "not an address", ""
 	withHash := c
-	withHash.Hash = "$argon2id$…"
+	withHash.Chosen = chosen("$argon2id$…")
 	decidetest.Run(t, registry, user.Registering,
 		decidetest.Case[user.Register]{Name: "once", Given: []event.New{acmeAdded}, When: c, Then: []any{adaRegistered.Payload}},
 		decidetest.Case[user.Register]{Name: "with a password", Given: []event.New{acmeAdded}, When: withHash,
@@ -125,7 +129,7 @@ func TestSetupLink(t *testing.T) {
 	digest, newer := [32]byte{1}, [32]byte{2}
 	created := event.New{Stream: user.Stream(ada), Payload: user.SetupLinkCreated{User: ada, Organization: acme, Digest: event.Seal(digest[:]), Expires: 100}}
 	replaced := event.New{Stream: user.Stream(ada), Payload: user.SetupLinkCreated{User: ada, Organization: acme, Digest: event.Seal(newer[:]), Expires: 100}}
-	use := user.UseSetupLink{User: ada, Digest: digest, Hash: "h", Now: 99}
+	use := user.UseSetupLink{User: ada, Organization: acme, Digest: digest, Chosen: chosen("h"), Now: 99}
 	late := use
 	late.Now = 100
 	visitor := event.Actor{Kind: "visitor", ID: bob}
@@ -181,7 +185,7 @@ func TestTakeover(t *testing.T) {
 		{"a viewer of the instance", []event.New{adaRegistered, eveIsAdmin, adaIs(authz.Viewer, whole)}, false, false},
 		{"the owner of the instance", []event.New{adaRegistered, eveIsAdmin, adaIs(authz.Owner, whole)}, false, false},
 	} {
-		password := decidetest.Case[user.SetPassword]{Name: c.name, As: asEve, Given: c.given, When: user.SetPassword{User: ada, Hash: "h"}, Repeat: true, Then: set}
+		password := decidetest.Case[user.SetPassword]{Name: c.name, As: asEve, Given: c.given, When: user.SetPassword{User: ada, Organization: acme, Chosen: chosen("h")}, Repeat: true, Then: set}
 		link := decidetest.Case[user.CreateSetupLink]{Name: c.name, As: asEve, Given: c.given, When: user.CreateSetupLink{User: ada, Expires: 9}, Repeat: true,
 			Then: []any{user.SetupLinkCreated{User: ada, Organization: acme, Digest: event.Seal(make([]byte, 32)), Expires: 9}}}
 		email := decidetest.Case[user.ChangeEmail]{Name: c.name, As: asEve, Given: c.given, When: user.ChangeEmail{User: ada, Email: "a@example.org"},
@@ -206,7 +210,7 @@ func TestTakeover(t *testing.T) {
 // A person changes their own password by the one they have.
 func TestOwnPassword(t *testing.T) {
 	has := event.New{Stream: user.Stream(ada), Payload: user.PasswordSet{User: ada, Organization: acme, Hash: event.Seal("old")}}
-	c := user.SetPassword{User: ada, Hash: "new", Was: "old"}
+	c := user.SetPassword{User: ada, Organization: acme, Chosen: chosen("new"), Was: "old"}
 	stale, admin := c, c
 	stale.Was, admin.Was = "older", ""
 	then := []any{user.PasswordSet{User: ada, Organization: acme, Hash: event.Seal("new")}}

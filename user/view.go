@@ -16,7 +16,7 @@ func View() view.View {
 		return view.Column{Name: name, Kind: event.Text, Personal: "id"}
 	}
 	return view.View{
-		Name: "users", Revision: 1, Types: entity.Types(Events()), Apply: apply,
+		Name: "users", Revision: 2, Types: entity.Types(Events()), Apply: apply,
 		Tables: []view.Table{{
 			Name: Table,
 			Key:  []string{"id"},
@@ -28,6 +28,7 @@ func View() view.View {
 				view.Column{Name: "locked", Kind: event.Bool},
 				view.Column{Name: "deactivated", Kind: event.Bool},
 				view.Column{Name: "erased", Kind: event.Bool},
+				view.Column{Name: "locked_out_until", Kind: event.Time},
 			),
 			Indexes: [][]string{{entity.Order}, {"organization", entity.Order}},
 			Prefix:  []string{"email", "given_name", "family_name", "display_name"},
@@ -47,7 +48,7 @@ func apply(f event.Fact) []view.Change {
 	case EmailChanged:
 		set["email"] = p.Email
 	case PasswordSet:
-		set["password_set"] = true
+		set["password_set"], set["locked_out_until"] = true, event.Instant(0)
 	case Locked:
 		set["locked"] = true
 	case Unlocked:
@@ -56,6 +57,10 @@ func apply(f event.Fact) []view.Change {
 		set["deactivated"] = true
 	case Reactivated:
 		set["deactivated"] = false
+	case LockoutBegun:
+		set["locked_out_until"] = p.Until // the later of two, as they come
+	case LockoutEnded:
+		set["locked_out_until"] = event.Instant(0)
 	case Erased:
 		set["erased"] = true
 	}

@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
 	"muniment.dev/fault"
 )
@@ -44,4 +45,18 @@ func Prefix(field, text string) error {
 		return fault.Field(field, "has at most %d bytes", maxPrefix)
 	}
 	return nil
+}
+
+// Scope reads what something extends to: an organization, or zero for the
+// instance. Saying nothing must not mean everything.
+func Scope(field string, s *munimentv1.Scope) (event.ID, error) {
+	switch level := s.GetLevel().(type) {
+	case *munimentv1.Scope_Instance:
+		if level.Instance {
+			return event.ID{}, nil
+		}
+	case *munimentv1.Scope_OrganizationId:
+		return ID(field+".organization_id", level.OrganizationId)
+	}
+	return event.ID{}, fault.Field(field, "name the instance (instance: true) or an organization")
 }

@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -32,6 +33,9 @@ type Case[C any] struct {
 	Err    error      // compared with errors.Is
 	Kind   fault.Kind // instead of Err, if not Internal
 	Repeat bool       // repeating emits again, and is meant to
+	// Each is how long after the one before each given event was recorded; the
+	// first at Each after the beginning of event.Instant. 0: at no time.
+	Each time.Duration
 }
 
 // Run runs cases against a decider; events are those of the registry's tables.
@@ -85,6 +89,9 @@ func given[S, C any](t *testing.T, reg *event.Registry, d decide.Decider[S, C], 
 	who := authz.For(c.As)
 	for i, e := range history {
 		f := fact(t, reg, e, event.Position(i+1))
+		if c.Each > 0 {
+			f.Time = event.Instant(0).Time().Add(time.Duration(i+1) * c.Each)
+		}
 		if selects(t, reg, d.Query(c.When), e, f) {
 			state = d.Evolve(state, f)
 		}

@@ -65,6 +65,25 @@ var changes = []change{
 		return &munimentv1.UnlockUserRequest{UserId: id}
 	}},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.EndLockoutRequest{UserId: i.LockedOut(org)}
+	}},
+	{admin: true, owner: true, request: func(_ *Instance, org string) proto.Message {
+		return &munimentv1.ChangePasswordPolicyRequest{Scope: In(org), Policy: &munimentv1.PasswordPolicy{MinLength: 9}}
+	}},
+	{admin: true, owner: true, request: func(_ *Instance, org string) proto.Message {
+		return &munimentv1.ChangeLockoutPolicyRequest{Scope: In(org), Policy: &munimentv1.LockoutPolicy{Attempts: 5, WindowSeconds: 3600, DurationSeconds: 3600}}
+	}},
+	{admin: true, owner: true, request: func(_ *Instance, org string) proto.Message {
+		return &munimentv1.ChangeSessionPolicyRequest{Scope: In(org), Policy: &munimentv1.SessionPolicy{LifetimeSeconds: 3600}}
+	}},
+	{admin: true, owner: true, request: func(_ *Instance, org string) proto.Message {
+		return &munimentv1.ChangeTokenPolicyRequest{Scope: In(org), Policy: &munimentv1.TokenPolicy{AccessSeconds: 200, IdSeconds: 200, RefreshIdleSeconds: 3600, RefreshLifetimeSeconds: 7200}}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		Must(i.API.Policy.ChangeSessionPolicy(i.AsOwner(), &munimentv1.ChangeSessionPolicyRequest{Scope: In(org), Policy: &munimentv1.SessionPolicy{LifetimeSeconds: 7200 + i.n.Add(1)}}))
+		return &munimentv1.ResetPolicyRequest{Scope: In(org), Kind: munimentv1.PolicyKind_POLICY_KIND_SESSION}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
 		return &munimentv1.DeactivateUserRequest{UserId: i.Person(org)}
 	}},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {

@@ -18,7 +18,9 @@ import (
 	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
+	"muniment.dev/eventlog"
 	"muniment.dev/fault"
+	"muniment.dev/seal"
 	"muniment.dev/server"
 	"muniment.dev/session/signin"
 	"muniment.dev/user"
@@ -39,10 +41,13 @@ type Instance struct {
 }
 
 // New makes an instance that ends with the test.
-func New(t testing.TB) *Instance {
+func New(t testing.TB) *Instance { return NewAt(t, nil) }
+
+// NewAt is New with a clock of the test's own; nil is the machine's.
+func NewAt(t testing.TB, clock func() time.Time) *Instance {
 	t.Helper()
 	s, err := server.New(t.Context(), server.Config{Data: t.TempDir(), Listen: "127.0.0.1:8300", ExternalURL: "https://id.example.org", Name: "Test"},
-		server.Extra{Passwords: password.Params{Memory: 64, Time: 1, Threads: 1}})
+		server.Extra{Clock: clock, Passwords: password.Params{Memory: 64, Time: 1, Threads: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +117,16 @@ func (i *Instance) NewPerson(org string) *munimentv1.CreateUserRequest {
 // Email is a person's address.
 func (i *Instance) Email(user string) string {
 	return Must(i.API.User.GetUser(i.AsOwner(), &munimentv1.GetUserRequest{UserId: user})).GetUser().GetEmail().GetValue()
+}
+
+// LockedOut registers a person of an organization who is locked out after wrong
+// passwords, and answers their id.
+func (i *Instance) LockedOut(org string) string {
+	id := i.Person(org)
+	e := user.LockoutBegun{User: event.MustID(id), Organization: event.MustID(org), Until: event.Instant(i.Core.Log.Now().Add(time.Hour).UnixMicro())}
+	drafts := Must(i.Core.Sealer.Seal(i.t.Context(), event.System, []event.New{{Stream: user.Stream(e.User), Payload: e}}, seal.Context{}))
+	Must(i.Core.Log.Append(i.t.Context(), eventlog.Request{Actor: event.System, Command: event.NewID(), Events: drafts}))
+	return id
 }
 
 // Member registers a person of an organization who has a role there, or in the

@@ -85,7 +85,7 @@ func named(req interface {
 	if m.user, err = adapter.ID("user_id", req.GetUserId()); err != nil {
 		return m, err
 	}
-	if m.organization, err = scope("scope", req.GetScope()); err != nil {
+	if m.organization, err = adapter.Scope("scope", req.GetScope()); err != nil {
 		return m, err
 	}
 	m.role, err = role("role", req.GetRole())
@@ -98,7 +98,7 @@ func conditions(f *munimentv1.MemberFilter) ([]view.Cond, error) {
 		return nil, err
 	}
 	if f.GetScope() != nil {
-		o, err := scope("filter.scope", f.GetScope())
+		o, err := adapter.Scope("filter.scope", f.GetScope())
 		if err != nil {
 			return nil, err
 		}
@@ -112,20 +112,6 @@ func conditions(f *munimentv1.MemberFilter) ([]view.Cond, error) {
 		where = append(where, view.Eq("role", r))
 	}
 	return where, nil
-}
-
-// scope reads what a membership extends to: an organization, or zero for the
-// instance. Saying nothing must not mean everything.
-func scope(field string, s *munimentv1.Scope) (event.ID, error) {
-	switch level := s.GetLevel().(type) {
-	case *munimentv1.Scope_Instance:
-		if level.Instance {
-			return event.ID{}, nil
-		}
-	case *munimentv1.Scope_OrganizationId:
-		return adapter.ID(field+".organization_id", level.OrganizationId)
-	}
-	return event.ID{}, fault.Field(field, "name the instance (instance: true) or an organization")
 }
 
 var roles = map[munimentv1.MemberRole]authz.Role{

@@ -9,6 +9,7 @@ import (
 	"muniment.dev/authz"
 	"muniment.dev/event"
 	"muniment.dev/org"
+	"muniment.dev/policy"
 	"muniment.dev/seal"
 	"muniment.dev/session"
 	"muniment.dev/user"
@@ -58,6 +59,9 @@ func (s *Service) ListSessions(ctx context.Context, req *munimentv1.ListSessions
 		if err != nil {
 			return nil, err
 		}
+		if !req.GetIncludeEnded() && answer.GetState() != munimentv1.SessionState_SESSION_STATE_ACTIVE {
+			continue // idle, or the policy has become stricter
+		}
 		resp.Sessions = append(resp.Sessions, answer)
 	}
 	return resp, nil
@@ -68,6 +72,7 @@ type person struct {
 	origin bool // address and user agent, too
 	erased bool // what is sealed under the person's key is not to be read any more, key or not
 	out    bool // the person's organization is deactivated: no session of theirs is good
+	policy policy.Session
 	now    time.Time
 	apps   map[event.ID][]string // by session
 }
@@ -88,7 +93,13 @@ func (s *Service) person(ctx context.Context, r *adapter.Reading, id event.ID) (
 	}
 	p.erased = key == event.Erased
 	home, ok, err := r.Get(ctx, org.Table, view.Values{"id": row.ID("organization")})
+	if err != nil {
+		return p, err
+	}
 	p.out = ok && home.Bool("deactivated")
+	rows := func(table string, key view.Values) (view.Row, bool, error) { return r.Get(ctx, table, key) }
+	policies, err := policy.Read(rows, row.ID("organization"))
+	p.policy, _ = policies.Session()
 	return p, err
 }
 
@@ -107,13 +118,14 @@ func (p *person) applications(ctx context.Context, r *adapter.Reading, rows []vi
 
 func (s *Service) answer(ctx context.Context, p person, row view.Row) (*munimentv1.Session, error) {
 	e := entity.Of(row)
+	ends := p.policy.Ends(row.Instant("expires"), row.Instant("auth_time"), row.Instant("used")).Time()
 	out := &munimentv1.Session{Id: row.ID("id").String(), UserId: row.ID("user").String(), State: munimentv1.SessionState_SESSION_STATE_ACTIVE,
-		Started: adapter.Time(e.Created), Authenticated: adapter.Time(row.Time("auth_time")), Expires: adapter.Time(row.Time("expires")),
+		Started: adapter.Time(e.Created), Authenticated: adapter.Time(row.Time("auth_time")), Expires: adapter.Time(ends),
 		Ended: adapter.Time(row.Time("ended")), Methods: row.Texts("amr"), ApplicationIds: p.apps[row.ID("id")], Position: uint64(e.Position)}
 	switch {
 	case row.Bool("over") || p.out:
 		out.State = munimentv1.SessionState_SESSION_STATE_ENDED
-	case !row.Time("expires").After(p.now):
+	case !ends.After(p.now):
 		out.State = munimentv1.SessionState_SESSION_STATE_EXPIRED
 	}
 	if !p.origin {

@@ -6,7 +6,6 @@ import (
 	"muniment.dev/api/call"
 	"muniment.dev/event"
 	"muniment.dev/fault"
-	"muniment.dev/session"
 )
 
 // ErrOldPassword refuses a change by somebody who does not know the present
@@ -17,7 +16,6 @@ var ErrOldPassword = fault.New(fault.Denied, "the present password is not right"
 // returns the hash that it was checked against. It is throttled as sign-ins
 // are, and failures are recorded as such.
 func (s *Service) CheckPassword(ctx context.Context, uid event.ID, password string) (hash string, err error) {
-	now := s.runner.Log.Now()
 	u, err := s.user(ctx, uid)
 	if err != nil {
 		return "", err
@@ -25,21 +23,17 @@ func (s *Service) CheckPassword(ctx context.Context, uid event.ID, password stri
 	if err := u.Exists(); err != nil {
 		return "", err
 	}
-	a := Attempt{Email: u.Email.Value, Password: password}
-	p := s.gate.pass(ctx, a.Email)
-	if err := s.admit(ctx, p, a, now); err != nil {
+	c, err := s.check(ctx, Attempt{Email: u.Email.Value, Password: password})
+	switch {
+	case fault.Is(err, fault.Unauthenticated):
+		return "", ErrOldPassword
+	case err != nil:
 		return "", err
-	}
-	ok, err := s.pool.Verify(ctx, u.Hash.Value, password)
-	if err != nil {
-		return "", err
-	}
-	if !ok {
-		s.fail(ctx, a.Email, u, session.WrongPassword, now)
+	case c.user.User != uid: // the address became another's this moment
 		return "", ErrOldPassword
 	}
-	s.gate.good(p)
-	return u.Hash.Value, nil
+	s.gate.good(c.pass)
+	return c.user.Hash.Value, nil
 }
 
 // SamePassword reports whether a password is that of a hash which a user has or

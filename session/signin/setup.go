@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"time"
 
 	"muniment.dev/api/call"
@@ -73,17 +74,17 @@ func (s *Service) UseSetup(ctx context.Context, secret, pass string) (Session, e
 	if err != nil {
 		return Session{}, err
 	}
-	hash, err := s.pool.Hash(ctx, pass)
+	chosen, err := s.Choose(ctx, u.User, u.Organization, pass)
 	if err != nil {
 		return Session{}, err
 	}
-	now := s.runner.Log.Now()
-	c := user.UseSetupLink{User: u.User, Digest: digest, Hash: hash, Now: instant(now)}
+	from := checked{user: u, pass: s.gate.pass(ctx, u.Email.Value), now: s.runner.Log.Now()}
+	c := user.UseSetupLink{User: u.User, Organization: u.Organization, Digest: digest, Chosen: chosen, Now: instant(from.now)}
 	if _, err := decide.Run(ctx, s.runner, user.UsingSetupLink, call.UserEnvelope(ctx, u.User, event.ID{}), c); err != nil {
-		if fault.Is(err, fault.Refused) {
+		if errors.Is(err, user.ErrLink) {
 			err = errNoLink
 		}
 		return Session{}, err
 	}
-	return s.begin(ctx, u, hash, "", now)
+	return s.begin(ctx, u, chosen.Hash, "", from)
 }

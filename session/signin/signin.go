@@ -33,16 +33,12 @@ const ACR = "urn:muniment:acr:password"
 type Service struct {
 	runner *decide.Runner
 	pool   *password.Pool
-	life   time.Duration
 	gate   *gate
 }
 
-// New makes a service; sessions last for life (default 12 hours).
-func New(r *decide.Runner, pool *password.Pool, life time.Duration) *Service {
-	if life == 0 {
-		life = 12 * time.Hour
-	}
-	return &Service{runner: r, pool: pool, life: life, gate: newGate()}
+// New makes a service.
+func New(r *decide.Runner, pool *password.Pool) *Service {
+	return &Service{runner: r, pool: pool, gate: newGate()}
 }
 
 // Session is a live session with its person.
@@ -53,45 +49,67 @@ type Session struct {
 	AuthTime     time.Time
 	Expires      time.Time
 	Organization event.ID
+	AskPassword  bool // it opens nothing until the password is given again
 }
 
 // Attempt is what a person typed; Session is the token of the browser's
 // session, if it has one.
 type Attempt struct{ Email, Password, Session string }
 
+// checked is an attempt whose password is right.
+type checked struct {
+	user user.State
+	pass pass
+	now  time.Time
+}
+
 // SignIn checks an attempt and begins a session, or renews the one that the
 // browser has. Kinds: Unauthenticated, Refused, Exhausted, Unknown.
 func (s *Service) SignIn(ctx context.Context, a Attempt) (Session, error) {
-	now := s.runner.Log.Now()
-	p := s.gate.pass(ctx, a.Email)
-	if err := s.admit(ctx, p, a, now); err != nil {
-		return Session{}, err
-	}
-	u, err := s.account(ctx, a.Email)
+	c, err := s.check(ctx, a)
 	if err != nil {
 		return Session{}, err
 	}
-	hash := u.Hash.Value
-	ok, err := s.pool.Verify(ctx, hash, a.Password)
-	if err != nil {
-		return Session{}, err
-	}
-	if !ok {
-		reason := session.WrongPassword
-		if u.User.IsZero() {
-			reason = session.UnknownAccount
-		}
-		s.fail(ctx, a.Email, u, reason, now)
-		return Session{}, session.ErrPassword
-	}
-	res, err := s.begin(ctx, u, hash, a.Session, now)
-	if errors.Is(err, session.ErrMayNotSignIn) {
-		s.fail(ctx, a.Email, u, session.AccountUnusable, now)
-	}
-	if err == nil {
-		s.gate.good(p)
+	res, err := s.begin(ctx, c.user, c.user.Hash.Value, a.Session, c)
+	switch {
+	case errors.Is(err, session.ErrMayNotSignIn):
+		s.fail(ctx, a.Email, c.user, session.AccountUnusable, c)
+	case errors.Is(err, session.ErrPassword): // locked out this moment, or another password was set
+		s.fail(ctx, a.Email, c.user, session.LockedOut, c)
+	case err == nil:
+		s.gate.good(c.pass)
 	}
 	return res, err
+}
+
+// check checks the password of an attempt. While the account is locked out the
+// right one is as wrong as any other, and costs the same.
+func (s *Service) check(ctx context.Context, a Attempt) (checked, error) {
+	c := checked{pass: s.gate.pass(ctx, a.Email), now: s.runner.Log.Now()}
+	if err := s.admit(ctx, c.pass, a, c.now); err != nil {
+		return c, err
+	}
+	var err error
+	if c.user, err = s.account(ctx, a.Email); err != nil {
+		return c, err
+	}
+	out := c.user.LockedOut(c.pass.known, instant(c.now))
+	ok, err := s.pool.Verify(ctx, c.user.Hash.Value, a.Password)
+	switch {
+	case err != nil:
+		return c, err
+	case out:
+		if s.gate.accounts.tell(c.pass.account, c.now) { // one summary a minute
+			s.fail(ctx, a.Email, c.user, session.LockedOut, c)
+		}
+	case ok:
+		return c, nil
+	case c.user.User.IsZero():
+		s.fail(ctx, a.Email, c.user, session.UnknownAccount, c)
+	default:
+		s.fail(ctx, a.Email, c.user, session.WrongPassword, c)
+	}
+	return c, session.ErrPassword
 }
 
 // account finds who has an e-mail address; the zero state if nobody.
@@ -111,7 +129,7 @@ func (s *Service) user(ctx context.Context, id event.ID) (user.State, error) {
 	return decide.Read(ctx, s.runner, "user", user.Facts(id), user.Start(id), user.Evolve)
 }
 
-func (s *Service) begin(ctx context.Context, u user.State, hash, present string, now time.Time) (Session, error) {
+func (s *Service) begin(ctx context.Context, u user.State, hash, present string, from checked) (Session, error) {
 	id := event.NewID()
 	if old, err := s.Session(ctx, present); err == nil && old.User == u.User {
 		id = old.Begun.Session
@@ -120,7 +138,7 @@ func (s *Service) begin(ctx context.Context, u user.State, hash, present string,
 	rand.Read(secret)
 	token := base64.RawURLEncoding.EncodeToString(slices.Concat(id[:], u.User[:], secret))
 	c := session.Begin{Session: id, User: u.User, Organization: u.Organization, Hash: hash, Digest: sha256.Sum256(secret),
-		AMR: []string{"pwd"}, ACR: ACR, Now: instant(now), Expires: instant(now.Add(s.life))}
+		AMR: []string{"pwd"}, ACR: ACR, Now: instant(from.now), Known: from.pass.known}
 	if _, err := decide.Run(ctx, s.runner, session.Beginning, call.UserEnvelope(ctx, u.User, id), c); err != nil {
 		return Session{}, err
 	}
@@ -165,11 +183,23 @@ func (s *Service) Live(ctx context.Context, id, uid event.ID) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	if err := st.Live(instant(s.runner.Log.Now())); err != nil || st.User != uid {
+	now := instant(s.runner.Log.Now())
+	if err := st.Live(now); err != nil || st.User != uid {
 		return Found{}, session.ErrNoSession
 	}
+	Use(ctx, s.runner, st, now)
 	return Found{state: st, Session: Session{Begun: st.Begun, Name: u.DisplayName.Value, Email: u.Email.Value, Organization: u.Organization,
-		AuthTime: time.UnixMicro(int64(st.AuthTime)).UTC(), Expires: time.UnixMicro(int64(st.Expires)).UTC()}}, nil
+		AuthTime: time.UnixMicro(int64(st.AuthTime)).UTC(), Expires: time.UnixMicro(int64(st.Ends())).UTC(), AskPassword: st.AsksPassword(now)}}, nil
+}
+
+// Use notes that a live session is in use, if that is worth a record now. That
+// it could not be recorded changes nothing for the request that is being
+// served: the session just ends sooner.
+func Use(ctx context.Context, r *decide.Runner, st session.State, now event.Instant) {
+	if !st.Notes(now) {
+		return
+	}
+	decide.Run(ctx, r, session.Using, call.UserEnvelope(ctx, st.User, st.Session), session.Use{Session: st.Session, User: st.User, Organization: st.Organization, Now: now})
 }
 
 // SignOut ends the session of a token; one that is over is no error.
@@ -200,9 +230,9 @@ func parseToken(token string) (id, uid event.ID, digest [32]byte, ok bool) {
 
 // fail records a failed sign-in. That it could not be recorded must not tell
 // the person anything; it is in the operator's log through the sequencer.
-func (s *Service) fail(ctx context.Context, login string, u user.State, why session.Reason, now time.Time) {
-	env := call.VisitorEnvelope(ctx, s.runner.Log.ID(), now)
-	c := session.Fail{Attempt: event.NewID(), Visitor: env.Actor.ID, Login: clip(login), Reason: why}
+func (s *Service) fail(ctx context.Context, login string, u user.State, why session.Reason, from checked) {
+	env := call.VisitorEnvelope(ctx, s.runner.Log.ID(), from.now)
+	c := session.Fail{Attempt: event.NewID(), Visitor: env.Actor.ID, Login: clip(login), Reason: why, Known: from.pass.known, Now: instant(from.now)}
 	if u.Exists() == nil { // then what was typed is the person's, and goes with them
 		c.Visitor, c.User, c.Organization = u.User, u.User, u.Organization
 	}

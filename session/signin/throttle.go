@@ -212,7 +212,7 @@ func (s *Service) admit(ctx context.Context, p pass, a Attempt, now time.Time) e
 	}
 	if tell {
 		if u, err := s.account(ctx, a.Email); err == nil {
-			s.fail(ctx, a.Email, u, session.Throttled, now)
+			s.fail(ctx, a.Email, u, session.Throttled, checked{user: u, pass: p, now: now})
 		}
 	}
 	return tooMany{fault.New(fault.Exhausted, "too many attempts; wait a moment before you try again"), wait}

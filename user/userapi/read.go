@@ -2,6 +2,7 @@ package userapi
 
 import (
 	"context"
+	"time"
 
 	"muniment.dev/api/adapter"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
@@ -28,7 +29,11 @@ func (s *Service) GetUser(ctx context.Context, req *munimentv1.GetUserRequest) (
 	if !ok || !r.Sees(row.ID("organization"), id) {
 		return nil, user.ErrNotFound
 	}
-	return &munimentv1.GetUserResponse{User: answer(row)}, nil
+	now, err := r.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &munimentv1.GetUserResponse{User: answer(row, now)}, nil
 }
 
 // ListUsers answers the users that match, oldest first.
@@ -46,9 +51,13 @@ func (s *Service) ListUsers(ctx context.Context, req *munimentv1.ListUsersReques
 	if err != nil {
 		return nil, err
 	}
+	now, err := r.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := &munimentv1.ListUsersResponse{NextPageToken: next}
 	for _, row := range rows {
-		out.Users = append(out.Users, answer(row))
+		out.Users = append(out.Users, answer(row, now))
 	}
 	return out, nil
 }
@@ -87,11 +96,14 @@ func conditions(f *munimentv1.UserFilter) ([]view.Cond, error) {
 	return append(where, org...), err
 }
 
-func answer(row view.Row) *munimentv1.User {
+func answer(row view.Row, now time.Time) *munimentv1.User {
 	e := entity.Of(row)
 	m := &munimentv1.User{Id: row.ID("id").String(), OrganizationId: row.ID("organization").String(),
 		Email: text(row, "email"), GivenName: text(row, "given_name"), FamilyName: text(row, "family_name"), DisplayName: text(row, "display_name"),
 		PasswordSet: row.Bool("password_set"), Created: adapter.Time(e.Created), Changed: adapter.Time(e.Changed), Version: e.Version, Position: uint64(e.Position)}
+	if until := row.Time("locked_out_until"); until.After(now) {
+		m.LockedOutUntil = adapter.Time(until)
+	}
 	status := user.StatusOf(row)
 	for state, s := range states {
 		if s == status {

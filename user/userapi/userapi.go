@@ -24,8 +24,9 @@ import (
 
 // Needs are what the service rests on besides the core.
 type Needs struct {
-	// Hash checks and hashes a new password; *password.Pool.
-	Hash func(ctx context.Context, password string) (string, error)
+	// Choose checks a password that a user is to get against what is demanded
+	// of it, and hashes it; signin.Service.
+	Choose func(ctx context.Context, user, organization event.ID, password string, personal ...string) (user.Chosen, error)
 	// CheckPassword checks the present password of a user, throttled, and
 	// returns the hash that it was checked against; signin.Service.
 	CheckPassword func(ctx context.Context, user event.ID, password string) (string, error)
@@ -67,7 +68,7 @@ func (s *Service) CreateUser(ctx context.Context, req *munimentv1.CreateUserRequ
 	var link *munimentv1.SetupLink
 	res, err := decide.RunPrepared(ctx, s.core.Runner, user.Registering, env, c, func(c user.Register) (_ user.Register, err error) {
 		if req.Password != nil {
-			c.Hash, err = s.needs.Hash(ctx, req.GetPassword())
+			c.Chosen, err = s.needs.Choose(ctx, c.User, c.Organization, req.GetPassword(), c.Email, c.Names.Given, c.Names.Family, c.Names.Display)
 			return c, err
 		}
 		link, c.LinkDigest, c.LinkExpires = s.newLink(c.User)
@@ -137,9 +138,14 @@ func (s *Service) SetPassword(ctx context.Context, req *munimentv1.SetPasswordRe
 	if err != nil {
 		return nil, err
 	}
-	res, err := decide.RunPrepared(ctx, s.core.Runner, user.SettingPassword, env, user.SetPassword{User: id}, func(c user.SetPassword) (user.SetPassword, error) {
+	home, err := s.home(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	cmd := user.SetPassword{User: id, Organization: home}
+	res, err := decide.RunPrepared(ctx, s.core.Runner, user.SettingPassword, env, cmd, func(c user.SetPassword) (user.SetPassword, error) {
 		var err error
-		c.Hash, err = s.needs.Hash(ctx, req.GetPassword())
+		c.Chosen, err = s.needs.Choose(ctx, id, home, req.GetPassword())
 		return c, err
 	})
 	if err == nil {
@@ -182,11 +188,23 @@ func (s *Service) changeOwn(ctx context.Context, env decide.Envelope, id event.I
 	if err != nil {
 		return decide.Result{}, err
 	}
-	hash, err := s.needs.Hash(ctx, req.GetNewPassword())
+	home, err := s.home(ctx, id)
+	if err != nil {
+		return decide.Result{}, err
+	}
+	chosen, err := s.needs.Choose(ctx, id, home, req.GetNewPassword())
 	if err != nil {
 		return decide.Result{}, inField("new_password", err)
 	}
-	return decide.Run(ctx, s.core.Runner, user.SettingPassword, env, user.SetPassword{User: id, Hash: hash, Was: was})
+	res, err := decide.Run(ctx, s.core.Runner, user.SettingPassword, env, user.SetPassword{User: id, Organization: home, Chosen: chosen, Was: was})
+	return res, inField("new_password", err)
+}
+
+// home is the organization of a user, whose policy holds; zero if there is no
+// such user.
+func (s *Service) home(ctx context.Context, id event.ID) (event.ID, error) {
+	u, err := decide.Read(ctx, s.core.Runner, "user", user.Facts(id), user.Start(id), user.Evolve)
+	return u.Organization, err
 }
 
 // inField names the field of the request that an Invalid fault is about.
@@ -234,6 +252,13 @@ func (s *Service) LockUser(ctx context.Context, req *munimentv1.LockUserRequest)
 func (s *Service) UnlockUser(ctx context.Context, req *munimentv1.UnlockUserRequest) (*munimentv1.UnlockUserResponse, error) {
 	ch, err := adapter.RunOn(ctx, s.core, user.Unlocking, req, idField, req.GetUserId(), func(id event.ID) user.Unlock { return user.Unlock{User: id} })
 	return &munimentv1.UnlockUserResponse{Change: ch}, err
+}
+
+// EndLockout ends a lockout after wrong passwords before its time.
+func (s *Service) EndLockout(ctx context.Context, req *munimentv1.EndLockoutRequest) (*munimentv1.EndLockoutResponse, error) {
+	now := event.Instant(s.core.Runner.Log.Now().UnixMicro())
+	ch, err := adapter.RunOn(ctx, s.core, user.EndingLockout, req, idField, req.GetUserId(), func(id event.ID) user.EndLockout { return user.EndLockout{User: id, Now: now} })
+	return &munimentv1.EndLockoutResponse{Change: ch}, err
 }
 
 // DeactivateUser takes an account out of use.

@@ -170,9 +170,12 @@ type User struct {
 	// Number of records about this user's account (stream version).
 	Version uint64 `protobuf:"varint,11,opt,name=version,proto3" json:"version,omitempty"`
 	// Position of the last of these records.
-	Position      uint64 `protobuf:"varint,12,opt,name=position,proto3" json:"position,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Position uint64 `protobuf:"varint,12,opt,name=position,proto3" json:"position,omitempty"`
+	// Until when no password is accepted, after too many wrong ones; left out if
+	// there is no such lockout.
+	LockedOutUntil *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=locked_out_until,json=lockedOutUntil,proto3" json:"locked_out_until,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *User) Reset() {
@@ -287,6 +290,13 @@ func (x *User) GetPosition() uint64 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *User) GetLockedOutUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LockedOutUntil
+	}
+	return nil
 }
 
 type CreateUserRequest struct {
@@ -1635,6 +1645,114 @@ func (x *UnlockUserResponse) GetChange() *Change {
 	return nil
 }
 
+type EndLockoutRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the user.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndLockoutRequest) Reset() {
+	*x = EndLockoutRequest{}
+	mi := &file_muniment_v1_user_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndLockoutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndLockoutRequest) ProtoMessage() {}
+
+func (x *EndLockoutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_user_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndLockoutRequest.ProtoReflect.Descriptor instead.
+func (*EndLockoutRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_user_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *EndLockoutRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *EndLockoutRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *EndLockoutRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type EndLockoutResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndLockoutResponse) Reset() {
+	*x = EndLockoutResponse{}
+	mi := &file_muniment_v1_user_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndLockoutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndLockoutResponse) ProtoMessage() {}
+
+func (x *EndLockoutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_user_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndLockoutResponse.ProtoReflect.Descriptor instead.
+func (*EndLockoutResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_user_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *EndLockoutResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 type DeactivateUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the user.
@@ -1649,7 +1767,7 @@ type DeactivateUserRequest struct {
 
 func (x *DeactivateUserRequest) Reset() {
 	*x = DeactivateUserRequest{}
-	mi := &file_muniment_v1_user_proto_msgTypes[23]
+	mi := &file_muniment_v1_user_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1779,7 @@ func (x *DeactivateUserRequest) String() string {
 func (*DeactivateUserRequest) ProtoMessage() {}
 
 func (x *DeactivateUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[23]
+	mi := &file_muniment_v1_user_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1792,7 @@ func (x *DeactivateUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeactivateUserRequest.ProtoReflect.Descriptor instead.
 func (*DeactivateUserRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{23}
+	return file_muniment_v1_user_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DeactivateUserRequest) GetUserId() string {
@@ -1708,7 +1826,7 @@ type DeactivateUserResponse struct {
 
 func (x *DeactivateUserResponse) Reset() {
 	*x = DeactivateUserResponse{}
-	mi := &file_muniment_v1_user_proto_msgTypes[24]
+	mi := &file_muniment_v1_user_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +1838,7 @@ func (x *DeactivateUserResponse) String() string {
 func (*DeactivateUserResponse) ProtoMessage() {}
 
 func (x *DeactivateUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[24]
+	mi := &file_muniment_v1_user_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +1851,7 @@ func (x *DeactivateUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeactivateUserResponse.ProtoReflect.Descriptor instead.
 func (*DeactivateUserResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{24}
+	return file_muniment_v1_user_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DeactivateUserResponse) GetChange() *Change {
@@ -1757,7 +1875,7 @@ type ReactivateUserRequest struct {
 
 func (x *ReactivateUserRequest) Reset() {
 	*x = ReactivateUserRequest{}
-	mi := &file_muniment_v1_user_proto_msgTypes[25]
+	mi := &file_muniment_v1_user_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1769,7 +1887,7 @@ func (x *ReactivateUserRequest) String() string {
 func (*ReactivateUserRequest) ProtoMessage() {}
 
 func (x *ReactivateUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[25]
+	mi := &file_muniment_v1_user_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1782,7 +1900,7 @@ func (x *ReactivateUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReactivateUserRequest.ProtoReflect.Descriptor instead.
 func (*ReactivateUserRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{25}
+	return file_muniment_v1_user_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReactivateUserRequest) GetUserId() string {
@@ -1816,7 +1934,7 @@ type ReactivateUserResponse struct {
 
 func (x *ReactivateUserResponse) Reset() {
 	*x = ReactivateUserResponse{}
-	mi := &file_muniment_v1_user_proto_msgTypes[26]
+	mi := &file_muniment_v1_user_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +1946,7 @@ func (x *ReactivateUserResponse) String() string {
 func (*ReactivateUserResponse) ProtoMessage() {}
 
 func (x *ReactivateUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[26]
+	mi := &file_muniment_v1_user_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +1959,7 @@ func (x *ReactivateUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReactivateUserResponse.ProtoReflect.Descriptor instead.
 func (*ReactivateUserResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{26}
+	return file_muniment_v1_user_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ReactivateUserResponse) GetChange() *Change {
@@ -1865,7 +1983,7 @@ type EraseUserRequest struct {
 
 func (x *EraseUserRequest) Reset() {
 	*x = EraseUserRequest{}
-	mi := &file_muniment_v1_user_proto_msgTypes[27]
+	mi := &file_muniment_v1_user_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +1995,7 @@ func (x *EraseUserRequest) String() string {
 func (*EraseUserRequest) ProtoMessage() {}
 
 func (x *EraseUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[27]
+	mi := &file_muniment_v1_user_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +2008,7 @@ func (x *EraseUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseUserRequest.ProtoReflect.Descriptor instead.
 func (*EraseUserRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{27}
+	return file_muniment_v1_user_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EraseUserRequest) GetUserId() string {
@@ -1924,7 +2042,7 @@ type EraseUserResponse struct {
 
 func (x *EraseUserResponse) Reset() {
 	*x = EraseUserResponse{}
-	mi := &file_muniment_v1_user_proto_msgTypes[28]
+	mi := &file_muniment_v1_user_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1936,7 +2054,7 @@ func (x *EraseUserResponse) String() string {
 func (*EraseUserResponse) ProtoMessage() {}
 
 func (x *EraseUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[28]
+	mi := &file_muniment_v1_user_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1949,7 +2067,7 @@ func (x *EraseUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseUserResponse.ProtoReflect.Descriptor instead.
 func (*EraseUserResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{28}
+	return file_muniment_v1_user_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *EraseUserResponse) GetChange() *Change {
@@ -1969,7 +2087,7 @@ type GetErasureRequest struct {
 
 func (x *GetErasureRequest) Reset() {
 	*x = GetErasureRequest{}
-	mi := &file_muniment_v1_user_proto_msgTypes[29]
+	mi := &file_muniment_v1_user_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1981,7 +2099,7 @@ func (x *GetErasureRequest) String() string {
 func (*GetErasureRequest) ProtoMessage() {}
 
 func (x *GetErasureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[29]
+	mi := &file_muniment_v1_user_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1994,7 +2112,7 @@ func (x *GetErasureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetErasureRequest.ProtoReflect.Descriptor instead.
 func (*GetErasureRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{29}
+	return file_muniment_v1_user_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetErasureRequest) GetUserId() string {
@@ -2019,7 +2137,7 @@ type ErasureStep struct {
 
 func (x *ErasureStep) Reset() {
 	*x = ErasureStep{}
-	mi := &file_muniment_v1_user_proto_msgTypes[30]
+	mi := &file_muniment_v1_user_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2031,7 +2149,7 @@ func (x *ErasureStep) String() string {
 func (*ErasureStep) ProtoMessage() {}
 
 func (x *ErasureStep) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[30]
+	mi := &file_muniment_v1_user_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2044,7 +2162,7 @@ func (x *ErasureStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasureStep.ProtoReflect.Descriptor instead.
 func (*ErasureStep) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{30}
+	return file_muniment_v1_user_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ErasureStep) GetName() string {
@@ -2082,7 +2200,7 @@ type GetErasureResponse struct {
 
 func (x *GetErasureResponse) Reset() {
 	*x = GetErasureResponse{}
-	mi := &file_muniment_v1_user_proto_msgTypes[31]
+	mi := &file_muniment_v1_user_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2094,7 +2212,7 @@ func (x *GetErasureResponse) String() string {
 func (*GetErasureResponse) ProtoMessage() {}
 
 func (x *GetErasureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[31]
+	mi := &file_muniment_v1_user_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2107,7 +2225,7 @@ func (x *GetErasureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetErasureResponse.ProtoReflect.Descriptor instead.
 func (*GetErasureResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{31}
+	return file_muniment_v1_user_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetErasureResponse) GetState() ErasureState {
@@ -2135,7 +2253,7 @@ var File_muniment_v1_user_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_user_proto_rawDesc = "" +
 	"\n" +
-	"\x16muniment/v1/user.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\xf7\x03\n" +
+	"\x16muniment/v1/user.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\xbd\x04\n" +
 	"\x04User\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x0forganization_id\x18\x02 \x01(\tR\x0eorganizationId\x12,\n" +
@@ -2151,7 +2269,8 @@ const file_muniment_v1_user_proto_rawDesc = "" +
 	"\achanged\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\achanged\x12\x18\n" +
 	"\aversion\x18\v \x01(\x04R\aversion\x12\x1a\n" +
-	"\bposition\x18\f \x01(\x04R\bposition\"\xb8\x02\n" +
+	"\bposition\x18\f \x01(\x04R\bposition\x12D\n" +
+	"\x10locked_out_until\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0elockedOutUntil\"\xb8\x02\n" +
 	"\x11CreateUserRequest\x12\x19\n" +
 	"\x05email\x18\x01 \x01(\tB\x03\x80\x01\x01R\x05email\x12\"\n" +
 	"\n" +
@@ -2254,6 +2373,13 @@ const file_muniment_v1_user_proto_rawDesc = "" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"A\n" +
 	"\x12UnlockUserResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"h\n" +
+	"\x11EndLockoutRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"A\n" +
+	"\x12EndLockoutResponse\x12+\n" +
 	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"l\n" +
 	"\x15DeactivateUserRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n" +
@@ -2296,7 +2422,7 @@ const file_muniment_v1_user_proto_rawDesc = "" +
 	"\x19ERASURE_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13ERASURE_STATE_NEVER\x10\x01\x12\x19\n" +
 	"\x15ERASURE_STATE_PENDING\x10\x02\x12\x1a\n" +
-	"\x16ERASURE_STATE_COMPLETE\x10\x032\xb2\r\n" +
+	"\x16ERASURE_STATE_COMPLETE\x10\x032\xac\x0e\n" +
 	"\vUserService\x12c\n" +
 	"\n" +
 	"CreateUser\x12\x1e.muniment.v1.CreateUserRequest\x1a\x1f.muniment.v1.CreateUserResponse\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/users\x12a\n" +
@@ -2309,7 +2435,9 @@ const file_muniment_v1_user_proto_rawDesc = "" +
 	"\x0fCreateSetupLink\x12#.muniment.v1.CreateSetupLinkRequest\x1a$.muniment.v1.CreateSetupLinkResponse\".\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/users/{user_id}:createSetupLink\x12l\n" +
 	"\bLockUser\x12\x1c.muniment.v1.LockUserRequest\x1a\x1d.muniment.v1.LockUserResponse\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/users/{user_id}:lock\x12t\n" +
 	"\n" +
-	"UnlockUser\x12\x1e.muniment.v1.UnlockUserRequest\x1a\x1f.muniment.v1.UnlockUserResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/users/{user_id}:unlock\x12\x84\x01\n" +
+	"UnlockUser\x12\x1e.muniment.v1.UnlockUserRequest\x1a\x1f.muniment.v1.UnlockUserResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/users/{user_id}:unlock\x12x\n" +
+	"\n" +
+	"EndLockout\x12\x1e.muniment.v1.EndLockoutRequest\x1a\x1f.muniment.v1.EndLockoutResponse\")\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/users/{user_id}:endLockout\x12\x84\x01\n" +
 	"\x0eDeactivateUser\x12\".muniment.v1.DeactivateUserRequest\x1a#.muniment.v1.DeactivateUserResponse\")\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/users/{user_id}:deactivate\x12\x84\x01\n" +
 	"\x0eReactivateUser\x12\".muniment.v1.ReactivateUserRequest\x1a#.muniment.v1.ReactivateUserResponse\")\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/users/{user_id}:reactivate\x12p\n" +
 	"\tEraseUser\x12\x1d.muniment.v1.EraseUserRequest\x1a\x1e.muniment.v1.EraseUserResponse\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/users/{user_id}:erase\x12r\n" +
@@ -2329,7 +2457,7 @@ func file_muniment_v1_user_proto_rawDescGZIP() []byte {
 }
 
 var file_muniment_v1_user_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_muniment_v1_user_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_muniment_v1_user_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_muniment_v1_user_proto_goTypes = []any{
 	(UserState)(0),                  // 0: muniment.v1.UserState
 	(ErasureState)(0),               // 1: muniment.v1.ErasureState
@@ -2356,84 +2484,90 @@ var file_muniment_v1_user_proto_goTypes = []any{
 	(*LockUserResponse)(nil),        // 22: muniment.v1.LockUserResponse
 	(*UnlockUserRequest)(nil),       // 23: muniment.v1.UnlockUserRequest
 	(*UnlockUserResponse)(nil),      // 24: muniment.v1.UnlockUserResponse
-	(*DeactivateUserRequest)(nil),   // 25: muniment.v1.DeactivateUserRequest
-	(*DeactivateUserResponse)(nil),  // 26: muniment.v1.DeactivateUserResponse
-	(*ReactivateUserRequest)(nil),   // 27: muniment.v1.ReactivateUserRequest
-	(*ReactivateUserResponse)(nil),  // 28: muniment.v1.ReactivateUserResponse
-	(*EraseUserRequest)(nil),        // 29: muniment.v1.EraseUserRequest
-	(*EraseUserResponse)(nil),       // 30: muniment.v1.EraseUserResponse
-	(*GetErasureRequest)(nil),       // 31: muniment.v1.GetErasureRequest
-	(*ErasureStep)(nil),             // 32: muniment.v1.ErasureStep
-	(*GetErasureResponse)(nil),      // 33: muniment.v1.GetErasureResponse
-	(*Text)(nil),                    // 34: muniment.v1.Text
-	(*timestamppb.Timestamp)(nil),   // 35: google.protobuf.Timestamp
-	(*Change)(nil),                  // 36: muniment.v1.Change
-	(*Read)(nil),                    // 37: muniment.v1.Read
+	(*EndLockoutRequest)(nil),       // 25: muniment.v1.EndLockoutRequest
+	(*EndLockoutResponse)(nil),      // 26: muniment.v1.EndLockoutResponse
+	(*DeactivateUserRequest)(nil),   // 27: muniment.v1.DeactivateUserRequest
+	(*DeactivateUserResponse)(nil),  // 28: muniment.v1.DeactivateUserResponse
+	(*ReactivateUserRequest)(nil),   // 29: muniment.v1.ReactivateUserRequest
+	(*ReactivateUserResponse)(nil),  // 30: muniment.v1.ReactivateUserResponse
+	(*EraseUserRequest)(nil),        // 31: muniment.v1.EraseUserRequest
+	(*EraseUserResponse)(nil),       // 32: muniment.v1.EraseUserResponse
+	(*GetErasureRequest)(nil),       // 33: muniment.v1.GetErasureRequest
+	(*ErasureStep)(nil),             // 34: muniment.v1.ErasureStep
+	(*GetErasureResponse)(nil),      // 35: muniment.v1.GetErasureResponse
+	(*Text)(nil),                    // 36: muniment.v1.Text
+	(*timestamppb.Timestamp)(nil),   // 37: google.protobuf.Timestamp
+	(*Change)(nil),                  // 38: muniment.v1.Change
+	(*Read)(nil),                    // 39: muniment.v1.Read
 }
 var file_muniment_v1_user_proto_depIdxs = []int32{
 	0,  // 0: muniment.v1.User.state:type_name -> muniment.v1.UserState
-	34, // 1: muniment.v1.User.email:type_name -> muniment.v1.Text
-	34, // 2: muniment.v1.User.given_name:type_name -> muniment.v1.Text
-	34, // 3: muniment.v1.User.family_name:type_name -> muniment.v1.Text
-	34, // 4: muniment.v1.User.display_name:type_name -> muniment.v1.Text
-	35, // 5: muniment.v1.User.created:type_name -> google.protobuf.Timestamp
-	35, // 6: muniment.v1.User.changed:type_name -> google.protobuf.Timestamp
-	36, // 7: muniment.v1.CreateUserResponse.change:type_name -> muniment.v1.Change
-	5,  // 8: muniment.v1.CreateUserResponse.setup_link:type_name -> muniment.v1.SetupLink
-	35, // 9: muniment.v1.SetupLink.expires:type_name -> google.protobuf.Timestamp
-	37, // 10: muniment.v1.GetUserRequest.read:type_name -> muniment.v1.Read
-	2,  // 11: muniment.v1.GetUserResponse.user:type_name -> muniment.v1.User
-	0,  // 12: muniment.v1.UserFilter.state:type_name -> muniment.v1.UserState
-	8,  // 13: muniment.v1.ListUsersRequest.filter:type_name -> muniment.v1.UserFilter
-	37, // 14: muniment.v1.ListUsersRequest.read:type_name -> muniment.v1.Read
-	2,  // 15: muniment.v1.ListUsersResponse.users:type_name -> muniment.v1.User
-	36, // 16: muniment.v1.ChangeProfileResponse.change:type_name -> muniment.v1.Change
-	36, // 17: muniment.v1.ChangeEmailResponse.change:type_name -> muniment.v1.Change
-	36, // 18: muniment.v1.SetPasswordResponse.change:type_name -> muniment.v1.Change
-	36, // 19: muniment.v1.ChangePasswordResponse.change:type_name -> muniment.v1.Change
-	36, // 20: muniment.v1.CreateSetupLinkResponse.change:type_name -> muniment.v1.Change
-	5,  // 21: muniment.v1.CreateSetupLinkResponse.setup_link:type_name -> muniment.v1.SetupLink
-	36, // 22: muniment.v1.LockUserResponse.change:type_name -> muniment.v1.Change
-	36, // 23: muniment.v1.UnlockUserResponse.change:type_name -> muniment.v1.Change
-	36, // 24: muniment.v1.DeactivateUserResponse.change:type_name -> muniment.v1.Change
-	36, // 25: muniment.v1.ReactivateUserResponse.change:type_name -> muniment.v1.Change
-	36, // 26: muniment.v1.EraseUserResponse.change:type_name -> muniment.v1.Change
-	35, // 27: muniment.v1.ErasureStep.done_at:type_name -> google.protobuf.Timestamp
-	1,  // 28: muniment.v1.GetErasureResponse.state:type_name -> muniment.v1.ErasureState
-	32, // 29: muniment.v1.GetErasureResponse.steps:type_name -> muniment.v1.ErasureStep
-	3,  // 30: muniment.v1.UserService.CreateUser:input_type -> muniment.v1.CreateUserRequest
-	6,  // 31: muniment.v1.UserService.GetUser:input_type -> muniment.v1.GetUserRequest
-	9,  // 32: muniment.v1.UserService.ListUsers:input_type -> muniment.v1.ListUsersRequest
-	11, // 33: muniment.v1.UserService.ChangeProfile:input_type -> muniment.v1.ChangeProfileRequest
-	13, // 34: muniment.v1.UserService.ChangeEmail:input_type -> muniment.v1.ChangeEmailRequest
-	15, // 35: muniment.v1.UserService.SetPassword:input_type -> muniment.v1.SetPasswordRequest
-	17, // 36: muniment.v1.UserService.ChangePassword:input_type -> muniment.v1.ChangePasswordRequest
-	19, // 37: muniment.v1.UserService.CreateSetupLink:input_type -> muniment.v1.CreateSetupLinkRequest
-	21, // 38: muniment.v1.UserService.LockUser:input_type -> muniment.v1.LockUserRequest
-	23, // 39: muniment.v1.UserService.UnlockUser:input_type -> muniment.v1.UnlockUserRequest
-	25, // 40: muniment.v1.UserService.DeactivateUser:input_type -> muniment.v1.DeactivateUserRequest
-	27, // 41: muniment.v1.UserService.ReactivateUser:input_type -> muniment.v1.ReactivateUserRequest
-	29, // 42: muniment.v1.UserService.EraseUser:input_type -> muniment.v1.EraseUserRequest
-	31, // 43: muniment.v1.UserService.GetErasure:input_type -> muniment.v1.GetErasureRequest
-	4,  // 44: muniment.v1.UserService.CreateUser:output_type -> muniment.v1.CreateUserResponse
-	7,  // 45: muniment.v1.UserService.GetUser:output_type -> muniment.v1.GetUserResponse
-	10, // 46: muniment.v1.UserService.ListUsers:output_type -> muniment.v1.ListUsersResponse
-	12, // 47: muniment.v1.UserService.ChangeProfile:output_type -> muniment.v1.ChangeProfileResponse
-	14, // 48: muniment.v1.UserService.ChangeEmail:output_type -> muniment.v1.ChangeEmailResponse
-	16, // 49: muniment.v1.UserService.SetPassword:output_type -> muniment.v1.SetPasswordResponse
-	18, // 50: muniment.v1.UserService.ChangePassword:output_type -> muniment.v1.ChangePasswordResponse
-	20, // 51: muniment.v1.UserService.CreateSetupLink:output_type -> muniment.v1.CreateSetupLinkResponse
-	22, // 52: muniment.v1.UserService.LockUser:output_type -> muniment.v1.LockUserResponse
-	24, // 53: muniment.v1.UserService.UnlockUser:output_type -> muniment.v1.UnlockUserResponse
-	26, // 54: muniment.v1.UserService.DeactivateUser:output_type -> muniment.v1.DeactivateUserResponse
-	28, // 55: muniment.v1.UserService.ReactivateUser:output_type -> muniment.v1.ReactivateUserResponse
-	30, // 56: muniment.v1.UserService.EraseUser:output_type -> muniment.v1.EraseUserResponse
-	33, // 57: muniment.v1.UserService.GetErasure:output_type -> muniment.v1.GetErasureResponse
-	44, // [44:58] is the sub-list for method output_type
-	30, // [30:44] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	36, // 1: muniment.v1.User.email:type_name -> muniment.v1.Text
+	36, // 2: muniment.v1.User.given_name:type_name -> muniment.v1.Text
+	36, // 3: muniment.v1.User.family_name:type_name -> muniment.v1.Text
+	36, // 4: muniment.v1.User.display_name:type_name -> muniment.v1.Text
+	37, // 5: muniment.v1.User.created:type_name -> google.protobuf.Timestamp
+	37, // 6: muniment.v1.User.changed:type_name -> google.protobuf.Timestamp
+	37, // 7: muniment.v1.User.locked_out_until:type_name -> google.protobuf.Timestamp
+	38, // 8: muniment.v1.CreateUserResponse.change:type_name -> muniment.v1.Change
+	5,  // 9: muniment.v1.CreateUserResponse.setup_link:type_name -> muniment.v1.SetupLink
+	37, // 10: muniment.v1.SetupLink.expires:type_name -> google.protobuf.Timestamp
+	39, // 11: muniment.v1.GetUserRequest.read:type_name -> muniment.v1.Read
+	2,  // 12: muniment.v1.GetUserResponse.user:type_name -> muniment.v1.User
+	0,  // 13: muniment.v1.UserFilter.state:type_name -> muniment.v1.UserState
+	8,  // 14: muniment.v1.ListUsersRequest.filter:type_name -> muniment.v1.UserFilter
+	39, // 15: muniment.v1.ListUsersRequest.read:type_name -> muniment.v1.Read
+	2,  // 16: muniment.v1.ListUsersResponse.users:type_name -> muniment.v1.User
+	38, // 17: muniment.v1.ChangeProfileResponse.change:type_name -> muniment.v1.Change
+	38, // 18: muniment.v1.ChangeEmailResponse.change:type_name -> muniment.v1.Change
+	38, // 19: muniment.v1.SetPasswordResponse.change:type_name -> muniment.v1.Change
+	38, // 20: muniment.v1.ChangePasswordResponse.change:type_name -> muniment.v1.Change
+	38, // 21: muniment.v1.CreateSetupLinkResponse.change:type_name -> muniment.v1.Change
+	5,  // 22: muniment.v1.CreateSetupLinkResponse.setup_link:type_name -> muniment.v1.SetupLink
+	38, // 23: muniment.v1.LockUserResponse.change:type_name -> muniment.v1.Change
+	38, // 24: muniment.v1.UnlockUserResponse.change:type_name -> muniment.v1.Change
+	38, // 25: muniment.v1.EndLockoutResponse.change:type_name -> muniment.v1.Change
+	38, // 26: muniment.v1.DeactivateUserResponse.change:type_name -> muniment.v1.Change
+	38, // 27: muniment.v1.ReactivateUserResponse.change:type_name -> muniment.v1.Change
+	38, // 28: muniment.v1.EraseUserResponse.change:type_name -> muniment.v1.Change
+	37, // 29: muniment.v1.ErasureStep.done_at:type_name -> google.protobuf.Timestamp
+	1,  // 30: muniment.v1.GetErasureResponse.state:type_name -> muniment.v1.ErasureState
+	34, // 31: muniment.v1.GetErasureResponse.steps:type_name -> muniment.v1.ErasureStep
+	3,  // 32: muniment.v1.UserService.CreateUser:input_type -> muniment.v1.CreateUserRequest
+	6,  // 33: muniment.v1.UserService.GetUser:input_type -> muniment.v1.GetUserRequest
+	9,  // 34: muniment.v1.UserService.ListUsers:input_type -> muniment.v1.ListUsersRequest
+	11, // 35: muniment.v1.UserService.ChangeProfile:input_type -> muniment.v1.ChangeProfileRequest
+	13, // 36: muniment.v1.UserService.ChangeEmail:input_type -> muniment.v1.ChangeEmailRequest
+	15, // 37: muniment.v1.UserService.SetPassword:input_type -> muniment.v1.SetPasswordRequest
+	17, // 38: muniment.v1.UserService.ChangePassword:input_type -> muniment.v1.ChangePasswordRequest
+	19, // 39: muniment.v1.UserService.CreateSetupLink:input_type -> muniment.v1.CreateSetupLinkRequest
+	21, // 40: muniment.v1.UserService.LockUser:input_type -> muniment.v1.LockUserRequest
+	23, // 41: muniment.v1.UserService.UnlockUser:input_type -> muniment.v1.UnlockUserRequest
+	25, // 42: muniment.v1.UserService.EndLockout:input_type -> muniment.v1.EndLockoutRequest
+	27, // 43: muniment.v1.UserService.DeactivateUser:input_type -> muniment.v1.DeactivateUserRequest
+	29, // 44: muniment.v1.UserService.ReactivateUser:input_type -> muniment.v1.ReactivateUserRequest
+	31, // 45: muniment.v1.UserService.EraseUser:input_type -> muniment.v1.EraseUserRequest
+	33, // 46: muniment.v1.UserService.GetErasure:input_type -> muniment.v1.GetErasureRequest
+	4,  // 47: muniment.v1.UserService.CreateUser:output_type -> muniment.v1.CreateUserResponse
+	7,  // 48: muniment.v1.UserService.GetUser:output_type -> muniment.v1.GetUserResponse
+	10, // 49: muniment.v1.UserService.ListUsers:output_type -> muniment.v1.ListUsersResponse
+	12, // 50: muniment.v1.UserService.ChangeProfile:output_type -> muniment.v1.ChangeProfileResponse
+	14, // 51: muniment.v1.UserService.ChangeEmail:output_type -> muniment.v1.ChangeEmailResponse
+	16, // 52: muniment.v1.UserService.SetPassword:output_type -> muniment.v1.SetPasswordResponse
+	18, // 53: muniment.v1.UserService.ChangePassword:output_type -> muniment.v1.ChangePasswordResponse
+	20, // 54: muniment.v1.UserService.CreateSetupLink:output_type -> muniment.v1.CreateSetupLinkResponse
+	22, // 55: muniment.v1.UserService.LockUser:output_type -> muniment.v1.LockUserResponse
+	24, // 56: muniment.v1.UserService.UnlockUser:output_type -> muniment.v1.UnlockUserResponse
+	26, // 57: muniment.v1.UserService.EndLockout:output_type -> muniment.v1.EndLockoutResponse
+	28, // 58: muniment.v1.UserService.DeactivateUser:output_type -> muniment.v1.DeactivateUserResponse
+	30, // 59: muniment.v1.UserService.ReactivateUser:output_type -> muniment.v1.ReactivateUserResponse
+	32, // 60: muniment.v1.UserService.EraseUser:output_type -> muniment.v1.EraseUserResponse
+	35, // 61: muniment.v1.UserService.GetErasure:output_type -> muniment.v1.GetErasureResponse
+	47, // [47:62] is the sub-list for method output_type
+	32, // [32:47] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_user_proto_init() }
@@ -2450,7 +2584,7 @@ func file_muniment_v1_user_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_user_proto_rawDesc), len(file_muniment_v1_user_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   32,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

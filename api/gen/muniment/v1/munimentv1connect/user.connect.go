@@ -59,6 +59,8 @@ const (
 	UserServiceLockUserProcedure = "/muniment.v1.UserService/LockUser"
 	// UserServiceUnlockUserProcedure is the fully-qualified name of the UserService's UnlockUser RPC.
 	UserServiceUnlockUserProcedure = "/muniment.v1.UserService/UnlockUser"
+	// UserServiceEndLockoutProcedure is the fully-qualified name of the UserService's EndLockout RPC.
+	UserServiceEndLockoutProcedure = "/muniment.v1.UserService/EndLockout"
 	// UserServiceDeactivateUserProcedure is the fully-qualified name of the UserService's
 	// DeactivateUser RPC.
 	UserServiceDeactivateUserProcedure = "/muniment.v1.UserService/DeactivateUser"
@@ -102,6 +104,9 @@ type UserServiceClient interface {
 	LockUser(context.Context, *v1.LockUserRequest) (*v1.LockUserResponse, error)
 	// UnlockUser lets a locked user sign in again. REFUSED if not locked.
 	UnlockUser(context.Context, *v1.UnlockUserRequest) (*v1.UnlockUserResponse, error)
+	// EndLockout ends, before its time, a lockout after wrong passwords. REFUSED
+	// if there is none. A locked user is unlocked with UnlockUser.
+	EndLockout(context.Context, *v1.EndLockoutRequest) (*v1.EndLockoutResponse, error)
 	// DeactivateUser takes an account out of use, for somebody who has left,
 	// and ends their sessions. REFUSED if it is deactivated already.
 	DeactivateUser(context.Context, *v1.DeactivateUserRequest) (*v1.DeactivateUserResponse, error)
@@ -187,6 +192,12 @@ func NewUserServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(userServiceMethods.ByName("UnlockUser")),
 			connect.WithClientOptions(opts...),
 		),
+		endLockout: connect.NewClient[v1.EndLockoutRequest, v1.EndLockoutResponse](
+			httpClient,
+			baseURL+UserServiceEndLockoutProcedure,
+			connect.WithSchema(userServiceMethods.ByName("EndLockout")),
+			connect.WithClientOptions(opts...),
+		),
 		deactivateUser: connect.NewClient[v1.DeactivateUserRequest, v1.DeactivateUserResponse](
 			httpClient,
 			baseURL+UserServiceDeactivateUserProcedure,
@@ -226,6 +237,7 @@ type userServiceClient struct {
 	createSetupLink *connect.Client[v1.CreateSetupLinkRequest, v1.CreateSetupLinkResponse]
 	lockUser        *connect.Client[v1.LockUserRequest, v1.LockUserResponse]
 	unlockUser      *connect.Client[v1.UnlockUserRequest, v1.UnlockUserResponse]
+	endLockout      *connect.Client[v1.EndLockoutRequest, v1.EndLockoutResponse]
 	deactivateUser  *connect.Client[v1.DeactivateUserRequest, v1.DeactivateUserResponse]
 	reactivateUser  *connect.Client[v1.ReactivateUserRequest, v1.ReactivateUserResponse]
 	eraseUser       *connect.Client[v1.EraseUserRequest, v1.EraseUserResponse]
@@ -322,6 +334,15 @@ func (c *userServiceClient) UnlockUser(ctx context.Context, req *v1.UnlockUserRe
 	return nil, err
 }
 
+// EndLockout calls muniment.v1.UserService.EndLockout.
+func (c *userServiceClient) EndLockout(ctx context.Context, req *v1.EndLockoutRequest) (*v1.EndLockoutResponse, error) {
+	response, err := c.endLockout.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DeactivateUser calls muniment.v1.UserService.DeactivateUser.
 func (c *userServiceClient) DeactivateUser(ctx context.Context, req *v1.DeactivateUserRequest) (*v1.DeactivateUserResponse, error) {
 	response, err := c.deactivateUser.CallUnary(ctx, connect.NewRequest(req))
@@ -389,6 +410,9 @@ type UserServiceHandler interface {
 	LockUser(context.Context, *v1.LockUserRequest) (*v1.LockUserResponse, error)
 	// UnlockUser lets a locked user sign in again. REFUSED if not locked.
 	UnlockUser(context.Context, *v1.UnlockUserRequest) (*v1.UnlockUserResponse, error)
+	// EndLockout ends, before its time, a lockout after wrong passwords. REFUSED
+	// if there is none. A locked user is unlocked with UnlockUser.
+	EndLockout(context.Context, *v1.EndLockoutRequest) (*v1.EndLockoutResponse, error)
 	// DeactivateUser takes an account out of use, for somebody who has left,
 	// and ends their sessions. REFUSED if it is deactivated already.
 	DeactivateUser(context.Context, *v1.DeactivateUserRequest) (*v1.DeactivateUserResponse, error)
@@ -470,6 +494,12 @@ func NewUserServiceHandler(svc UserServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(userServiceMethods.ByName("UnlockUser")),
 		connect.WithHandlerOptions(opts...),
 	)
+	userServiceEndLockoutHandler := connect.NewUnaryHandlerSimple(
+		UserServiceEndLockoutProcedure,
+		svc.EndLockout,
+		connect.WithSchema(userServiceMethods.ByName("EndLockout")),
+		connect.WithHandlerOptions(opts...),
+	)
 	userServiceDeactivateUserHandler := connect.NewUnaryHandlerSimple(
 		UserServiceDeactivateUserProcedure,
 		svc.DeactivateUser,
@@ -516,6 +546,8 @@ func NewUserServiceHandler(svc UserServiceHandler, opts ...connect.HandlerOption
 			userServiceLockUserHandler.ServeHTTP(w, r)
 		case UserServiceUnlockUserProcedure:
 			userServiceUnlockUserHandler.ServeHTTP(w, r)
+		case UserServiceEndLockoutProcedure:
+			userServiceEndLockoutHandler.ServeHTTP(w, r)
 		case UserServiceDeactivateUserProcedure:
 			userServiceDeactivateUserHandler.ServeHTTP(w, r)
 		case UserServiceReactivateUserProcedure:
@@ -571,6 +603,10 @@ func (UnimplementedUserServiceHandler) LockUser(context.Context, *v1.LockUserReq
 
 func (UnimplementedUserServiceHandler) UnlockUser(context.Context, *v1.UnlockUserRequest) (*v1.UnlockUserResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.UserService.UnlockUser is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) EndLockout(context.Context, *v1.EndLockoutRequest) (*v1.EndLockoutResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.UserService.EndLockout is not implemented"))
 }
 
 func (UnimplementedUserServiceHandler) DeactivateUser(context.Context, *v1.DeactivateUserRequest) (*v1.DeactivateUserResponse, error) {
