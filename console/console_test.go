@@ -167,6 +167,11 @@ func TestChanges(t *testing.T) {
 		{"/console/organizations/new", "", []string{"name", "Difference Ltd"}, "CreateOrganization Difference Ltd", "The organization is added"},
 		{org + "/rename", "", []string{"name", "Engines"}, "RenameOrganization Engines", "Renamed."},
 		{org + "/deactivate", "", []string{"typed", "Analytical Engines"}, "DeactivateOrganization " + acmeID, "Deactivated."},
+		{person + "/end-lockout", "", nil, "EndLockout " + graceID + " ", "The lockout is ended."},
+		{"/console/policies/session", "", []string{"lifetime_seconds", "60", "idle_seconds", "7.5", "password_seconds", "0"}, "ChangeSessionPolicy  3600 450", "Sessions: changed."},
+		{"/console/policies/password?org=" + acmeID, "", []string{"min_length", "20", "history", "0", "max_age_days", "0", "needs_digit", "1"}, "ChangePasswordPolicy " + acmeID + " 20 true", "Passwords: changed."},
+		{"/console/policies/lockout", "", []string{"attempts", "5", "window_seconds", "10", "duration_seconds", "30"}, "ChangeLockoutPolicy  5 600", "Lockout: changed."},
+		{"/console/policies/lockout/reset?org=" + acmeID, "", nil, "ResetPolicy " + acmeID + " POLICY_KIND_LOCKOUT", "Lockout: taken back."},
 		{"/console/projects/new", "", []string{"name", "Looms", "org", acmeID}, "CreateProject " + acmeID + " Looms", "The project is added"},
 		{project, project + "/roles", []string{"key", "reader"}, "AddRole reader", "The role is added"},
 		{project, project + "/roles/remove", []string{"key", "editor"}, "RemoveRole editor", "The role is removed"},
@@ -464,4 +469,18 @@ func FuzzEventQuery(f *testing.F) {
 			t.Errorf("%q: %v and %v", s, one, two)
 		}
 	})
+}
+
+// What weakens security asks whether it is meant, and goes on when it is; what
+// is out of bounds stands at its field.
+func TestPolicyForm(t *testing.T) {
+	b := newBackend(t)
+	v := as(t, serve(t, b), "ada")
+	long := []string{"access_seconds", "120", "id_seconds", "10", "refresh_idle_seconds", "100", "refresh_lifetime_seconds", "100"}
+	v.get("/console/policies/token").send("/console/policies/token", long...).want(409, "Tokens outlive locks.", "That is meant", "long-access-tokens")
+	v.send("/console/policies/token", append(long, "acknowledge", "long-access-tokens")...).want(200, "Tokens: changed.")
+	v.get("/console/policies/session").send("/console/policies/session", "lifetime_seconds", "1", "idle_seconds", "x", "password_seconds", "0").want(422, "Enter a number.")
+	v.send("/console/policies/session", "lifetime_seconds", "1", "idle_seconds", "0", "password_seconds", "0").want(422, "outside of what is allowed", "5 minutes to 90 days")
+	v.get("/console/policies/nothing").want(404, "no such page")
+	v.get("/console/policies?org="+acmeID).want(200, "Set by the organization", "Set by the instance", "As Muniment comes", "12 hours", "15 characters", "Take back")
 }

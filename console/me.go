@@ -57,6 +57,7 @@ func (v *visit) menu() *page.Menu {
 			{Key: "organizations", Label: "Organizations", Href: "/console/organizations", Icon: "org"},
 			{Key: "projects", Label: "Projects", Href: "/console/projects", Icon: "project"},
 			{Key: "members", Label: "Members", Href: "/console/members", Icon: "role"},
+			{Key: "policies", Label: "Policies", Href: "/console/policies", Icon: "key"},
 		}})
 		ledger := page.MenuGroup{Heading: "Ledger"}
 		if v.me.audits() {

@@ -24,6 +24,10 @@ func personQuestion(action string, u *munimentv1.User) (q question, ok bool) {
 	case "unlock":
 		q.Heading, q.Button = "Unlock "+name+"?", "Unlock"
 		q.Points = []string{"The person can sign in again, with the same password and the same roles."}
+	case "end-lockout":
+		q.Heading, q.Button = "End the lockout of "+name+"?", "End it"
+		q.Lede = "Too many wrong passwords were given for this account."
+		q.Points = []string{"The person can sign in again at once, with the right password.", "If somebody is guessing, they can go on, too."}
 	case "deactivate":
 		q.Heading, q.Button = "Deactivate "+name+"?", "Deactivate"
 		q.Lede = "For somebody who has left."
@@ -96,6 +100,9 @@ func (v *visit) actPerson() error {
 	case "unlock":
 		_, err = api.UnlockUser(v.ctx, &munimentv1.UnlockUserRequest{UserId: id, CommandId: cmd, Reason: why})
 		said = "Unlocked."
+	case "end-lockout":
+		_, err = api.EndLockout(v.ctx, &munimentv1.EndLockoutRequest{UserId: id, CommandId: cmd, Reason: why})
+		said = "The lockout is ended."
 	case "deactivate":
 		_, err = api.DeactivateUser(v.ctx, &munimentv1.DeactivateUserRequest{UserId: id, CommandId: cmd, Reason: why})
 		said = "Deactivated. All sessions are ended."

@@ -196,7 +196,7 @@ func (s *Service) Live(ctx context.Context, id, uid event.ID) (Found, error) {
 // it could not be recorded changes nothing for the request that is being
 // served: the session just ends sooner.
 func Use(ctx context.Context, r *decide.Runner, st session.State, now event.Instant) {
-	if !st.Notes(now) {
+	if !st.Notes(now) || st.Live(now) != nil {
 		return
 	}
 	decide.Run(ctx, r, session.Using, call.UserEnvelope(ctx, st.User, st.Session), session.Use{Session: st.Session, User: st.User, Organization: st.Organization, Now: now})
