@@ -86,6 +86,7 @@ var pagesToSee = [][3]string{
 	{"event-pending", "/console/events/14", "Ada Lovelace took the role auditor in Ledger Books from Grace Hopper"},
 	{"event-invalid", "/console/events/8", "Ada Lovelace deactivated the organization Babbage & Sons"},
 	{"instance", "/console/instance", "Analytical Engines"},
+	{"statistics", "/console/statistics", "Statistics"},
 	{"account", "/account", "Ada Lovelace"},
 	{"password", "/account/password", "Change my password"},
 	{"my-events", "/account/events", "My events"},

@@ -108,6 +108,7 @@ type eventsPage struct {
 	Field    string
 	Curl     string
 	Paged    bool
+	Whole    bool // they may see all of the instance
 }
 
 // eventDay is what happened on one day, newest first.
@@ -142,7 +143,7 @@ func group(events []*munimentv1.Event) []eventLine {
 
 func (v *visit) events() error {
 	q := readEventQuery(v.r.URL.Query())
-	p := eventsPage{Query: q, Live: v.r.URL.Query().Get("live") != "", Paged: q.Token != ""}
+	p := eventsPage{Query: q, Live: v.r.URL.Query().Get("live") != "", Paged: q.Token != "", Whole: v.me.auditsAll()}
 	filter, err := q.filter()
 	if err == nil {
 		var got *munimentv1.ListEventsResponse

@@ -193,3 +193,22 @@ func (b *backend) GetCheckpoint(context.Context, *munimentv1.GetCheckpointReques
 	}
 	return &munimentv1.GetCheckpointResponse{Note: note(), Size: 128913, RootHash: bytes.Repeat([]byte{0x5a}, 32), VerifierKey: "localhost/" + logID + "+8a1f0c3e+" + base64.StdEncoding.EncodeToString(make([]byte, 33))}, nil
 }
+
+// GetStatistics counts a month in which little and much happened.
+func (b *backend) GetStatistics(context.Context, *munimentv1.GetStatisticsRequest) (*munimentv1.GetStatisticsResponse, error) {
+	if err := b.deny["GetStatistics"]; err != nil {
+		return nil, err
+	}
+	r := &munimentv1.GetStatisticsResponse{TotalEvents: 128914, Counted: 128914, EventsPerSecond: 1.25, AverageEventsPerSecond: 0.048, RecordBytes: 93 << 20,
+		AverageRecordBytes: 756, Streams: 31022, TreeDepth: 17, FailedSignIns: 412, Refusals: 9, First: ago(31 * 24 * time.Hour), Last: ago(0)}
+	for i, t := range []string{"session.begun", "user.password.checked", "authorization.token.issued", "signin.failed", "user.registered", "access.refused"} {
+		r.Types = append(r.Types, &munimentv1.TypeCount{Type: t, Events: uint64(60000 >> (2 * i))})
+	}
+	for i := range 40 {
+		r.Hours = append(r.Hours, &munimentv1.PeriodCount{Start: timestamppb.New(now.Truncate(time.Hour).Add(time.Duration(i-39) * time.Hour)), Events: uint64(i * i % 97), Failures: uint64(i % 7)})
+	}
+	for i := range 30 {
+		r.Days = append(r.Days, &munimentv1.PeriodCount{Start: timestamppb.New(now.Truncate(24*time.Hour).AddDate(0, 0, i-29)), Events: uint64(1000 + i*i*i%877), Failures: uint64(i % 5 * 20)})
+	}
+	return r, nil
+}

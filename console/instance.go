@@ -14,6 +14,7 @@ type instancePage struct {
 	Root       string
 	Curl       string
 	SeesEvents bool
+	SeesAll    bool // events of the whole instance
 }
 
 func (v *visit) instance() error {
@@ -21,7 +22,7 @@ func (v *visit) instance() error {
 	if err != nil {
 		return v.c.AsFault(err)
 	}
-	p := instancePage{Instance: got.GetInstance(), Curl: v.curl("/v1/checkpoint"), SeesEvents: v.me.audits()}
+	p := instancePage{Instance: got.GetInstance(), Curl: v.curl("/v1/checkpoint"), SeesEvents: v.me.audits(), SeesAll: v.me.auditsAll()}
 	cp, err := v.c.API.Instance.GetCheckpoint(v.ctx, &munimentv1.GetCheckpointRequest{})
 	switch err = v.c.AsFault(err); {
 	case err == nil:

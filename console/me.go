@@ -39,6 +39,9 @@ func (m *me) reads() bool { return m.has("", true, owner, admin, viewer, auditor
 // audits: may look at events, anywhere.
 func (m *me) audits() bool { return m.has("", true, owner, admin, auditor) }
 
+// auditsAll: may see all events of the instance, and so its statistics.
+func (m *me) auditsAll() bool { return m.has("", false, owner, admin, auditor) }
+
 // Writes: may change things in an organization ("" means the instance).
 func (m *me) Writes(org string) bool { return m.has(org, false, owner, admin) }
 

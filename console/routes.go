@@ -59,6 +59,7 @@ func (o *Console) routes() map[string]func(*visit) error {
 		"GET /console/events/{position}":         (*visit).event,
 		"GET /console/events/{position}/receipt": (*visit).receipt,
 		"GET /console/instance":                  (*visit).instance,
+		"GET /console/statistics":                (*visit).statistics,
 
 		"GET /account":           (*visit).account,
 		"POST /account":          (*visit).changeAccount,

@@ -4,8 +4,8 @@
 // operator says and calls it.
 //
 // A data directory holds: log/ (the truth), keys.db (subject keys, wrapped),
-// root.key (wraps them, unless it is kept elsewhere), views.db (derived, may be
-// deleted), register.json (where the last size and root are kept apart from
+// root.key (wraps them, unless it is kept elsewhere), views.db and stats.json
+// (derived, may be deleted), register.json (where the last size and root are kept apart from
 // the log; it belongs on another disk).
 package server
 
@@ -20,6 +20,7 @@ import (
 
 	"muniment.dev/app"
 	"muniment.dev/audit"
+	"muniment.dev/audit/stats"
 	"muniment.dev/authz"
 	"muniment.dev/decide"
 	"muniment.dev/event"
@@ -79,6 +80,7 @@ type Core struct {
 	Publisher *ledger.Publisher
 	Prover    *ledger.Prover
 	Erasure   *erasure.Process
+	Stats     *stats.Counter
 	Instance  instance.State
 	Created   bool // by this opening
 
@@ -208,6 +210,8 @@ func (c *Core) openDerived(ctx context.Context) error {
 		return err
 	}
 	c.onClose(c.Views.Close)
+	c.Stats = stats.Start(ctx, c.Log, filepath.Join(c.opts.Data, "stats.json"), c.opts.Logger)
+	c.onClose(c.Stats.Close)
 	c.Runner.Slow = c.slow
 	return c.startErasure(ctx)
 }

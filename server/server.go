@@ -271,7 +271,7 @@ func (s *Server) services(c adapter.Core) api.Services {
 	users := userapi.New(c, userapi.Needs{Choose: s.SignIn.Choose, CheckPassword: s.SignIn.CheckPassword, SamePassword: s.SignIn.SamePassword, NewLink: signin.NewLink, LinkLife: signin.LinkLife,
 		LinkURL: func(secret string) string { return s.URL() + login.PathSetup + "/" + secret }, Erasure: s.Core.Erasure.Status})
 	members, grants := memberapi.New(c), grantapi.New(c)
-	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.Instance.CheckpointKey, URL: s.URL(), Streams: s.streams}
+	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.Instance.CheckpointKey, Statistics: s.Core.Stats, URL: s.URL(), Streams: s.streams}
 	return api.Services{
 		User: users, Organization: orgapi.New(c), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Policy: policyapi.New(c),
 		Session: sessionapi.New(c), Event: events, Me: &meapi.Service{Users: users, Members: members, Grants: grants, Events: events},

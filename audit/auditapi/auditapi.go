@@ -14,6 +14,7 @@ import (
 	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/audit"
+	"muniment.dev/audit/stats"
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -35,6 +36,8 @@ type Service struct {
 	Prover      *ledger.Prover
 	VerifierKey string
 	URL         string // external address: where exported events say that they come from
+	// Statistics counts the log.
+	Statistics *stats.Counter
 	// Streams ends when the server stops, and ends all streams of events with
 	// it. They go on for as long as the callers want if nil.
 	Streams context.Context

@@ -159,3 +159,23 @@ func same(t *testing.T, name string, i *Instance, ctx context.Context, a, b prot
 		t.Errorf("%s: what is foreign: %v; what there is not: %v", name, errA, errB)
 	}
 }
+
+// Statistics are of the whole instance: who may see less sees none, and that
+// they were refused is recorded.
+func TestStatisticsAreForThoseWhoSeeAll(t *testing.T) {
+	i := New(t)
+	plain := i.Person(i.Org)
+	before := i.Core.Log.Mark().Size
+	_, err := i.call(i.As(plain), &munimentv1.GetStatisticsRequest{})
+	Want(t, err, fault.Denied, "")
+	if r, err := i.Core.Log.Record(t.Context(), before+1); err != nil || r.Type != "access.refused" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if err := i.Core.Stats.Wait(t.Context(), i.Core.Log.Mark().Size); err != nil {
+		t.Fatal(err)
+	}
+	got := Must(i.API.Event.GetStatistics(i.AsOwner(), &munimentv1.GetStatisticsRequest{}))
+	if got.TotalEvents != uint64(i.Core.Log.Mark().Size) || got.Counted != got.TotalEvents || got.Refusals != 1 || len(got.Types) == 0 || got.Hours[0].Failures != 1 {
+		t.Errorf("%v", got)
+	}
+}

@@ -40,7 +40,8 @@ decide < api/call < EDGE                       # who is calling and from where, 
 api/call, api/gen/muniment/v1, view < api/adapter < EDGE # what the slices' faces share: ids, pages, freshness, who may see
 
 react, ledger < audit                          # reads records through descriptors: it may not know a slice
-audit, EDGE < audit/auditapi                   # the API of the events and of their proofs
+CONTRACTS < audit/stats < SERVER                # sums of what is in a log
+audit, audit/stats, EDGE < audit/auditapi                   # the API of the events and of their proofs
 SLICES, EDGE < member/memberapi, org/orgapi, policy/policyapi, idp/idpapi, user/userapi, project/projectapi, app/appapi, grant/grantapi, session/sessionapi, setup/setupapi < ADAPTERS # a slice's face in the API: translates, decides nothing
 SLICES, EDGE, ledger < instance/instanceapi < ADAPTERS # the head of the log, with its checkpoints and proofs
 SLICES, EDGE < session/meapi < ADAPTERS        # what callers may know of themselves

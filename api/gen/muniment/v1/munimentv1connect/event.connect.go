@@ -54,6 +54,9 @@ const (
 	// EventServiceListStreamsProcedure is the fully-qualified name of the EventService's ListStreams
 	// RPC.
 	EventServiceListStreamsProcedure = "/muniment.v1.EventService/ListStreams"
+	// EventServiceGetStatisticsProcedure is the fully-qualified name of the EventService's
+	// GetStatistics RPC.
+	EventServiceGetStatisticsProcedure = "/muniment.v1.EventService/GetStatistics"
 )
 
 // EventServiceClient is a client for the muniment.v1.EventService service.
@@ -83,6 +86,10 @@ type EventServiceClient interface {
 	// ListStreams answers the streams whose first event the caller may see, in
 	// the order in which they began. A page may be short, as in ListEvents.
 	ListStreams(context.Context, *v1.ListStreamsRequest) (*v1.ListStreamsResponse, error)
+	// GetStatistics answers how much is in the log and how fast it grows: sums
+	// that are kept, not counted anew. For those who may read the events of the
+	// whole instance.
+	GetStatistics(context.Context, *v1.GetStatisticsRequest) (*v1.GetStatisticsResponse, error)
 }
 
 // NewEventServiceClient constructs a client for the muniment.v1.EventService service. By default,
@@ -138,6 +145,12 @@ func NewEventServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(eventServiceMethods.ByName("ListStreams")),
 			connect.WithClientOptions(opts...),
 		),
+		getStatistics: connect.NewClient[v1.GetStatisticsRequest, v1.GetStatisticsResponse](
+			httpClient,
+			baseURL+EventServiceGetStatisticsProcedure,
+			connect.WithSchema(eventServiceMethods.ByName("GetStatistics")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -150,6 +163,7 @@ type eventServiceClient struct {
 	getReceipt     *connect.Client[v1.GetReceiptRequest, v1.GetReceiptResponse]
 	listEventTypes *connect.Client[v1.ListEventTypesRequest, v1.ListEventTypesResponse]
 	listStreams    *connect.Client[v1.ListStreamsRequest, v1.ListStreamsResponse]
+	getStatistics  *connect.Client[v1.GetStatisticsRequest, v1.GetStatisticsResponse]
 }
 
 // ListEvents calls muniment.v1.EventService.ListEvents.
@@ -207,6 +221,15 @@ func (c *eventServiceClient) ListStreams(ctx context.Context, req *v1.ListStream
 	return nil, err
 }
 
+// GetStatistics calls muniment.v1.EventService.GetStatistics.
+func (c *eventServiceClient) GetStatistics(ctx context.Context, req *v1.GetStatisticsRequest) (*v1.GetStatisticsResponse, error) {
+	response, err := c.getStatistics.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // EventServiceHandler is an implementation of the muniment.v1.EventService service.
 type EventServiceHandler interface {
 	// ListEvents answers the events that match, by position. A page ends after
@@ -234,6 +257,10 @@ type EventServiceHandler interface {
 	// ListStreams answers the streams whose first event the caller may see, in
 	// the order in which they began. A page may be short, as in ListEvents.
 	ListStreams(context.Context, *v1.ListStreamsRequest) (*v1.ListStreamsResponse, error)
+	// GetStatistics answers how much is in the log and how fast it grows: sums
+	// that are kept, not counted anew. For those who may read the events of the
+	// whole instance.
+	GetStatistics(context.Context, *v1.GetStatisticsRequest) (*v1.GetStatisticsResponse, error)
 }
 
 // NewEventServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -285,6 +312,12 @@ func NewEventServiceHandler(svc EventServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(eventServiceMethods.ByName("ListStreams")),
 		connect.WithHandlerOptions(opts...),
 	)
+	eventServiceGetStatisticsHandler := connect.NewUnaryHandlerSimple(
+		EventServiceGetStatisticsProcedure,
+		svc.GetStatistics,
+		connect.WithSchema(eventServiceMethods.ByName("GetStatistics")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/muniment.v1.EventService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case EventServiceListEventsProcedure:
@@ -301,6 +334,8 @@ func NewEventServiceHandler(svc EventServiceHandler, opts ...connect.HandlerOpti
 			eventServiceListEventTypesHandler.ServeHTTP(w, r)
 		case EventServiceListStreamsProcedure:
 			eventServiceListStreamsHandler.ServeHTTP(w, r)
+		case EventServiceGetStatisticsProcedure:
+			eventServiceGetStatisticsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -336,4 +371,8 @@ func (UnimplementedEventServiceHandler) ListEventTypes(context.Context, *v1.List
 
 func (UnimplementedEventServiceHandler) ListStreams(context.Context, *v1.ListStreamsRequest) (*v1.ListStreamsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.EventService.ListStreams is not implemented"))
+}
+
+func (UnimplementedEventServiceHandler) GetStatistics(context.Context, *v1.GetStatisticsRequest) (*v1.GetStatisticsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.EventService.GetStatistics is not implemented"))
 }
