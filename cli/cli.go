@@ -104,6 +104,11 @@ func Run(ctx context.Context, env Env, args []string) error {
 	case "logout":
 		return logout(env, args[1:])
 	}
+	for _, w := range words() {
+		if w.name == args[0] {
+			return w.run(ctx, env, args[1:])
+		}
+	}
 	all, err := commands()
 	if err != nil {
 		return err
@@ -146,6 +151,9 @@ func isHelp(arg string) bool { return arg == "-h" || arg == "--help" || arg == "
 
 func nouns(all []*command) []string {
 	out := []string{"login", "logout"}
+	for _, w := range words() {
+		out = append(out, w.name)
+	}
 	for _, c := range all {
 		if out[len(out)-1] != c.noun {
 			out = append(out, c.noun)

@@ -230,6 +230,11 @@ func (events) ListEvents(_ context.Context, r *munimentv1.ListEventsRequest) (*m
 	return &munimentv1.ListEventsResponse{Events: []*munimentv1.Event{{Position: r.GetRead().GetAtPosition(), Time: r.GetRead().GetAtTime()}}}, nil
 }
 
+func (events) GetStatistics(context.Context, *munimentv1.GetStatisticsRequest) (*munimentv1.GetStatisticsResponse, error) {
+	return &munimentv1.GetStatisticsResponse{TotalEvents: 200, Counted: 100, EventsPerSecond: 1.5, TreeDepth: 8,
+		Types: []*munimentv1.TypeCount{{Type: "session.begun", Events: 75}, {Type: "signin\x1b.failed", Events: 25}}}, nil
+}
+
 func newServer(clean func(func())) *httptest.Server {
 	u := &users{done: map[string]*munimentv1.CreateUserResponse{}}
 	s, err := api.New(api.Options{

@@ -2176,338 +2176,11 @@ func (x *EventStream) GetChanged() *timestamppb.Timestamp {
 	return nil
 }
 
-type GetStatisticsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetStatisticsRequest) Reset() {
-	*x = GetStatisticsRequest{}
-	mi := &file_muniment_v1_event_proto_msgTypes[26]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetStatisticsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetStatisticsRequest) ProtoMessage() {}
-
-func (x *GetStatisticsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[26]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetStatisticsRequest.ProtoReflect.Descriptor instead.
-func (*GetStatisticsRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{26}
-}
-
-type GetStatisticsResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Events in the log.
-	TotalEvents uint64 `protobuf:"varint,1,opt,name=total_events,json=totalEvents,proto3" json:"total_events,omitempty"`
-	// So many of them were counted so far; less than total_events while they
-	// are counted anew.
-	Counted uint64 `protobuf:"varint,2,opt,name=counted,proto3" json:"counted,omitempty"`
-	// In the last minute.
-	EventsPerSecond float64 `protobuf:"fixed64,3,opt,name=events_per_second,json=eventsPerSecond,proto3" json:"events_per_second,omitempty"`
-	// Since the first event.
-	AverageEventsPerSecond float64 `protobuf:"fixed64,4,opt,name=average_events_per_second,json=averageEventsPerSecond,proto3" json:"average_events_per_second,omitempty"`
-	// Bytes of all records: what is hashed, and what is encrypted beside it.
-	RecordBytes uint64 `protobuf:"varint,5,opt,name=record_bytes,json=recordBytes,proto3" json:"record_bytes,omitempty"`
-	// The same divided by the number of records.
-	AverageRecordBytes float64 `protobuf:"fixed64,6,opt,name=average_record_bytes,json=averageRecordBytes,proto3" json:"average_record_bytes,omitempty"`
-	// Streams: things that events happened to.
-	Streams uint64 `protobuf:"varint,7,opt,name=streams,proto3" json:"streams,omitempty"`
-	// Most hashes that a proof of inclusion has.
-	TreeDepth uint32 `protobuf:"varint,8,opt,name=tree_depth,json=treeDepth,proto3" json:"tree_depth,omitempty"`
-	// Sign-ins that failed, as far as they are recorded one by one.
-	FailedSignIns uint64 `protobuf:"varint,9,opt,name=failed_sign_ins,json=failedSignIns,proto3" json:"failed_sign_ins,omitempty"`
-	// Refusals for want of authority.
-	Refusals uint64 `protobuf:"varint,10,opt,name=refusals,proto3" json:"refusals,omitempty"`
-	// When the first event was recorded.
-	First *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=first,proto3" json:"first,omitempty"`
-	// When the last one was.
-	Last *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=last,proto3" json:"last,omitempty"`
-	// Events by type, the most frequent first.
-	Types []*TypeCount `protobuf:"bytes,13,rep,name=types,proto3" json:"types,omitempty"`
-	// The last 48 hours in which something happened, oldest first.
-	Hours []*PeriodCount `protobuf:"bytes,14,rep,name=hours,proto3" json:"hours,omitempty"`
-	// The last 90 days on which something happened, oldest first.
-	Days          []*PeriodCount `protobuf:"bytes,15,rep,name=days,proto3" json:"days,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetStatisticsResponse) Reset() {
-	*x = GetStatisticsResponse{}
-	mi := &file_muniment_v1_event_proto_msgTypes[27]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetStatisticsResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetStatisticsResponse) ProtoMessage() {}
-
-func (x *GetStatisticsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[27]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetStatisticsResponse.ProtoReflect.Descriptor instead.
-func (*GetStatisticsResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{27}
-}
-
-func (x *GetStatisticsResponse) GetTotalEvents() uint64 {
-	if x != nil {
-		return x.TotalEvents
-	}
-	return 0
-}
-
-func (x *GetStatisticsResponse) GetCounted() uint64 {
-	if x != nil {
-		return x.Counted
-	}
-	return 0
-}
-
-func (x *GetStatisticsResponse) GetEventsPerSecond() float64 {
-	if x != nil {
-		return x.EventsPerSecond
-	}
-	return 0
-}
-
-func (x *GetStatisticsResponse) GetAverageEventsPerSecond() float64 {
-	if x != nil {
-		return x.AverageEventsPerSecond
-	}
-	return 0
-}
-
-func (x *GetStatisticsResponse) GetRecordBytes() uint64 {
-	if x != nil {
-		return x.RecordBytes
-	}
-	return 0
-}
-
-func (x *GetStatisticsResponse) GetAverageRecordBytes() float64 {
-	if x != nil {
-		return x.AverageRecordBytes
-	}
-	return 0
-}
-
-func (x *GetStatisticsResponse) GetStreams() uint64 {
-	if x != nil {
-		return x.Streams
-	}
-	return 0
-}
-
-func (x *GetStatisticsResponse) GetTreeDepth() uint32 {
-	if x != nil {
-		return x.TreeDepth
-	}
-	return 0
-}
-
-func (x *GetStatisticsResponse) GetFailedSignIns() uint64 {
-	if x != nil {
-		return x.FailedSignIns
-	}
-	return 0
-}
-
-func (x *GetStatisticsResponse) GetRefusals() uint64 {
-	if x != nil {
-		return x.Refusals
-	}
-	return 0
-}
-
-func (x *GetStatisticsResponse) GetFirst() *timestamppb.Timestamp {
-	if x != nil {
-		return x.First
-	}
-	return nil
-}
-
-func (x *GetStatisticsResponse) GetLast() *timestamppb.Timestamp {
-	if x != nil {
-		return x.Last
-	}
-	return nil
-}
-
-func (x *GetStatisticsResponse) GetTypes() []*TypeCount {
-	if x != nil {
-		return x.Types
-	}
-	return nil
-}
-
-func (x *GetStatisticsResponse) GetHours() []*PeriodCount {
-	if x != nil {
-		return x.Hours
-	}
-	return nil
-}
-
-func (x *GetStatisticsResponse) GetDays() []*PeriodCount {
-	if x != nil {
-		return x.Days
-	}
-	return nil
-}
-
-// TypeCount is how many events of a type there are.
-type TypeCount struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The type.
-	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	// How many.
-	Events        uint64 `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TypeCount) Reset() {
-	*x = TypeCount{}
-	mi := &file_muniment_v1_event_proto_msgTypes[28]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TypeCount) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TypeCount) ProtoMessage() {}
-
-func (x *TypeCount) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[28]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TypeCount.ProtoReflect.Descriptor instead.
-func (*TypeCount) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{28}
-}
-
-func (x *TypeCount) GetType() string {
-	if x != nil {
-		return x.Type
-	}
-	return ""
-}
-
-func (x *TypeCount) GetEvents() uint64 {
-	if x != nil {
-		return x.Events
-	}
-	return 0
-}
-
-// PeriodCount is how much happened in an hour or on a day, in UTC.
-type PeriodCount struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// When it began.
-	Start *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
-	// Events.
-	Events uint64 `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
-	// Sign-ins that failed, and refusals.
-	Failures      uint64 `protobuf:"varint,3,opt,name=failures,proto3" json:"failures,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PeriodCount) Reset() {
-	*x = PeriodCount{}
-	mi := &file_muniment_v1_event_proto_msgTypes[29]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PeriodCount) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PeriodCount) ProtoMessage() {}
-
-func (x *PeriodCount) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_event_proto_msgTypes[29]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PeriodCount.ProtoReflect.Descriptor instead.
-func (*PeriodCount) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_event_proto_rawDescGZIP(), []int{29}
-}
-
-func (x *PeriodCount) GetStart() *timestamppb.Timestamp {
-	if x != nil {
-		return x.Start
-	}
-	return nil
-}
-
-func (x *PeriodCount) GetEvents() uint64 {
-	if x != nil {
-		return x.Events
-	}
-	return 0
-}
-
-func (x *PeriodCount) GetFailures() uint64 {
-	if x != nil {
-		return x.Failures
-	}
-	return 0
-}
-
 var File_muniment_v1_event_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x17muniment/v1/event.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\xf0\x03\n" +
+	"\x17muniment/v1/event.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\x1a\x1cmuniment/v1/statistics.proto\"\xf0\x03\n" +
 	"\x05Event\x12\x15\n" +
 	"\x06log_id\x18\x01 \x01(\tR\x05logId\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x04R\bposition\x12\x19\n" +
@@ -2673,33 +2346,7 @@ const file_muniment_v1_event_proto_rawDesc = "" +
 	"\rlast_position\x18\t \x01(\x04R\flastPosition\x12\x1b\n" +
 	"\tlast_type\x18\n" +
 	" \x01(\tR\blastType\x124\n" +
-	"\achanged\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\achanged\"\x16\n" +
-	"\x14GetStatisticsRequest\"\xfb\x04\n" +
-	"\x15GetStatisticsResponse\x12!\n" +
-	"\ftotal_events\x18\x01 \x01(\x04R\vtotalEvents\x12\x18\n" +
-	"\acounted\x18\x02 \x01(\x04R\acounted\x12*\n" +
-	"\x11events_per_second\x18\x03 \x01(\x01R\x0feventsPerSecond\x129\n" +
-	"\x19average_events_per_second\x18\x04 \x01(\x01R\x16averageEventsPerSecond\x12!\n" +
-	"\frecord_bytes\x18\x05 \x01(\x04R\vrecordBytes\x120\n" +
-	"\x14average_record_bytes\x18\x06 \x01(\x01R\x12averageRecordBytes\x12\x18\n" +
-	"\astreams\x18\a \x01(\x04R\astreams\x12\x1d\n" +
-	"\n" +
-	"tree_depth\x18\b \x01(\rR\ttreeDepth\x12&\n" +
-	"\x0ffailed_sign_ins\x18\t \x01(\x04R\rfailedSignIns\x12\x1a\n" +
-	"\brefusals\x18\n" +
-	" \x01(\x04R\brefusals\x120\n" +
-	"\x05first\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05first\x12.\n" +
-	"\x04last\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x04last\x12,\n" +
-	"\x05types\x18\r \x03(\v2\x16.muniment.v1.TypeCountR\x05types\x12.\n" +
-	"\x05hours\x18\x0e \x03(\v2\x18.muniment.v1.PeriodCountR\x05hours\x12,\n" +
-	"\x04days\x18\x0f \x03(\v2\x18.muniment.v1.PeriodCountR\x04days\"7\n" +
-	"\tTypeCount\x12\x12\n" +
-	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
-	"\x06events\x18\x02 \x01(\x04R\x06events\"s\n" +
-	"\vPeriodCount\x120\n" +
-	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12\x16\n" +
-	"\x06events\x18\x02 \x01(\x04R\x06events\x12\x1a\n" +
-	"\bfailures\x18\x03 \x01(\x04R\bfailures*\x8a\x01\n" +
+	"\achanged\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\achanged*\x8a\x01\n" +
 	"\fExportFormat\x12\x1d\n" +
 	"\x19EXPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13EXPORT_FORMAT_JSONL\x10\x01\x12\x1d\n" +
@@ -2736,7 +2383,7 @@ func file_muniment_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_muniment_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_muniment_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_muniment_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_muniment_v1_event_proto_goTypes = []any{
 	(ExportFormat)(0),              // 0: muniment.v1.ExportFormat
 	(ProofResult)(0),               // 1: muniment.v1.ProofResult
@@ -2766,24 +2413,22 @@ var file_muniment_v1_event_proto_goTypes = []any{
 	(*ListStreamsRequest)(nil),     // 25: muniment.v1.ListStreamsRequest
 	(*ListStreamsResponse)(nil),    // 26: muniment.v1.ListStreamsResponse
 	(*EventStream)(nil),            // 27: muniment.v1.EventStream
-	(*GetStatisticsRequest)(nil),   // 28: muniment.v1.GetStatisticsRequest
-	(*GetStatisticsResponse)(nil),  // 29: muniment.v1.GetStatisticsResponse
-	(*TypeCount)(nil),              // 30: muniment.v1.TypeCount
-	(*PeriodCount)(nil),            // 31: muniment.v1.PeriodCount
-	(*timestamppb.Timestamp)(nil),  // 32: google.protobuf.Timestamp
-	(*Actor)(nil),                  // 33: muniment.v1.Actor
-	(*Read)(nil),                   // 34: muniment.v1.Read
-	(*structpb.Value)(nil),         // 35: google.protobuf.Value
+	(*timestamppb.Timestamp)(nil),  // 28: google.protobuf.Timestamp
+	(*Actor)(nil),                  // 29: muniment.v1.Actor
+	(*Read)(nil),                   // 30: muniment.v1.Read
+	(*structpb.Value)(nil),         // 31: google.protobuf.Value
+	(*GetStatisticsRequest)(nil),   // 32: muniment.v1.GetStatisticsRequest
+	(*GetStatisticsResponse)(nil),  // 33: muniment.v1.GetStatisticsResponse
 }
 var file_muniment_v1_event_proto_depIdxs = []int32{
-	32, // 0: muniment.v1.Event.time:type_name -> google.protobuf.Timestamp
-	33, // 1: muniment.v1.Event.actor:type_name -> muniment.v1.Actor
+	28, // 0: muniment.v1.Event.time:type_name -> google.protobuf.Timestamp
+	29, // 1: muniment.v1.Event.actor:type_name -> muniment.v1.Actor
 	14, // 2: muniment.v1.Event.fields:type_name -> muniment.v1.FieldChange
 	13, // 3: muniment.v1.Event.context:type_name -> muniment.v1.Field
-	32, // 4: muniment.v1.EventFilter.from:type_name -> google.protobuf.Timestamp
-	32, // 5: muniment.v1.EventFilter.to:type_name -> google.protobuf.Timestamp
+	28, // 4: muniment.v1.EventFilter.from:type_name -> google.protobuf.Timestamp
+	28, // 5: muniment.v1.EventFilter.to:type_name -> google.protobuf.Timestamp
 	3,  // 6: muniment.v1.ListEventsRequest.filter:type_name -> muniment.v1.EventFilter
-	34, // 7: muniment.v1.ListEventsRequest.read:type_name -> muniment.v1.Read
+	30, // 7: muniment.v1.ListEventsRequest.read:type_name -> muniment.v1.Read
 	2,  // 8: muniment.v1.ListEventsResponse.events:type_name -> muniment.v1.Event
 	3,  // 9: muniment.v1.WatchEventsRequest.filter:type_name -> muniment.v1.EventFilter
 	2,  // 10: muniment.v1.WatchEventsResponse.event:type_name -> muniment.v1.Event
@@ -2794,7 +2439,7 @@ var file_muniment_v1_event_proto_depIdxs = []int32{
 	13, // 15: muniment.v1.GetEventResponse.context:type_name -> muniment.v1.Field
 	15, // 16: muniment.v1.GetEventResponse.raw:type_name -> muniment.v1.RawRecord
 	17, // 17: muniment.v1.GetEventResponse.proof:type_name -> muniment.v1.ProofCheck
-	35, // 18: muniment.v1.FieldValue.value:type_name -> google.protobuf.Value
+	31, // 18: muniment.v1.FieldValue.value:type_name -> google.protobuf.Value
 	12, // 19: muniment.v1.Field.value:type_name -> muniment.v1.FieldValue
 	12, // 20: muniment.v1.FieldChange.before:type_name -> muniment.v1.FieldValue
 	12, // 21: muniment.v1.FieldChange.after:type_name -> muniment.v1.FieldValue
@@ -2803,37 +2448,31 @@ var file_muniment_v1_event_proto_depIdxs = []int32{
 	22, // 24: muniment.v1.ListEventTypesResponse.types:type_name -> muniment.v1.EventType
 	23, // 25: muniment.v1.EventType.fields:type_name -> muniment.v1.EventField
 	24, // 26: muniment.v1.ListStreamsRequest.filter:type_name -> muniment.v1.StreamFilter
-	34, // 27: muniment.v1.ListStreamsRequest.read:type_name -> muniment.v1.Read
+	30, // 27: muniment.v1.ListStreamsRequest.read:type_name -> muniment.v1.Read
 	27, // 28: muniment.v1.ListStreamsResponse.streams:type_name -> muniment.v1.EventStream
-	32, // 29: muniment.v1.EventStream.created:type_name -> google.protobuf.Timestamp
-	32, // 30: muniment.v1.EventStream.changed:type_name -> google.protobuf.Timestamp
-	32, // 31: muniment.v1.GetStatisticsResponse.first:type_name -> google.protobuf.Timestamp
-	32, // 32: muniment.v1.GetStatisticsResponse.last:type_name -> google.protobuf.Timestamp
-	30, // 33: muniment.v1.GetStatisticsResponse.types:type_name -> muniment.v1.TypeCount
-	31, // 34: muniment.v1.GetStatisticsResponse.hours:type_name -> muniment.v1.PeriodCount
-	31, // 35: muniment.v1.GetStatisticsResponse.days:type_name -> muniment.v1.PeriodCount
-	32, // 36: muniment.v1.PeriodCount.start:type_name -> google.protobuf.Timestamp
-	4,  // 37: muniment.v1.EventService.ListEvents:input_type -> muniment.v1.ListEventsRequest
-	6,  // 38: muniment.v1.EventService.WatchEvents:input_type -> muniment.v1.WatchEventsRequest
-	8,  // 39: muniment.v1.EventService.ExportEvents:input_type -> muniment.v1.ExportEventsRequest
-	10, // 40: muniment.v1.EventService.GetEvent:input_type -> muniment.v1.GetEventRequest
-	18, // 41: muniment.v1.EventService.GetReceipt:input_type -> muniment.v1.GetReceiptRequest
-	20, // 42: muniment.v1.EventService.ListEventTypes:input_type -> muniment.v1.ListEventTypesRequest
-	25, // 43: muniment.v1.EventService.ListStreams:input_type -> muniment.v1.ListStreamsRequest
-	28, // 44: muniment.v1.EventService.GetStatistics:input_type -> muniment.v1.GetStatisticsRequest
-	5,  // 45: muniment.v1.EventService.ListEvents:output_type -> muniment.v1.ListEventsResponse
-	7,  // 46: muniment.v1.EventService.WatchEvents:output_type -> muniment.v1.WatchEventsResponse
-	9,  // 47: muniment.v1.EventService.ExportEvents:output_type -> muniment.v1.ExportEventsResponse
-	11, // 48: muniment.v1.EventService.GetEvent:output_type -> muniment.v1.GetEventResponse
-	19, // 49: muniment.v1.EventService.GetReceipt:output_type -> muniment.v1.GetReceiptResponse
-	21, // 50: muniment.v1.EventService.ListEventTypes:output_type -> muniment.v1.ListEventTypesResponse
-	26, // 51: muniment.v1.EventService.ListStreams:output_type -> muniment.v1.ListStreamsResponse
-	29, // 52: muniment.v1.EventService.GetStatistics:output_type -> muniment.v1.GetStatisticsResponse
-	45, // [45:53] is the sub-list for method output_type
-	37, // [37:45] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	28, // 29: muniment.v1.EventStream.created:type_name -> google.protobuf.Timestamp
+	28, // 30: muniment.v1.EventStream.changed:type_name -> google.protobuf.Timestamp
+	4,  // 31: muniment.v1.EventService.ListEvents:input_type -> muniment.v1.ListEventsRequest
+	6,  // 32: muniment.v1.EventService.WatchEvents:input_type -> muniment.v1.WatchEventsRequest
+	8,  // 33: muniment.v1.EventService.ExportEvents:input_type -> muniment.v1.ExportEventsRequest
+	10, // 34: muniment.v1.EventService.GetEvent:input_type -> muniment.v1.GetEventRequest
+	18, // 35: muniment.v1.EventService.GetReceipt:input_type -> muniment.v1.GetReceiptRequest
+	20, // 36: muniment.v1.EventService.ListEventTypes:input_type -> muniment.v1.ListEventTypesRequest
+	25, // 37: muniment.v1.EventService.ListStreams:input_type -> muniment.v1.ListStreamsRequest
+	32, // 38: muniment.v1.EventService.GetStatistics:input_type -> muniment.v1.GetStatisticsRequest
+	5,  // 39: muniment.v1.EventService.ListEvents:output_type -> muniment.v1.ListEventsResponse
+	7,  // 40: muniment.v1.EventService.WatchEvents:output_type -> muniment.v1.WatchEventsResponse
+	9,  // 41: muniment.v1.EventService.ExportEvents:output_type -> muniment.v1.ExportEventsResponse
+	11, // 42: muniment.v1.EventService.GetEvent:output_type -> muniment.v1.GetEventResponse
+	19, // 43: muniment.v1.EventService.GetReceipt:output_type -> muniment.v1.GetReceiptResponse
+	21, // 44: muniment.v1.EventService.ListEventTypes:output_type -> muniment.v1.ListEventTypesResponse
+	26, // 45: muniment.v1.EventService.ListStreams:output_type -> muniment.v1.ListStreamsResponse
+	33, // 46: muniment.v1.EventService.GetStatistics:output_type -> muniment.v1.GetStatisticsResponse
+	39, // [39:47] is the sub-list for method output_type
+	31, // [31:39] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_event_proto_init() }
@@ -2842,13 +2481,14 @@ func file_muniment_v1_event_proto_init() {
 		return
 	}
 	file_muniment_v1_common_proto_init()
+	file_muniment_v1_statistics_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_event_proto_rawDesc), len(file_muniment_v1_event_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   30,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
