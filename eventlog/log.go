@@ -186,6 +186,9 @@ func (l *Log) Close() error {
 //   - Unavailable: nothing was appended; try later.
 //   - Unknown: it may have been appended; repeat with the same command id.
 func (l *Log) Append(ctx context.Context, r Request) (Appended, error) {
+	if l.queue == nil {
+		return Appended{}, errReadOnly
+	}
 	events, err := prepare(r.Events)
 	if err != nil {
 		return Appended{}, err

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,10 +18,11 @@ import (
 	"muniment.dev/fault"
 )
 
-// The protocol of the admin socket: the client sends one line, askSnapshot; the
-// server answers one line of JSON, an answer; then both keep the connection
-// open for as long as the snapshot is in use. When it ends, for whatever reason,
-// the server deletes the snapshot.
+// The protocol of the admin socket: the client sends one line, the name of a
+// request. To askSnapshot the server answers one line of JSON, an answer; then
+// both keep the connection open for as long as the snapshot is in use. When it
+// ends, for whatever reason, the server deletes the snapshot. All other requests
+// are answered by a [Handler]; see tasks.go.
 const askSnapshot = "snapshot/1\n"
 
 type answer struct {
@@ -29,8 +31,11 @@ type answer struct {
 }
 
 // maxSnapshots bounds how many snapshots exist at once: each keeps files alive
-// that the store would have deleted.
-const maxSnapshots = 4
+// that the store would have deleted. maxConns bounds all connections.
+const (
+	maxSnapshots = 4
+	maxConns     = 16
+)
 
 // Snapshotter copies a store consistently into a directory that does not exist.
 type Snapshotter interface{ Snapshot(dest string) error }
@@ -44,9 +49,10 @@ type Admin struct {
 	ln     net.Listener
 	closed sync.WaitGroup
 
-	mu    sync.Mutex // guards what follows
-	conns map[net.Conn]string
-	done  bool
+	mu       sync.Mutex          // guards what follows
+	conns    map[net.Conn]string // with their snapshots
+	handlers map[string]Handler
+	done     bool
 }
 
 // ListenAdmin starts to serve the admin socket of a data directory, and deletes
@@ -70,7 +76,7 @@ func ListenAdmin(l Layout, store Snapshotter, logger *slog.Logger) (*Admin, erro
 	if err != nil {
 		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "the admin socket cannot be made; is the path longer than 100 characters?", Err: err}
 	}
-	a := &Admin{store: store, layout: l, logger: logger, ln: ln, conns: map[net.Conn]string{}}
+	a := &Admin{store: store, layout: l, logger: logger, ln: ln, conns: map[net.Conn]string{}, handlers: map[string]Handler{}}
 	a.closed.Go(a.accept)
 	return a, nil
 }
@@ -94,10 +100,10 @@ func (a *Admin) Withdraw(ctx context.Context, _ event.SubjectID) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for c, dir := range a.conns {
-		c.Close()
-		if dir == "" {
+		if dir == "" { // nothing that would have to go, nor will it get anything
 			continue
 		}
+		c.Close()
 		if err := os.RemoveAll(dir); err != nil {
 			return &fault.Error{Kind: fault.Unavailable, Msg: "a snapshot cannot be deleted", Err: err}
 		}
@@ -131,7 +137,7 @@ func (a *Admin) serve(c net.Conn) {
 	case err != nil:
 		return
 	case line != askSnapshot:
-		reply(c, answer{Error: "this server does not know the request; use the program of its own version"})
+		a.handle(c, strings.TrimSuffix(line, "\n"))
 		return
 	}
 	dir, err := a.snapshot(c)
@@ -159,8 +165,8 @@ func reply(c net.Conn, r answer) error {
 func (a *Admin) enter(c net.Conn) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.done || len(a.conns) >= maxSnapshots {
-		reply(c, answer{Error: "too many snapshots are in use; try again later"})
+	if a.done || len(a.conns) >= maxConns {
+		reply(c, answer{Error: "too many connections to the admin socket; try again later"})
 		return false
 	}
 	a.conns[c] = ""
@@ -188,8 +194,20 @@ func (a *Admin) snapshot(c net.Conn) (string, error) {
 	dir := filepath.Join(a.layout.Snapshots, event.NewID().String())
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if _, open := a.conns[c]; !open || a.snapshots() >= maxSnapshots {
+		return "", fault.New(fault.Unavailable, "too many snapshots are in use; try again later")
+	}
 	a.conns[c] = dir // also deleted if it is made by half
 	return dir, a.store.Snapshot(dir)
+}
+
+func (a *Admin) snapshots() (n int) {
+	for _, dir := range a.conns {
+		if dir != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // askForSnapshot gets a snapshot from the server that runs on a data directory.

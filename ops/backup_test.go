@@ -337,7 +337,7 @@ func TestRestoreErasesAgain(t *testing.T) {
 	p.List = erasure.NewList(erasure.ListPath(w.l.Register), w.log.ID())
 	must(t, p.Resume(t.Context()))
 	must(t, p.Resume(t.Context()))
-	for i := range 300 {
+	for i := range 140 {
 		w.register(t, 4000+i)
 	}
 	w.publish(t)
@@ -376,16 +376,16 @@ func TestBackupKilled(t *testing.T) {
 		}
 		return
 	}
-	w := onDisk(t, 3000)
+	w := onDisk(t, 500)
 	w.close(t)
 	log, keys := w.backed(t) // without a server
 	before := tree(t, w.l.Dir)
 	r := rand.New(rand.NewPCG(3, 1))
 	whole := map[string]int{}
-	for i := range 12 {
+	for i := range 8 {
 		dir := t.TempDir()
-		limit := time.Duration(r.IntN(300)) * time.Millisecond
-		if i%6 == 5 {
+		limit := time.Duration(r.IntN(200)) * time.Millisecond
+		if i%4 == 3 {
 			limit = time.Minute // to its end
 		}
 		killed(t, limit, "backup", w.l.Dir, "--to", dir+"/log.tar", "--keys-to", dir+"/keys.tar", "--quiet", "--no-verify")
@@ -411,8 +411,8 @@ func TestBackupKilled(t *testing.T) {
 			t.Errorf("again after the kill: %v", err)
 		}
 	}
-	if whole["backup"] < 2 || whole["restore"] < 2 || whole["backup"] == 12 && whole["restore"] == 12 {
-		t.Fatalf("of 12 each came to their end %v: nothing was tried", whole)
+	if whole["backup"] < 2 || whole["restore"] < 2 || whole["backup"] == 8 && whole["restore"] == 8 {
+		t.Fatalf("of 8 each came to their end %v: nothing was tried", whole)
 	}
 	delete(before, filepath.Join(w.l.Log, "LOCK"))
 	after := tree(t, w.l.Dir)

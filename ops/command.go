@@ -50,11 +50,20 @@ func command[T any, P interface {
 	*T
 	runner
 }](name, summary string) Command {
+	var grammar T
+	return commandOf[T, P](name, summary, grammar)
+}
+
+// commandOf is command for a grammar that begins with something in it.
+func commandOf[T any, P interface {
+	*T
+	runner
+}](name, summary string, grammar T) Command {
 	return Command{name, summary, func(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-		var grammar T
+		grammar := grammar // a fresh one
 		code := -1
 		parser, err := kong.New(&grammar, kong.Name("muniment "+name), kong.Description(summary), kong.Writers(stdout, stderr),
-			kong.Exit(func(c int) { code = c }), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+			kong.Exit(func(c int) { code = c }), kong.UsageOnError(), kong.Bind(&grammar), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 		if err != nil {
 			panic(err) // the grammar is the programmer's
 		}

@@ -156,7 +156,7 @@ func (r *Restored) write(w writer) {
 		return
 	}
 	w.line("\nA server will not write to it: %s.", strings.TrimSuffix(r.Refused, "."))
-	w.line("\nIt can be read: muniment verify, receipt. Whatever was acknowledged after the backup\nis missing in it, and if the log went on from here under the same id, there would\nbe two histories, each with signed checkpoints. See docs/how-to/backup.md.")
+	w.line("\nIt can be read: muniment verify, receipt, status, views. Whatever was acknowledged after\nthe backup is missing in it, and if the log went on from here under the same id, there would\nbe two histories, each with signed checkpoints. See docs/how-to/backup.md.")
 }
 
 // movedTo shows how far a file has come, as progressTo does for records.

@@ -56,6 +56,7 @@ type Server struct {
 	admin      *ops.Admin
 	observe    Observe
 	unobserve  func()
+	started    time.Time
 	broken     chan error      // the store cannot go on; the process has to end
 	streams    context.Context // ends the streams of events
 	endStreams context.CancelFunc
@@ -94,7 +95,9 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 	if err := ops.Admitted(layout(c)); err != nil {
 		x.Logger.Warn("the note that this directory was restored cannot be removed", "error", err)
 	}
-	s := &Server{Core: core, config: c, admin: admin, broken: broken, observe: x.Observe}
+	s := &Server{Core: core, config: c, admin: admin, started: time.Now(), broken: broken, observe: x.Observe}
+	admin.HandleViews(core.Views)
+	admin.Handle(ops.AskStatus, s.answerStatus)
 	s.streams, s.endStreams = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {

@@ -16,7 +16,10 @@ import (
 )
 
 // Progress is how far some work on the whole log has come, in events.
-type Progress struct{ Done, Total event.Position }
+type Progress struct {
+	Done  event.Position `json:"done"`
+	Total event.Position `json:"total"`
+}
 
 // Status is how a set is doing, for operators.
 type Status struct {

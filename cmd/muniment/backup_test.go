@@ -5,19 +5,23 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"muniment.dev/fault"
 	"muniment.dev/server"
 )
 
-// The commands of the how-to about backups do what it says, beside a running
-// server; and a server goes on with what they restored, where the first left
-// off.
-func TestHowToBackup(t *testing.T) {
-	text, err := os.ReadFile("../../docs/how-to/backup.md")
-	if err != nil {
-		t.Fatal(err)
+// The commands of the pages about operating and backups do what they say, beside
+// a running server.
+func TestHowToOperate(t *testing.T) {
+	var text []byte
+	for _, name := range []string{"operate", "backup"} {
+		b, err := os.ReadFile("../../docs/how-to/" + name + ".md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, b...)
 	}
 	address := freeAddress(t)
 	sh := startShell(t, "HOME="+t.TempDir(), "XDG_CONFIG_HOME=")
@@ -30,14 +34,15 @@ func TestHowToBackup(t *testing.T) {
 			continue
 		}
 		printed := sh.run(strings.ReplaceAll(m[2], "the key that serve printed", key))
-		for command, want := range map[string]string{"muniment backup ": `verified +yes, with the key`, "sha256sum": `"holds": "log"`, "muniment restore ": `restored is restored`, "register show": `continues what the register knows|shorter than the register`} {
+		for command, want := range map[string]string{"muniment backup ": `verified +yes, with the key`, "sha256sum": `"holds": "log"`, "muniment restore ": `restored is restored`, "register show": `continues what the register knows|shorter than the register`,
+			"muniment status data\n": `(?s)Running since.*the log continues it`, "--json": `"running": true`, "views check": `are what the log says`} {
 			if strings.Contains(m[2], command) && !regexp.MustCompile(want).MatchString(printed) {
 				t.Errorf("%sprinted\n%s\nwithout %s", m[2], printed, want)
 			}
 		}
 		ran++
 	}
-	if ran != 4 {
+	if ran != 7 {
 		t.Errorf("%d pieces of the document were run", ran)
 	}
 }
@@ -91,4 +96,37 @@ func TestServeRestored(t *testing.T) {
 	if _, err := open(dir + "/older"); !fault.Is(err, fault.Refused) || !strings.Contains(fault.Public(err), "shorter than the register") {
 		t.Errorf("opened an older state: %v", err)
 	}
+}
+
+// Beside a running server and without one, status and views answer; a rebuild
+// that is interrupted leaves the views as they were.
+func TestStatusAndViews(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	p := start(t, nil, "muniment", "serve", "--data", data, "--listen", "127.0.0.1:0")
+	p.await(`(?m)^  (http\S+/setup/\S+)$`)
+	expect := func(want string, args ...string) {
+		t.Helper()
+		q := start(t, nil, "muniment", args...)
+		<-q.exited
+		if q.err != nil || !regexp.MustCompile(want).MatchString(q.text()) {
+			t.Errorf("%v: %v\n%s%s", args, q.err, q.text(), q.errors())
+		}
+	}
+	look := func(running string) {
+		expect(running, "status", data)
+		expect(`"agrees": true`, "status", "--json", data)
+		expect(`(?s)at the end of the log.*users`, "views", "status", data)
+		expect(`are what the log says`, "views", "check", data)
+		expect(`were rebuilt`, "views", "rebuild", data)
+	}
+	look(`(?s)^Running since .*checkpoint +covers.*the log continues it`)
+	for range 3 {
+		q := start(t, nil, "muniment", "views", "rebuild", data)
+		q.signal(syscall.SIGKILL)
+		<-q.exited
+	}
+	expect(`are what the log says`, "views", "check", data)
+	p.signal(syscall.SIGTERM)
+	<-p.exited
+	look(`^Not running`)
 }

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 
 	"muniment.dev/bench"
@@ -83,7 +84,9 @@ func commands() []command {
 		{groupServer, "setup-link", "Make a one-time link to choose a password, for a server that is stopped.", runSetupLink},
 		{groupServer, "version", "Print the version.", runVersion},
 	}
-	for _, c := range append(ops.Commands(), bench.Command()) {
+	own := slices.Concat(ops.Commands(), ops.ProgramCommands(server.Program()), []ops.Command{bench.Command()})
+	slices.SortStableFunc(own, func(a, b ops.Command) int { return strings.Compare(a.Name, b.Name) })
+	for _, c := range own {
 		all = append(all, command{groupLog, c.Name, c.Summary, func(ctx context.Context, w world, args []string) int {
 			return c.Run(ctx, args, w.stdout, w.stderr)
 		}})

@@ -1,0 +1,63 @@
+package server
+
+import (
+	"context"
+	"path/filepath"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"muniment.dev/ledger"
+	"muniment.dev/ops"
+)
+
+// Program is what this version declares, for commands on data directories.
+func Program() ops.Program {
+	return ops.Program{Registry: Registry(), Views: Views(), Version: Version()}
+}
+
+// answerStatus answers ops.AskStatus.
+func (s *Server) answerStatus(ctx context.Context, _ func(any)) (any, error) { return s.Status(ctx) }
+
+// Status is how the server is, for operators.
+func (s *Server) Status(ctx context.Context) (*ops.Status, error) {
+	l := layout(s.config)
+	state, err := ledger.NewFileRegister(l.Register).Load(ctx) // before the mark, which is never behind it
+	m := s.Core.Log.Mark()
+	if dir, err := filepath.Abs(l.Dir); err == nil {
+		l.Dir = dir
+	}
+	st := &ops.Status{Dir: l.Dir, Running: true, Version: Version(), Started: s.started.UTC(), URL: s.URL(), Log: s.Core.Log.ID(),
+		Size: m.Size, Root: tlog.Hash(m.Root), Last: m.Time, Term: m.Term, Disk: ops.Disk(l), Keys: ops.CountKeys(ctx, l)}
+	st.Ledger(state, err)
+	if c := s.Core.Publisher.Latest(); c.Size > 0 {
+		st.Checkpoint = ops.CheckpointStatus{Size: c.Size, Behind: m.Size - min(c.Size, m.Size)}
+		r, err := s.Core.Log.Record(ctx, c.Size)
+		if err != nil {
+			return nil, err
+		}
+		st.Checkpoint.Covers = r.Time
+	}
+	if err := s.Core.Publisher.Err(); err != nil {
+		st.Checkpoint.Error = err.Error()
+	}
+	st.Views = s.viewsStatus()
+	for _, e := range s.Core.Erasure.Pending() {
+		p := ops.ErasureStatus{Subject: e.Subject, Position: e.Position, Since: e.Since, Step: string(e.Step)}
+		if e.Err != nil {
+			p.Error = e.Err.Error()
+		}
+		st.Erasures = append(st.Erasures, p)
+	}
+	return st, nil
+}
+
+func (s *Server) viewsStatus() ops.ViewsStatus {
+	v := s.Core.Views.Status()
+	out := ops.ViewsStatus{Applied: v.Applied, Behind: v.Mark - min(v.Applied, v.Mark), Lag: v.Lag, Names: s.Core.Views.Names(), Missing: v.Missing, Rebuilding: v.Rebuilding}
+	for _, err := range []error{v.RebuildErr, v.Retrying, v.Stopped} { // the last is the worst
+		if err != nil {
+			out.Error = err.Error()
+		}
+	}
+	return out
+}
