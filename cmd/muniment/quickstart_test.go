@@ -134,7 +134,7 @@ func check(t *testing.T, sh *shell, block string, grace *person, desk, printed s
 	t.Helper()
 	for command, want := range map[string]string{
 		"muniment login": `^Sign in in the browser:\n\S+\nSigned in to `, "openid-configuration": `"issuer"`, "user get ": `\(erased\)`,
-		"verify data": `VERIFIED`, "verify-receipt": `(?i)verified|good|in the log`, "event list --user-id $PERSON --desc": `role.withdrawn|withdr`,
+		"verify data": `VERIFIED`, "verify-receipt": `(?i)verified|good|in the log`, "event list --user-ids $PERSON --desc": `role.withdrawn|withdr`,
 	} {
 		if strings.Contains(block, command) && !regexp.MustCompile(want).MatchString(printed) {
 			t.Errorf("%sprinted\n%s\nwithout %s", block, printed, want)
