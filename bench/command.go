@@ -39,7 +39,7 @@ func Command() ops.Command { return ops.Command{Name: "bench", Summary: summary,
 
 // options of a run, as the command line has them.
 type options struct {
-	What       string        `arg:"" optional:"" enum:"append,views,verify,serve,all" default:"all" help:"What to measure: append, views, verify, serve or all."`
+	What       string        `arg:"" optional:"" enum:"append,views,rebuild,verify,serve,all" default:"all" help:"What to measure: append, views, rebuild, verify, serve or all."`
 	Duration   time.Duration `default:"500ms" help:"How long each measurement of one round takes."`
 	Rounds     int           `default:"5" help:"How many rounds; medians are reported."`
 	Paths      []string      `default:"bare,log,sealed,whole" enum:"bare,log,sealed,whole" help:"Which ways of appending: bare, log, sealed, whole. Ratios need bare."`
@@ -153,6 +153,7 @@ func (b *bench) all(ctx context.Context) error {
 	}{
 		{"append", "measure appending", b.append},
 		{"views", "measure views", b.views},
+		{"rebuild", "measure rebuilding views", b.rebuild},
 		{"verify", "measure verifying", b.verify},
 		{"serve", "watch a server", b.serve},
 	} {

@@ -10,14 +10,15 @@ import (
 
 // Report is what one run measured. What was not measured is nil.
 type Report struct {
-	Cores    int           `json:"cores"`
-	Memory   uint64        `json:"memory_bytes,omitempty"`
-	Rounds   int           `json:"rounds"`
-	Duration Duration      `json:"duration"` // of one measurement
-	Append   *AppendReport `json:"append,omitempty"`
-	Views    *ViewsReport  `json:"views,omitempty"`
-	Verify   *VerifyReport `json:"verify,omitempty"`
-	Serve    *ServeReport  `json:"serve,omitempty"`
+	Cores    int            `json:"cores"`
+	Memory   uint64         `json:"memory_bytes,omitempty"`
+	Rounds   int            `json:"rounds"`
+	Duration Duration       `json:"duration"` // of one measurement
+	Append   *AppendReport  `json:"append,omitempty"`
+	Views    *ViewsReport   `json:"views,omitempty"`
+	Rebuild  *RebuildReport `json:"rebuild,omitempty"`
+	Verify   *VerifyReport  `json:"verify,omitempty"`
+	Serve    *ServeReport   `json:"serve,omitempty"`
 }
 
 // Duration is a time.Duration that JSON shows as text, such as "1.5ms".
@@ -63,6 +64,9 @@ func (r *Report) writeText(w io.Writer) {
 	}
 	if r.Views != nil {
 		r.Views.writeText(w)
+	}
+	if r.Rebuild != nil {
+		r.Rebuild.writeText(w)
 	}
 	if r.Verify != nil {
 		r.Verify.writeText(w)

@@ -84,7 +84,7 @@ func (s *Stopped) Close() error {
 // to where the log ends by themselves. A file that follows another log is made
 // anew if anew is true. Close must be called before that of s.
 func (s *Stopped) Views(ctx context.Context, anew bool, progress func(view.Progress)) (*view.Set, error) {
-	o := view.Options{Progress: progress}
+	o := view.Options{Prepare: s.Sealer.Prefetch, Progress: progress}
 	set, err := view.Open(ctx, s.Layout.Views, s.Log, s.Sealer.Decode, s.program.Views, o)
 	if anew && fault.Is(err, fault.Refused) {
 		o.Rebuild = true

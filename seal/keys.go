@@ -179,6 +179,10 @@ func (k *Keys) read(ctx context.Context, log event.LogID, id event.KeyID) (Secre
 	if err != nil {
 		return Secret{}, fault.Wrap("read a key", err)
 	}
+	return k.unwrap(log, id, wrapped)
+}
+
+func (k *Keys) unwrap(log event.LogID, id event.KeyID, wrapped []byte) (Secret, error) {
 	n := k.kek.NonceSize()
 	if len(wrapped) < n {
 		return Secret{}, fault.New(fault.Corrupt, "key %s is damaged", id)

@@ -28,11 +28,15 @@ type Log interface {
 
 // Decode makes a fact of a record, opening what is sealed. An error of kind
 // Unavailable or Unknown means that it may work later; with any other the set
-// stops at this record. After a subject was erased it opens nothing of theirs.
+// stops at this record. After a subject was erased it opens nothing of theirs. It
+// is called by several goroutines at once.
 type Decode func(ctx context.Context, r *event.Record) (event.Fact, error)
 
 // Options of a set. The zero value is usable.
 type Options struct {
+	// Prepare, if not nil, is told which records will be decoded next: it may
+	// read at once what decoding them needs. What it could not, decoding finds out.
+	Prepare  func(context.Context, []*event.Record) error
 	Readers  int           // connections for queries; default 4
 	Batch    int           // records that share a transaction at most; default 1000
 	Patience time.Duration // how long a read waits for the view to catch up; default 5 s

@@ -252,36 +252,6 @@ func (s *Set) step(ctx context.Context, d *database, upto event.Position, most i
 	return d.at.position, stopped
 }
 
-// gather reads and decodes what follows d's place, up to a position or the
-// first error, and says how far it came.
-func (s *Set) gather(ctx context.Context, d *database, upto event.Position) (facts []event.Fact, to place, err error) {
-	to = d.at
-	var last *event.Record
-	defer func() {
-		if last != nil {
-			to.leaf = last.Hash()
-		}
-	}()
-	for r, err := range s.log.ReadTo(ctx, event.Everything(), d.at.position, upto) {
-		if err != nil {
-			return facts, to, fault.Wrap("read the log for the views", err)
-		}
-		if r.Position != to.position+1 || r.Log != to.log || last == nil && r.Prev != d.at.leaf {
-			return facts, to, errOtherLog
-		}
-		consumers := d.lay.types[r.Type]
-		if len(consumers) > 0 || r.Type == erasedType {
-			f, err := s.decode(ctx, r)
-			if err != nil {
-				return facts, to, undecoded(consumers, r, err)
-			}
-			facts = append(facts, f)
-		}
-		to.position, last = r.Position, r
-	}
-	return facts, to, nil
-}
-
 // undecoded is the error for a record that a view consumes and that cannot be
 // decoded.
 func undecoded(consumers []*View, r *event.Record, err error) error {
