@@ -94,6 +94,7 @@ func options(u *users, e *events) api.Options {
 			Session:      connectv1.UnimplementedSessionServiceHandler{},
 			Event:        e,
 			Instance:     connectv1.UnimplementedInstanceServiceHandler{},
+			History:      connectv1.UnimplementedHistoryServiceHandler{},
 			Me:           connectv1.UnimplementedMeServiceHandler{},
 		},
 		Authenticator: tokens{"good": ada, "nobody": {Kind: "user"}},

@@ -23,6 +23,7 @@ type Clients struct {
 	Session      connectv1.SessionServiceClient
 	Event        connectv1.EventServiceClient
 	Instance     connectv1.InstanceServiceClient
+	History      connectv1.HistoryServiceClient
 	Me           connectv1.MeServiceClient
 }
 
@@ -39,6 +40,7 @@ func NewClients(c connect.HTTPClient, url string, opts ...connect.ClientOption) 
 		Session:      connectv1.NewSessionServiceClient(c, url, opts...),
 		Event:        connectv1.NewEventServiceClient(c, url, opts...),
 		Instance:     connectv1.NewInstanceServiceClient(c, url, opts...),
+		History:      connectv1.NewHistoryServiceClient(c, url, opts...),
 		Me:           connectv1.NewMeServiceClient(c, url, opts...),
 	}
 }

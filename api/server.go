@@ -27,6 +27,7 @@ type Services struct {
 	Session      connectv1.SessionServiceHandler
 	Event        connectv1.EventServiceHandler
 	Instance     connectv1.InstanceServiceHandler
+	History      connectv1.HistoryServiceHandler
 	Me           connectv1.MeServiceHandler
 }
 
@@ -127,6 +128,7 @@ func (s *Server) register() error {
 		mount(s, "session", v.Session, connectv1.NewSessionServiceHandler, opts),
 		mount(s, "event", v.Event, connectv1.NewEventServiceHandler, opts),
 		mount(s, "instance", v.Instance, connectv1.NewInstanceServiceHandler, opts),
+		mount(s, "history", v.History, connectv1.NewHistoryServiceHandler, opts),
 		mount(s, "me", v.Me, connectv1.NewMeServiceHandler, opts),
 	)
 }

@@ -249,6 +249,7 @@ func newServer(clean func(func())) *httptest.Server {
 			Session:      connectv1.UnimplementedSessionServiceHandler{},
 			Event:        events{},
 			Instance:     connectv1.UnimplementedInstanceServiceHandler{},
+			History:      connectv1.UnimplementedHistoryServiceHandler{},
 			Me:           connectv1.UnimplementedMeServiceHandler{},
 		},
 		Authenticator: tokens{}, Log: slog.New(slog.DiscardHandler),

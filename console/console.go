@@ -47,6 +47,7 @@ type Clients struct {
 	Session      connectv1.SessionServiceClient
 	Event        connectv1.EventServiceClient
 	Instance     connectv1.InstanceServiceClient
+	History      connectv1.HistoryServiceClient
 	Me           connectv1.MeServiceClient
 }
 

@@ -21,6 +21,7 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/grant/grantapi"
+	"muniment.dev/history"
 	"muniment.dev/instance/instanceapi"
 	"muniment.dev/login"
 	"muniment.dev/member/memberapi"
@@ -277,7 +278,7 @@ func (s *Server) services(c adapter.Core) api.Services {
 	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.Instance.CheckpointKey, Statistics: s.Core.Stats, URL: s.URL(), Streams: s.streams}
 	return api.Services{
 		User: users, Organization: orgapi.New(c), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Policy: policyapi.New(c),
-		Session: sessionapi.New(c), Event: events, Me: &meapi.Service{Users: users, Members: members, Grants: grants, Events: events},
+		Session: sessionapi.New(c), Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Members: members, Grants: grants, Events: events},
 		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover}),
 	}
 }

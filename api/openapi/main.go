@@ -59,7 +59,7 @@ type source struct {
 }
 
 // order is how the services are told, from what most people want to what few do.
-var order = []string{"User", "Organization", "Project", "Application", "Grant", "Member", "Session", "Event", "Me", "Instance"}
+var order = []string{"User", "Organization", "Project", "Application", "Grant", "Member", "Session", "Event", "History", "Me", "Instance"}
 
 func readSource(b []byte) (*source, error) {
 	var set descriptorpb.FileDescriptorSet

@@ -43,6 +43,7 @@ react, ledger < audit                          # reads records through descripto
 CONTRACTS < audit/stats < SERVER                # sums of what is in a log
 audit, audit/stats, EDGE < audit/auditapi                   # the API of the events and of their proofs
 SLICES, EDGE < member/memberapi, org/orgapi, policy/policyapi, idp/idpapi, user/userapi, project/projectapi, app/appapi, grant/grantapi, session/sessionapi, setup/setupapi < ADAPTERS # a slice's face in the API: translates, decides nothing
+SLICES, EDGE < history < ADAPTERS              # how things were, and what became of them: over all slices' tables
 SLICES, EDGE, ledger < instance/instanceapi < ADAPTERS # the head of the log, with its checkpoints and proofs
 SLICES, EDGE < session/meapi < ADAPTERS        # what callers may know of themselves
 fault < user/password                          # argon2id in a bounded pool
