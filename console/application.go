@@ -77,6 +77,7 @@ func (v *visit) showSecret(id, name, clientID, secret string) error {
 
 // appPage is the data of application.html.
 type appPage struct {
+	Curl        same
 	App         *munimentv1.Application
 	Project     string
 	Issuer      string
@@ -95,7 +96,7 @@ func (v *visit) getApplication() (*munimentv1.Application, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := v.c.API.Application.GetApplication(v.ctx, &munimentv1.GetApplicationRequest{ApplicationId: id})
+	got, err := v.c.API.Application.GetApplication(v.ctx, &munimentv1.GetApplicationRequest{ApplicationId: id, Read: v.read})
 	if err != nil {
 		return nil, v.c.AsFault(err)
 	}
@@ -114,11 +115,15 @@ func (v *visit) showApplication(status int, a *munimentv1.Application, p appPage
 	p.App, p.Issuer, p.CanWrite = a, v.c.Site.Origin(), v.me.Writes(a.GetOrganizationId())
 	p.Project = v.projectOf(a.GetProjectId()).GetName()
 	if v.me.audits() {
-		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Streams: []string{"application:" + a.GetId()}}, Descending: true, PageSize: 12})
+		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Streams: []string{"application:" + a.GetId()}}, Descending: true, PageSize: 12, Read: v.read})
 		if err = v.unlessDenied(err); err != nil {
 			return err
 		}
 		p.Events = events.GetEvents()
+	}
+	p.Curl = v.same("application get "+a.GetId(), "/v1/applications/"+a.GetId())
+	if err := v.travels("object", "application:"+a.GetId()); err != nil {
+		return err
 	}
 	return v.showAs(status, "application", page.View{Nav: "projects", Title: a.GetName(), Data: p})
 }

@@ -25,7 +25,7 @@ func serve(t *testing.T, b *backend) *httptest.Server {
 		t.Fatal(err)
 	}
 	a, err := api.New(api.Options{Authenticator: b, Services: api.Services{User: b, Organization: b, Project: b, Application: b, Grant: b,
-		Member: b, Policy: b, Session: b, Event: b, Instance: b, Me: b}})
+		Member: b, Policy: b, Session: b, Event: b, Instance: b, History: b, Me: b}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +85,14 @@ var pagesToSee = [][3]string{
 	{"event", "/console/events/12", "Ada Lovelace changed the e-mail address of Grace Hopper"},
 	{"event-pending", "/console/events/14", "Ada Lovelace took the role auditor in Ledger Books from Grace Hopper"},
 	{"event-invalid", "/console/events/8", "Ada Lovelace deactivated the organization Babbage & Sons"},
+	{"people-then", "/console/people?at=7", "People"},
+	{"person-then", "/console/people/" + graceID + "?at=7", "Grace Hopper"},
+	{"project-then", "/console/projects/" + booksID + "?at=7", "Ledger Books"},
+	{"compare", "/console/compare?object=user:" + graceID + "&from=3&to=14", "What changed"},
+	{"compare-none", "/console/compare?list=users&from=14", "What changed"},
+	{"compare-wrong", "/console/compare?list=users&from=yesterday", "What changed"},
+	{"holders", "/console/holders?project=" + booksID + "&ended=1", "Who held which role"},
+	{"administrators", "/console/holders", "Who administered what"},
 	{"instance", "/console/instance", "Analytical Engines"},
 	{"statistics", "/console/statistics", "Statistics"},
 	{"account", "/account", "Ada Lovelace"},

@@ -128,6 +128,8 @@ type visit struct {
 	ctx context.Context // carries the caller and the facts of the request
 	me  *me
 	names
+	read *munimentv1.Read // the point of the past that the page shows; nil: now
+	trip *travel          // nil for pages that have none
 }
 
 // enter finds out who is asking, and shows what a handler fails with. Whoever
@@ -140,6 +142,9 @@ func (o *Console) enter(h func(*visit) error) http.HandlerFunc {
 		})
 		v := &visit{Console: o, w: w, r: r, ctx: ctx}
 		err := v.signedIn()
+		if err == nil {
+			err = v.arrive()
+		}
 		if err == nil {
 			err = h(v)
 		}
@@ -176,11 +181,21 @@ func (v *visit) signedIn() error {
 
 // show renders a page at its place in the navigation.
 func (v *visit) show(name, nav, title string, data any) error {
-	return v.showAs(http.StatusOK, name, page.View{Nav: nav, Title: title, Data: data})
+	return v.showAs(http.StatusOK, name, v.view(nav, title, data))
+}
+
+func (v *visit) view(nav, title string, data any) page.View {
+	return page.View{Nav: nav, Title: title, Data: data}
 }
 
 func (v *visit) showAs(status int, name string, view page.View) error {
 	view.Menu = v.menu()
+	if v.trip != nil {
+		view.Travel = v.trip
+		if view.Script == "" {
+			view.Script = "travel.js"
+		}
+	}
 	v.pages.Render(v.w, v.r, status, name, view)
 	return nil
 }

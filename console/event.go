@@ -26,7 +26,7 @@ type eventPage struct {
 	Root       string
 	LeafHash   string
 	Path       []string // inclusion proof, leaf's sibling first
-	Curl       string
+	Curl       same
 	Previous   uint64
 	Next       uint64
 }
@@ -51,7 +51,7 @@ func (v *visit) event() error {
 	p := eventPage{GetEventResponse: got, Org: v.orgName(got.GetEvent().GetOrganizationId()), Previous: pos - 1, Next: pos + 1,
 		Root: hex.EncodeToString(got.GetProof().GetRootHash()), LeafHash: hex.EncodeToString(got.GetRaw().GetLeafHash()),
 		JSON: indent(got.GetRaw().GetLeafJson()), Hex: hexLines(got.GetRaw().GetLeaf()), Diagnostic: diagnose(got.GetRaw().GetLeaf()),
-		Curl: v.curl(fmt.Sprintf("/v1/events/%d", pos))}
+		Curl: v.same(fmt.Sprintf("event get %d", pos), fmt.Sprintf("/v1/events/%d", pos))}
 	for _, h := range got.GetProof().GetInclusion() {
 		p.Path = append(p.Path, hex.EncodeToString(h))
 	}

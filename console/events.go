@@ -106,7 +106,7 @@ type eventsPage struct {
 	Filtered bool
 	Problem  string
 	Field    string
-	Curl     string
+	Curl     same
 	Paged    bool
 	Whole    bool // they may see all of the instance
 }
@@ -233,7 +233,7 @@ func (v *visit) fillEvents(p *eventsPage, got *munimentv1.ListEventsResponse) {
 			pairs = append(pairs, "filter."+l.name, v)
 		}
 	}
-	p.Curl = v.curl("/v1/events", pairs...)
+	p.Curl = v.same("event list", "/v1/events", pairs...)
 }
 
 // stamp writes a time of the form as the API reads it; "" if there is none.

@@ -29,6 +29,7 @@ type backend struct {
 	connectv1.UnimplementedSessionServiceHandler
 	connectv1.UnimplementedEventServiceHandler
 	connectv1.UnimplementedInstanceServiceHandler
+	connectv1.UnimplementedHistoryServiceHandler
 	connectv1.UnimplementedMeServiceHandler
 
 	t  *testing.T
@@ -44,6 +45,7 @@ type backend struct {
 	sessions []*munimentv1.Session
 	events   []*munimentv1.GetEventResponse // by position
 	erasure  *munimentv1.GetErasureResponse
+	asked    []*munimentv1.Read // how old answers were to be
 
 	commands map[string]int      // how often each command id came
 	calls    []string            // methods that changed something, with what matters of them

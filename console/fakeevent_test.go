@@ -183,7 +183,12 @@ func (b *backend) ListMyEvents(ctx context.Context, r *munimentv1.ListMyEventsRe
 	return &munimentv1.ListMyEventsResponse{Events: got.GetEvents(), NextPageToken: got.GetNextPageToken()}, err
 }
 
-func (b *backend) GetInstance(context.Context, *munimentv1.GetInstanceRequest) (*munimentv1.GetInstanceResponse, error) {
+func (b *backend) GetInstance(_ context.Context, r *munimentv1.GetInstanceRequest) (*munimentv1.GetInstanceResponse, error) {
+	if r.GetRead() != nil {
+		b.asked = append(b.asked, r.GetRead())
+		at := max(r.GetRead().GetAtPosition(), 7)
+		return &munimentv1.GetInstanceResponse{Instance: &munimentv1.Instance{Id: logID, Position: at, PositionTime: ago(time.Hour)}}, nil
+	}
 	return &munimentv1.GetInstanceResponse{Instance: &munimentv1.Instance{Id: logID, Name: "Analytical Engines", ExternalUrl: "http://localhost:8080", LogId: logID, Position: 128914, Created: ago(31 * 24 * time.Hour), Version: "0.1.0"}}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 )
 
 func (b *backend) GetUser(_ context.Context, r *munimentv1.GetUserRequest) (*munimentv1.GetUserResponse, error) {
+	b.asked = append(b.asked, r.GetRead())
 	u, err := b.user(r.GetUserId())
 	return &munimentv1.GetUserResponse{User: u}, err
 }

@@ -74,18 +74,51 @@ func lines(s string) []string {
 	return out
 }
 
-// curl is the line by which a program gets what a page shows. Names without a
-// value are left out.
-func (v *visit) curl(path string, pairs ...string) string {
+// same is how a program gets what a page shows: over REST, and by the command
+// line.
+type same struct{ REST, CLI string }
+
+// same writes a request in both forms, as of the point that the page shows.
+// Names without a value are left out; command is the command line's, without
+// "muniment", empty if it has none.
+func (v *visit) same(command, path string, pairs ...string) same {
+	pairs = append(pairs, v.point()...)
 	q := url.Values{}
+	line := "muniment " + command
 	for i := 0; i < len(pairs); i += 2 {
-		if pairs[i+1] != "" {
-			q.Add(pairs[i], pairs[i+1])
+		name, value := pairs[i], pairs[i+1]
+		if value == "" {
+			continue
+		}
+		q.Add(name, value)
+		flag := strings.ReplaceAll(name[strings.LastIndexByte(name, '.')+1:], "_", "-")
+		for _, point := range []string{"at", "from", "to"} {
+			if flag == point+"-position" || flag == point+"-time" {
+				flag = point
+			}
+		}
+		if line += " --" + flag; value != "true" {
+			line += " " + shell(value)
 		}
 	}
 	address := v.c.Site.Origin() + path
 	if len(q) > 0 {
 		address += "?" + q.Encode()
 	}
-	return `curl -H "Authorization: Bearer $MUNIMENT_TOKEN" '` + strings.ReplaceAll(address, "'", "%27") + `'`
+	out := same{REST: `curl -H "Authorization: Bearer $MUNIMENT_TOKEN" '` + strings.ReplaceAll(address, "'", "%27") + `'`}
+	if command != "" {
+		out.CLI = line
+	}
+	return out
+}
+
+// shell quotes a word for a shell, if it must be.
+func shell(s string) string {
+	plain := func(r rune) bool {
+		return r < 0x80 && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.:/@", r))
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -12,7 +12,7 @@ type instancePage struct {
 	Instance   *munimentv1.Instance
 	Checkpoint *munimentv1.GetCheckpointResponse // nil before the first one
 	Root       string
-	Curl       string
+	Curl       same
 	SeesEvents bool
 	SeesAll    bool // events of the whole instance
 }
@@ -22,7 +22,7 @@ func (v *visit) instance() error {
 	if err != nil {
 		return v.c.AsFault(err)
 	}
-	p := instancePage{Instance: got.GetInstance(), Curl: v.curl("/v1/checkpoint"), SeesEvents: v.me.audits(), SeesAll: v.me.auditsAll()}
+	p := instancePage{Instance: got.GetInstance(), Curl: v.same("instance get-checkpoint", "/v1/checkpoint"), SeesEvents: v.me.audits(), SeesAll: v.me.auditsAll()}
 	cp, err := v.c.API.Instance.GetCheckpoint(v.ctx, &munimentv1.GetCheckpointRequest{})
 	switch err = v.c.AsFault(err); {
 	case err == nil:

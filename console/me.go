@@ -8,7 +8,10 @@ import (
 
 // me is the signed-in person with what they administer. What it says only
 // decides what is offered; the API decides what is done.
-type me struct{ *munimentv1.GetMeResponse }
+type me struct {
+	*munimentv1.GetMeResponse
+	past bool // the page shows the past, where nothing can be changed
+}
 
 // has reports whether the person holds one of the roles in the instance or, if
 // org is not empty, in that organization; with any, in whatever scope.
@@ -43,13 +46,13 @@ func (m *me) audits() bool { return m.has("", true, owner, admin, auditor) }
 func (m *me) auditsAll() bool { return m.has("", false, owner, admin, auditor) }
 
 // Writes: may change things in an organization ("" means the instance).
-func (m *me) Writes(org string) bool { return m.has(org, false, owner, admin) }
+func (m *me) Writes(org string) bool { return !m.past && m.has(org, false, owner, admin) }
 
 // WritesAny: may change things somewhere.
-func (m *me) WritesAny() bool { return m.has("", true, owner, admin) }
+func (m *me) WritesAny() bool { return !m.past && m.has("", true, owner, admin) }
 
 // Owns: may also erase people and appoint owners.
-func (m *me) Owns(org string) bool { return m.has(org, false, owner) }
+func (m *me) Owns(org string) bool { return !m.past && m.has(org, false, owner) }
 
 // menu is the navigation for this person.
 func (v *visit) menu() *page.Menu {

@@ -35,17 +35,20 @@ type membersPage struct {
 	Paged  bool
 	CanAdd bool
 	Roles  any
-	Curl   string
+	Curl   same
 }
 
 func (v *visit) members() error {
 	token := v.r.URL.Query().Get("token")
-	got, err := v.c.API.Member.ListMembers(v.ctx, &munimentv1.ListMembersRequest{PageSize: pageSize, PageToken: token})
+	got, err := v.c.API.Member.ListMembers(v.ctx, &munimentv1.ListMembersRequest{PageSize: pageSize, PageToken: token, Read: v.read})
 	if err != nil {
 		return v.c.AsFault(err)
 	}
+	if err := v.travels("list", "members"); err != nil {
+		return err
+	}
 	return v.show("members", "members", "Members", membersPage{Rows: v.memberRows(got.GetMembers()), Next: got.GetNextPageToken(),
-		Paged: token != "", CanAdd: v.me.WritesAny(), Roles: memberRoles, Curl: v.curl("/v1/members")})
+		Paged: token != "", CanAdd: v.me.WritesAny(), Roles: memberRoles, Curl: v.same("member list", "/v1/members")})
 }
 
 // memberForm is the data of memberform.html.

@@ -22,7 +22,7 @@ func (v *visit) orgName(id string) string {
 	if v.orgs == nil {
 		v.orgs = map[string]string{}
 	}
-	got, err := v.c.API.Organization.GetOrganization(v.ctx, &munimentv1.GetOrganizationRequest{OrganizationId: id})
+	got, err := v.c.API.Organization.GetOrganization(v.ctx, &munimentv1.GetOrganizationRequest{OrganizationId: id, Read: v.read})
 	if err == nil {
 		v.orgs[id] = got.GetOrganization().GetName()
 	}
@@ -34,7 +34,7 @@ func (v *visit) projectOf(id string) *munimentv1.Project {
 	if p, ok := v.projectsByID()[id]; ok {
 		return p
 	}
-	got, err := v.c.API.Project.GetProject(v.ctx, &munimentv1.GetProjectRequest{ProjectId: id})
+	got, err := v.c.API.Project.GetProject(v.ctx, &munimentv1.GetProjectRequest{ProjectId: id, Read: v.read})
 	if err != nil {
 		v.names.projects[id] = nil
 		return nil
@@ -58,7 +58,7 @@ func (v *visit) userOf(id string) *munimentv1.User {
 	if v.users == nil {
 		v.users = map[string]*munimentv1.User{}
 	}
-	got, err := v.c.API.User.GetUser(v.ctx, &munimentv1.GetUserRequest{UserId: id})
+	got, err := v.c.API.User.GetUser(v.ctx, &munimentv1.GetUserRequest{UserId: id, Read: v.read})
 	if err == nil {
 		v.users[id] = got.GetUser()
 	}

@@ -16,7 +16,7 @@ type organizationsPage struct {
 	Paged         bool
 	Filtered      bool
 	CanAdd        bool
-	Curl          string
+	Curl          same
 }
 
 func (v *visit) organizations() error {
@@ -32,12 +32,15 @@ func (v *visit) organizations() error {
 	default:
 		return fault.Field("state", "a state is active or deactivated")
 	}
-	got, err := v.c.API.Organization.ListOrganizations(v.ctx, &munimentv1.ListOrganizationsRequest{Filter: filter, PageSize: pageSize, PageToken: q.Get("token")})
+	got, err := v.c.API.Organization.ListOrganizations(v.ctx, &munimentv1.ListOrganizationsRequest{Filter: filter, PageSize: pageSize, PageToken: q.Get("token"), Read: v.read})
 	if err != nil {
 		return v.c.AsFault(err)
 	}
 	p.Rows, p.Next, p.Filtered = got.GetOrganizations(), got.GetNextPageToken(), p.Prefix != "" || p.State != ""
-	p.Curl = v.curl("/v1/organizations", "filter.name_prefix", p.Prefix, "filter.state", enumParam(filter.State != 0, filter.State.String()))
+	p.Curl = v.same("organization list", "/v1/organizations", "filter.name_prefix", p.Prefix, "filter.state", enumParam(filter.State != 0, filter.State.String()))
+	if err := v.travels("list", "organizations"); err != nil {
+		return err
+	}
 	return v.show("organizations", "organizations", "Organizations", p)
 }
 
@@ -97,6 +100,7 @@ type organizationPage struct {
 	Events     []*munimentv1.Event
 	CanWrite   bool
 	SeesEvents bool
+	Curl       same
 }
 
 func (v *visit) getOrganization() (*munimentv1.Organization, error) {
@@ -104,7 +108,7 @@ func (v *visit) getOrganization() (*munimentv1.Organization, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := v.c.API.Organization.GetOrganization(v.ctx, &munimentv1.GetOrganizationRequest{OrganizationId: id})
+	got, err := v.c.API.Organization.GetOrganization(v.ctx, &munimentv1.GetOrganizationRequest{OrganizationId: id, Read: v.read})
 	if err != nil {
 		return nil, v.c.AsFault(err)
 	}
@@ -118,22 +122,26 @@ func (v *visit) organization() error {
 	}
 	id := o.GetId()
 	p := organizationPage{Org: o, CanWrite: v.me.Writes(id), SeesEvents: v.me.audits()}
-	projects, err := v.c.API.Project.ListProjects(v.ctx, &munimentv1.ListProjectsRequest{Filter: &munimentv1.ProjectFilter{OrganizationId: id}, PageSize: 100})
+	projects, err := v.c.API.Project.ListProjects(v.ctx, &munimentv1.ListProjectsRequest{Filter: &munimentv1.ProjectFilter{OrganizationId: id}, PageSize: 100, Read: v.read})
 	if err = v.unlessDenied(err); err != nil {
 		return err
 	}
 	p.Projects = projects.GetProjects()
-	members, err := v.c.API.Member.ListMembers(v.ctx, &munimentv1.ListMembersRequest{Filter: &munimentv1.MemberFilter{Scope: scopeOf(id)}, PageSize: 100})
+	members, err := v.c.API.Member.ListMembers(v.ctx, &munimentv1.ListMembersRequest{Filter: &munimentv1.MemberFilter{Scope: scopeOf(id)}, PageSize: 100, Read: v.read})
 	if err = v.unlessDenied(err); err != nil {
 		return err
 	}
 	p.Members = v.memberRows(members.GetMembers())
 	if p.SeesEvents {
-		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{OrganizationIds: []string{id}}, Descending: true, PageSize: 12})
+		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{OrganizationIds: []string{id}}, Descending: true, PageSize: 12, Read: v.read})
 		if err = v.unlessDenied(err); err != nil {
 			return err
 		}
 		p.Events = events.GetEvents()
+	}
+	p.Curl = v.same("organization get "+id, "/v1/organizations/"+id)
+	if err := v.travels("object", "organization:"+id); err != nil {
+		return err
 	}
 	return v.show("organization", "organizations", o.GetName(), p)
 }

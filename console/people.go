@@ -22,7 +22,7 @@ type peoplePage struct {
 	Paged             bool   // this is not the first page
 	CanAdd            bool
 	Filtered          bool
-	Curl              string
+	Curl              same
 }
 
 type personRow struct {
@@ -78,7 +78,7 @@ func (v *visit) listPeople(prefix string, q url.Values) error {
 	if p.State != "" && filter.State == 0 {
 		return fault.Field("state", "a state is active, locked, deactivated or erased")
 	}
-	got, err := v.c.API.User.ListUsers(v.ctx, &munimentv1.ListUsersRequest{Filter: filter, PageSize: pageSize, PageToken: q.Get("token")})
+	got, err := v.c.API.User.ListUsers(v.ctx, &munimentv1.ListUsersRequest{Filter: filter, PageSize: pageSize, PageToken: q.Get("token"), Read: v.read})
 	if err != nil {
 		return v.c.AsFault(err)
 	}
@@ -89,7 +89,10 @@ func (v *visit) listPeople(prefix string, q url.Values) error {
 		return err
 	}
 	p.Next, p.Filtered = got.GetNextPageToken(), prefix != "" || p.State != "" || p.Org != ""
-	p.Curl = v.curl("/v1/users", "filter.state", enumParam(filter.State != 0, filter.State.String()), "filter.organization_id", p.Org)
+	p.Curl = v.same("user list", "/v1/users", "filter.state", enumParam(filter.State != 0, filter.State.String()), "filter.organization_id", p.Org)
+	if err := v.travels("list", "users"); err != nil {
+		return err
+	}
 	return v.show("people", "people", "People", p)
 }
 

@@ -22,6 +22,7 @@ type personPage struct {
 	CanErase   bool
 	SeesEvents bool
 	Self       bool
+	Curl       same
 	Here       string // id of the session in which this page is asked for
 }
 
@@ -35,7 +36,7 @@ func (v *visit) person() error {
 	if err != nil {
 		return err
 	}
-	got, err := v.c.API.User.GetUser(v.ctx, &munimentv1.GetUserRequest{UserId: id})
+	got, err := v.c.API.User.GetUser(v.ctx, &munimentv1.GetUserRequest{UserId: id, Read: v.read})
 	if err != nil {
 		return v.c.AsFault(err)
 	}
@@ -56,23 +57,27 @@ func (v *visit) person() error {
 	if title == "" {
 		title = "Erased person"
 	}
+	p.Curl = v.same("user get "+id, "/v1/users/"+id)
+	if err := v.travels("object", "user:"+id); err != nil {
+		return err
+	}
 	return v.show("person", "people", title, p)
 }
 
 // fillPerson reads what belongs to a person. What the viewer may not see of it
 // stays empty.
 func (v *visit) fillPerson(id string, p *personPage) error {
-	grants, err := v.c.API.Grant.ListGrants(v.ctx, &munimentv1.ListGrantsRequest{Filter: &munimentv1.GrantFilter{UserId: id}, PageSize: 500})
+	grants, err := v.c.API.Grant.ListGrants(v.ctx, &munimentv1.ListGrantsRequest{Filter: &munimentv1.GrantFilter{UserId: id}, PageSize: 500, Read: v.read})
 	if err = v.unlessDenied(err); err != nil {
 		return err
 	}
 	p.Grants = v.grantRows(grants.GetGrants())
-	members, err := v.c.API.Member.ListMembers(v.ctx, &munimentv1.ListMembersRequest{Filter: &munimentv1.MemberFilter{UserId: id}, PageSize: 500})
+	members, err := v.c.API.Member.ListMembers(v.ctx, &munimentv1.ListMembersRequest{Filter: &munimentv1.MemberFilter{UserId: id}, PageSize: 500, Read: v.read})
 	if err = v.unlessDenied(err); err != nil {
 		return err
 	}
 	p.Members = v.memberRows(members.GetMembers())
-	sessions, err := v.c.API.Session.ListSessions(v.ctx, &munimentv1.ListSessionsRequest{UserId: id, IncludeEnded: p.Ended, PageSize: 100})
+	sessions, err := v.c.API.Session.ListSessions(v.ctx, &munimentv1.ListSessionsRequest{UserId: id, IncludeEnded: p.Ended, PageSize: 100, Read: v.read})
 	if err = v.unlessDenied(err); err != nil {
 		return err
 	}
@@ -80,7 +85,7 @@ func (v *visit) fillPerson(id string, p *personPage) error {
 	if !p.SeesEvents {
 		return nil
 	}
-	events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{UserIds: []string{id}}, Descending: true, PageSize: 12})
+	events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{UserIds: []string{id}}, Descending: true, PageSize: 12, Read: v.read})
 	if err = v.unlessDenied(err); err != nil {
 		return err
 	}

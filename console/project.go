@@ -16,7 +16,7 @@ type projectsPage struct {
 	Paged       bool
 	Filtered    bool
 	CanAdd      bool
-	Curl        string
+	Curl        same
 }
 
 type projectRow struct {
@@ -28,7 +28,7 @@ func (v *visit) projects() error {
 	q := v.r.URL.Query()
 	p := projectsPage{Prefix: q.Get("name"), Org: q.Get("org"), Paged: q.Get("token") != "", CanAdd: v.me.WritesAny()}
 	got, err := v.c.API.Project.ListProjects(v.ctx, &munimentv1.ListProjectsRequest{
-		Filter: &munimentv1.ProjectFilter{OrganizationId: p.Org, NamePrefix: p.Prefix}, PageSize: pageSize, PageToken: q.Get("token")})
+		Filter: &munimentv1.ProjectFilter{OrganizationId: p.Org, NamePrefix: p.Prefix}, PageSize: pageSize, PageToken: q.Get("token"), Read: v.read})
 	if err != nil {
 		return v.c.AsFault(err)
 	}
@@ -39,7 +39,10 @@ func (v *visit) projects() error {
 		return err
 	}
 	p.Next, p.Filtered = got.GetNextPageToken(), p.Prefix != "" || p.Org != ""
-	p.Curl = v.curl("/v1/projects", "filter.organization_id", p.Org, "filter.name_prefix", p.Prefix)
+	p.Curl = v.same("project list", "/v1/projects", "filter.organization_id", p.Org, "filter.name_prefix", p.Prefix)
+	if err := v.travels("list", "projects"); err != nil {
+		return err
+	}
 	return v.show("projects", "projects", "Projects", p)
 }
 
@@ -87,6 +90,7 @@ type projectPage struct {
 	More     bool // there are more grants than shown
 	Events   []*munimentv1.Event
 	CanWrite bool
+	Curl     same
 }
 
 // holder is a person with roles in the project.
@@ -100,7 +104,7 @@ func (v *visit) getProject() (*munimentv1.Project, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := v.c.API.Project.GetProject(v.ctx, &munimentv1.GetProjectRequest{ProjectId: id})
+	got, err := v.c.API.Project.GetProject(v.ctx, &munimentv1.GetProjectRequest{ProjectId: id, Read: v.read})
 	if err != nil {
 		return nil, v.c.AsFault(err)
 	}
@@ -114,17 +118,17 @@ func (v *visit) project() error {
 	}
 	id := pr.GetId()
 	p := projectPage{Project: pr, Org: v.orgName(pr.GetOrganizationId()), CanWrite: v.me.Writes(pr.GetOrganizationId())}
-	roles, err := v.c.API.Project.ListRoles(v.ctx, &munimentv1.ListRolesRequest{ProjectId: id, PageSize: 500})
+	roles, err := v.c.API.Project.ListRoles(v.ctx, &munimentv1.ListRolesRequest{ProjectId: id, PageSize: 500, Read: v.read})
 	if err = v.unlessDenied(err); err != nil {
 		return err
 	}
 	p.Roles = roles.GetRoles()
-	apps, err := v.c.API.Application.ListApplications(v.ctx, &munimentv1.ListApplicationsRequest{Filter: &munimentv1.ApplicationFilter{ProjectId: id}, PageSize: 100})
+	apps, err := v.c.API.Application.ListApplications(v.ctx, &munimentv1.ListApplicationsRequest{Filter: &munimentv1.ApplicationFilter{ProjectId: id}, PageSize: 100, Read: v.read})
 	if err = v.unlessDenied(err); err != nil {
 		return err
 	}
 	p.Apps = apps.GetApplications()
-	grants, err := v.c.API.Grant.ListGrants(v.ctx, &munimentv1.ListGrantsRequest{Filter: &munimentv1.GrantFilter{ProjectId: id}, PageSize: 50})
+	grants, err := v.c.API.Grant.ListGrants(v.ctx, &munimentv1.ListGrantsRequest{Filter: &munimentv1.GrantFilter{ProjectId: id}, PageSize: 50, Read: v.read})
 	if err = v.unlessDenied(err); err != nil {
 		return err
 	}
@@ -133,11 +137,15 @@ func (v *visit) project() error {
 	}
 	p.More = grants.GetNextPageToken() != ""
 	if v.me.audits() {
-		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Streams: []string{"project:" + id}}, Descending: true, PageSize: 12})
+		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Streams: []string{"project:" + id}}, Descending: true, PageSize: 12, Read: v.read})
 		if err = v.unlessDenied(err); err != nil {
 			return err
 		}
 		p.Events = events.GetEvents()
+	}
+	p.Curl = v.same("project get "+id, "/v1/projects/"+id)
+	if err := v.travels("object", "project:"+id); err != nil {
+		return err
 	}
 	return v.show("project", "projects", pr.GetName(), p)
 }

@@ -58,6 +58,8 @@ func (o *Console) routes() map[string]func(*visit) error {
 		"GET /console/events/live":               (*visit).live,
 		"GET /console/events/{position}":         (*visit).event,
 		"GET /console/events/{position}/receipt": (*visit).receipt,
+		"GET /console/compare":                   (*visit).compare,
+		"GET /console/holders":                   (*visit).holders,
 		"GET /console/instance":                  (*visit).instance,
 		"GET /console/statistics":                (*visit).statistics,
 

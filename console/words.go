@@ -37,8 +37,25 @@ func funcs() template.FuncMap {
 		"stranger":     stranger,
 		"value":        valueText,
 		"same":         sameValue,
+		"difference":   differenceWord,
+		"exact":        func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") },
+		"listName":     listName,
+		"lists":        func() []option { return comparedLists },
 		"local":        func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04") },
 	}
+}
+
+// differenceWord says how a thing differs.
+func differenceWord(k munimentv1.DifferenceKind) badge {
+	switch k {
+	case munimentv1.DifferenceKind_DIFFERENCE_KIND_ADDED:
+		return badge{"Added", page.Good}
+	case munimentv1.DifferenceKind_DIFFERENCE_KIND_REMOVED:
+		return badge{"Removed", page.Bad}
+	case munimentv1.DifferenceKind_DIFFERENCE_KIND_CHANGED:
+		return badge{"Changed", page.Warn}
+	}
+	return badge{"Touched", ""}
 }
 
 // instant converts a time of the API; missing becomes the zero time.

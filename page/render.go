@@ -91,6 +91,7 @@ type View struct {
 	Calls  bool   // the script fetches from this site
 	Reload int    // without JavaScript, load the page again after so many seconds; 0: not
 	Next   string // own path to which the browser goes on at once; see [Site.Onward]
+	Travel any    // the page's way through time, for the template "travel"; nil: none
 	Data   any    // for the page's template
 }
 

@@ -54,8 +54,12 @@ func (s *Service) GetInstance(ctx context.Context, req *munimentv1.GetInstanceRe
 	if err != nil {
 		return nil, err
 	}
+	last, err := l.Record(ctx, mark)
+	if err != nil {
+		return nil, err
+	}
 	return &munimentv1.GetInstanceResponse{Instance: &munimentv1.Instance{Id: s.needs.Instance.Instance.String(), Name: s.needs.Instance.Name,
-		ExternalUrl: s.needs.URL, LogId: l.ID().String(), Position: uint64(mark), Created: timestamppb.New(first.Time), Version: s.needs.Version}}, nil
+		ExternalUrl: s.needs.URL, LogId: l.ID().String(), Position: uint64(mark), PositionTime: timestamppb.New(last.Time), Created: timestamppb.New(first.Time), Version: s.needs.Version}}, nil
 }
 
 // GetCheckpoint answers the latest checkpoint of the log.

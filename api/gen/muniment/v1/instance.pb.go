@@ -42,7 +42,9 @@ type Instance struct {
 	// When it was set up.
 	Created *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created,proto3" json:"created,omitempty"`
 	// Version of the server's software.
-	Version       string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
+	Version string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
+	// When the record at that position was recorded.
+	PositionTime  *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=position_time,json=positionTime,proto3" json:"position_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -124,6 +126,13 @@ func (x *Instance) GetVersion() string {
 		return x.Version
 	}
 	return ""
+}
+
+func (x *Instance) GetPositionTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PositionTime
+	}
+	return nil
 }
 
 type GetInstanceRequest struct {
@@ -446,7 +455,7 @@ var File_muniment_v1_instance_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_instance_proto_rawDesc = "" +
 	"\n" +
-	"\x1amuniment/v1/instance.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\xd4\x01\n" +
+	"\x1amuniment/v1/instance.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\x95\x02\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12!\n" +
@@ -454,7 +463,8 @@ const file_muniment_v1_instance_proto_rawDesc = "" +
 	"\x06log_id\x18\x04 \x01(\tR\x05logId\x12\x1a\n" +
 	"\bposition\x18\x05 \x01(\x04R\bposition\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x18\n" +
-	"\aversion\x18\a \x01(\tR\aversion\";\n" +
+	"\aversion\x18\a \x01(\tR\aversion\x12?\n" +
+	"\rposition_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\fpositionTime\";\n" +
 	"\x12GetInstanceRequest\x12%\n" +
 	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"H\n" +
 	"\x13GetInstanceResponse\x121\n" +
@@ -503,19 +513,20 @@ var file_muniment_v1_instance_proto_goTypes = []any{
 }
 var file_muniment_v1_instance_proto_depIdxs = []int32{
 	7, // 0: muniment.v1.Instance.created:type_name -> google.protobuf.Timestamp
-	8, // 1: muniment.v1.GetInstanceRequest.read:type_name -> muniment.v1.Read
-	0, // 2: muniment.v1.GetInstanceResponse.instance:type_name -> muniment.v1.Instance
-	1, // 3: muniment.v1.InstanceService.GetInstance:input_type -> muniment.v1.GetInstanceRequest
-	3, // 4: muniment.v1.InstanceService.GetCheckpoint:input_type -> muniment.v1.GetCheckpointRequest
-	5, // 5: muniment.v1.InstanceService.GetConsistencyProof:input_type -> muniment.v1.GetConsistencyProofRequest
-	2, // 6: muniment.v1.InstanceService.GetInstance:output_type -> muniment.v1.GetInstanceResponse
-	4, // 7: muniment.v1.InstanceService.GetCheckpoint:output_type -> muniment.v1.GetCheckpointResponse
-	6, // 8: muniment.v1.InstanceService.GetConsistencyProof:output_type -> muniment.v1.GetConsistencyProofResponse
-	6, // [6:9] is the sub-list for method output_type
-	3, // [3:6] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	7, // 1: muniment.v1.Instance.position_time:type_name -> google.protobuf.Timestamp
+	8, // 2: muniment.v1.GetInstanceRequest.read:type_name -> muniment.v1.Read
+	0, // 3: muniment.v1.GetInstanceResponse.instance:type_name -> muniment.v1.Instance
+	1, // 4: muniment.v1.InstanceService.GetInstance:input_type -> muniment.v1.GetInstanceRequest
+	3, // 5: muniment.v1.InstanceService.GetCheckpoint:input_type -> muniment.v1.GetCheckpointRequest
+	5, // 6: muniment.v1.InstanceService.GetConsistencyProof:input_type -> muniment.v1.GetConsistencyProofRequest
+	2, // 7: muniment.v1.InstanceService.GetInstance:output_type -> muniment.v1.GetInstanceResponse
+	4, // 8: muniment.v1.InstanceService.GetCheckpoint:output_type -> muniment.v1.GetCheckpointResponse
+	6, // 9: muniment.v1.InstanceService.GetConsistencyProof:output_type -> muniment.v1.GetConsistencyProofResponse
+	7, // [7:10] is the sub-list for method output_type
+	4, // [4:7] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_instance_proto_init() }
