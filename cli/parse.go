@@ -76,8 +76,11 @@ func (c *command) parse(env Env, args []string) (*line, error) {
 }
 
 // meant is the flag that a word stands for: --since and --until are other words
-// for --from and --to.
+// for --from and --to, and one of a list may be named as one: --type.
 func (c *command) meant(name string) string {
+	if f := c.flag(name + "s"); c.flag(name) == nil && f != nil && f.path.Leaf().IsList() {
+		return f.name
+	}
 	if other := map[string]string{"since": "from", "until": "to"}[name]; c.flag(name) == nil && other != "" && c.flag(other) != nil {
 		return other
 	}

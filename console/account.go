@@ -19,6 +19,7 @@ type accountPage struct {
 	Here     string // id of this session
 	Events   []*munimentv1.Event
 	Form     personForm
+	Curl     same
 }
 
 // account is the page of the person who is signed in.
@@ -29,7 +30,7 @@ func (v *visit) account() error {
 
 func (v *visit) showAccount(status int, f personForm) error {
 	u := v.me.GetUser()
-	p := accountPage{User: u, Org: v.orgName(u.GetOrganizationId()), Grants: v.grantRows(v.me.GetGrants()), Here: v.me.GetSessionId(), Form: f}
+	p := accountPage{User: u, Org: v.orgName(u.GetOrganizationId()), Grants: v.grantRows(v.me.GetGrants()), Here: v.me.GetSessionId(), Form: f, Curl: v.same("me get", "/v1/me")}
 	for _, m := range v.memberRows(v.me.GetMemberships()) {
 		m.User = u
 		p.Members = append(p.Members, m)
@@ -126,6 +127,7 @@ type myEventsPage struct {
 	Days  []eventDay
 	Next  string
 	Paged bool
+	Curl  same
 }
 
 // myEvents are the events about the person who is signed in.
@@ -137,5 +139,5 @@ func (v *visit) myEvents() error {
 	}
 	var p eventsPage
 	v.fillEvents(&p, &munimentv1.ListEventsResponse{Events: got.GetEvents()})
-	return v.show("myevents", "activity", "My events", myEventsPage{Days: p.Days, Next: got.GetNextPageToken(), Paged: token != ""})
+	return v.show("myevents", "activity", "My events", myEventsPage{Days: p.Days, Next: got.GetNextPageToken(), Paged: token != "", Curl: v.same("me list-events", "/v1/me/events")})
 }

@@ -179,7 +179,7 @@ type policiesPage struct {
 	Orgs         []option
 	Kinds        []policyShown
 	CanWrite     bool
-	Curl         string
+	Curl         same
 }
 
 // policyShown is what holds of one kind.
@@ -203,7 +203,7 @@ func sourceBadge(s munimentv1.PolicySource) badge {
 }
 
 func (v *visit) getPolicies(org string) (*munimentv1.GetPoliciesResponse, error) {
-	got, err := v.c.API.Policy.GetPolicies(v.ctx, &munimentv1.GetPoliciesRequest{Scope: scopeOf(org)})
+	got, err := v.c.API.Policy.GetPolicies(v.ctx, &munimentv1.GetPoliciesRequest{Scope: scopeOf(org), Read: v.read})
 	if err != nil {
 		return nil, v.c.AsFault(err)
 	}
@@ -229,13 +229,16 @@ func (v *visit) policies() error {
 	if p.Org != "" {
 		p.OrgName = v.orgName(p.Org)
 	}
-	p.CanWrite, p.Curl = v.me.Writes(p.Org), v.curl("/v1/policies", "scope.organization_id", p.Org)
+	p.CanWrite, p.Curl = v.me.Writes(p.Org), v.same("policy get-policies", "/v1/policies", "scope.organization_id", p.Org, "scope.instance", enumParam(p.Org == "", "true"))
 	for _, k := range policyKinds() {
 		shown := policyShown{policyKind: k, Source: sourceBadge(k.source(got)), Here: setHere(p.Org, k.source(got))}
 		for _, f := range k.fields {
 			shown.Lines = append(shown.Lines, policyLine{f.Label, f.says(f.of(got))})
 		}
 		p.Kinds = append(p.Kinds, shown)
+	}
+	if err := v.travels(); err != nil {
+		return err
 	}
 	return v.show("policies", "policies", "Policies", p)
 }

@@ -19,7 +19,7 @@ type statisticsPage struct {
 	More     int // types that are not shown
 	Counting bool
 	Percent  uint64 // counted so far
-	Curl     string
+	Curl     same
 }
 
 // The chart's measures, in the units of its picture.
@@ -66,7 +66,7 @@ func (v *visit) statistics() error {
 	last := instant(got.GetLast())
 	p := statisticsPage{S: got, Size: bytesText(got.GetRecordBytes()), Rate: rate(got.GetEventsPerSecond()), Average: rate(got.GetAverageEventsPerSecond()),
 		Hours: draw("Events by hour", got.GetHours(), last, time.Hour, 48, "Mon 15:04"), Days: draw("Events by day", got.GetDays(), last, 24*time.Hour, 30, "2 Jan"),
-		Counting: got.GetCounted() < got.GetTotalEvents(), Curl: v.curl("/v1/statistics")}
+		Counting: got.GetCounted() < got.GetTotalEvents(), Curl: v.same("event get-statistics", "/v1/statistics")}
 	if p.Counting {
 		p.Percent = 100 * got.GetCounted() / got.GetTotalEvents()
 	}

@@ -126,7 +126,8 @@ type comparePage struct {
 
 // lists that can be compared, and what they are called.
 var comparedLists = []option{{"users", "People"}, {"organizations", "Organizations"}, {"projects", "Projects"}, {"roles", "Roles of projects"},
-	{"applications", "Applications"}, {"grants", "Who holds which role"}, {"members", "Members"}}
+	{"applications", "Applications"}, {"grants", "Who holds which role"}, {"members", "Members"},
+	{"password_policies", "Password policies"}, {"lockout_policies", "Lockout policies"}, {"session_policies", "Session policies"}, {"token_policies", "Token policies"}}
 
 func listName(list string) string {
 	for _, l := range comparedLists {

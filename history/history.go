@@ -22,6 +22,7 @@ import (
 	"muniment.dev/grant"
 	"muniment.dev/member"
 	"muniment.dev/org"
+	"muniment.dev/policy"
 	"muniment.dev/project"
 	"muniment.dev/user"
 	"muniment.dev/view"
@@ -60,6 +61,10 @@ var sources = []source{
 	{list: "applications", table: app.Table, organization: "organization", project: "project", id: "id"},
 	{list: "grants", table: grant.Roles, user: "user", project: "project"},
 	{list: "members", table: member.Table, organization: "organization", user: "user", id: "id"},
+	{list: "password_policies", table: policy.OfPasswords.Table(), organization: "organization"},
+	{list: "lockout_policies", table: policy.OfLockout.Table(), organization: "organization"},
+	{list: "session_policies", table: policy.OfSessions.Table(), organization: "organization"},
+	{list: "token_policies", table: policy.OfTokens.Table(), organization: "organization"},
 }
 
 // part is a list that belongs to an object: the rows whose column names it.
@@ -67,10 +72,11 @@ type part struct{ list, column string }
 
 // objects are the kinds of thing that can be compared, the thing itself first.
 var objects = map[string][]part{
-	"user":         {{"users", "id"}, {"grants", "user"}, {"members", "user"}},
-	"organization": {{"organizations", "id"}, {"members", "organization"}},
-	"project":      {{"projects", "id"}, {"roles", "project"}, {"grants", "project"}},
-	"application":  {{"applications", "id"}},
+	"user": {{"users", "id"}, {"grants", "user"}, {"members", "user"}},
+	"organization": {{"organizations", "id"}, {"members", "organization"}, {"password_policies", "organization"}, {"lockout_policies", "organization"},
+		{"session_policies", "organization"}, {"token_policies", "organization"}},
+	"project":     {{"projects", "id"}, {"roles", "project"}, {"grants", "project"}},
+	"application": {{"applications", "id"}},
 }
 
 func sourceOf(list string) (source, bool) {

@@ -27,6 +27,7 @@ type Config struct {
 	OwnerName     string
 	Organization  string
 	LogLevel      string
+	EventsTo      string
 	MetricsListen string
 	MetricsToken  string
 	OTLPEndpoint  string
@@ -53,6 +54,7 @@ var Settings = []Setting{
 	{"owner-name", "Administrator", "name of the first owner, when the instance is made", func(c *Config) *string { return &c.OwnerName }},
 	{"organization", "Home", "name of the first organization, when the instance is made", func(c *Config) *string { return &c.Organization }},
 	{"log-level", "info", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }},
+	{"events-to", "", "where every event is written as a line of JSON, sealed fields withheld: stdout; default: nowhere", func(c *Config) *string { return &c.EventsTo }},
 	{"metrics-listen", "", "address and port on which /metrics is served, such as 127.0.0.1:9464; default: nowhere", func(c *Config) *string { return &c.MetricsListen }},
 	{"metrics-token", "", "file with the bearer token that metrics are given for; required unless metrics-listen is on loopback", func(c *Config) *string { return &c.MetricsToken }},
 	{"otlp-endpoint", "", "OpenTelemetry collector that traces are sent to, such as http://127.0.0.1:4318; default: none, nothing is traced", func(c *Config) *string { return &c.OTLPEndpoint }},

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"muniment.dev/audit/auditapi"
 	"muniment.dev/fault"
 	"muniment.dev/login"
 	"muniment.dev/user"
@@ -19,8 +20,9 @@ import (
 
 // Serve opens the data directory and serves until the context ends; then it
 // finishes what it began and closes everything in order. What people need to
-// know at the start is printed to out.
-func Serve(ctx context.Context, c Config, out io.Writer, logger *slog.Logger) (err error) {
+// know at the start is printed to out, and every event to events if the
+// configuration says so.
+func Serve(ctx context.Context, c Config, out, events io.Writer, logger *slog.Logger) (err error) {
 	ln, err := c.open(ctx, logger)
 	if err != nil {
 		return err
@@ -43,7 +45,30 @@ func Serve(ctx context.Context, c Config, out io.Writer, logger *slog.Logger) (e
 	if err := s.greet(context.WithoutCancel(ctx), out); err != nil { // whole, or the link is lost
 		return err
 	}
+	if c.EventsTo != "" {
+		defer s.follow(ctx, events, logger)()
+	}
 	return s.listen(ctx, ln, logger)
+}
+
+// follow writes events to the standard output until stop is called.
+func (s *Server) follow(ctx context.Context, out io.Writer, logger *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), URL: s.URL()}
+		if err := events.Follow(ctx, "sink/stdout", out); err != nil && ctx.Err() == nil {
+			logger.Error("events are no longer written to the standard output; the next start goes on where it ended", "error", err)
+		}
+	}()
+	return func() {
+		cancel()
+		select {
+		case <-done:
+		case <-time.After(grace): // nobody reads what is written
+		}
+	}
 }
 
 // open checks the settings and listens. Port 0 is any free one.

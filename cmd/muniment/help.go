@@ -69,7 +69,8 @@ func unknown(word string) string {
 	for _, c := range all {
 		names = append(names, c.name)
 	}
-	if slices.Contains(names, word) {
+	// "events export" is "event export"; package cli knows.
+	if slices.Contains(names, word) || slices.Contains(names, strings.TrimSuffix(word, "s")) {
 		return ""
 	}
 	return fmt.Sprintf("there is no command %q%s", word, cli.Suggest(word, names))

@@ -47,7 +47,11 @@ func runServe(ctx context.Context, w world, args []string) int {
 		return failed(w, err)
 	}
 	logger := slog.New(slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: level}))
-	if err := server.Serve(ctx, c, w.stdout, logger); err != nil && !stopped(ctx, err) {
+	greeting := w.stdout
+	if c.EventsTo != "" {
+		greeting = w.stderr // the other is for events alone
+	}
+	if err := server.Serve(ctx, c, greeting, w.stdout, logger); err != nil && !stopped(ctx, err) {
 		return failed(w, err)
 	}
 	return 0

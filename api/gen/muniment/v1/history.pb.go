@@ -92,11 +92,12 @@ func (DifferenceKind) EnumDescriptor() ([]byte, []int) {
 type Comparison struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One thing with its parts, as kind:id: a user (with roles and
-	// memberships), an organization (with members), a project (with roles and
+	// memberships), an organization (with members and policies), a project (with roles and
 	// who holds them) or an application.
 	Object string `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
-	// A list: users, organizations, projects, roles, applications, grants or
-	// members.
+	// A list: users, organizations, projects, roles, applications, grants,
+	// members, or policies: password_policies, lockout_policies,
+	// session_policies, token_policies.
 	List string `protobuf:"bytes,2,opt,name=list,proto3" json:"list,omitempty"`
 	// Of a list, what belongs to this organization.
 	OrganizationId string `protobuf:"bytes,3,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
