@@ -46,16 +46,29 @@ func New(t testing.TB) *Instance { return NewAt(t, nil) }
 // NewAt is New with a clock of the test's own; nil is the machine's.
 func NewAt(t testing.TB, clock func() time.Time) *Instance {
 	t.Helper()
-	s, err := server.New(t.Context(), server.Config{Data: t.TempDir(), Listen: "127.0.0.1:8300", ExternalURL: "https://id.example.org", Name: "Test"},
-		server.Extra{Clock: clock, Passwords: password.Params{Memory: 64, Time: 1, Threads: 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openIn(t, t.TempDir(), clock)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("close the instance: %v", err)
 		}
 	})
+	return setUp(t, s)
+}
+
+// openIn opens or makes an instance in a data directory. Close it.
+func openIn(t testing.TB, dir string, clock func() time.Time) *server.Server {
+	t.Helper()
+	s, err := server.New(t.Context(), server.Config{Data: dir, Listen: "127.0.0.1:8300", ExternalURL: "https://id.example.org", Name: "Test"},
+		server.Extra{Clock: clock, Passwords: password.Params{Memory: 64, Time: 1, Threads: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// setUp gives an instance its owner and its organization.
+func setUp(t testing.TB, s *server.Server) *Instance {
+	t.Helper()
 	secret, owner, err := s.Core.SetUp(t.Context(), server.Owner{Email: "owner@example.org", Names: user.Names{Given: "Olga"}})
 	if err != nil {
 		t.Fatal(err)
