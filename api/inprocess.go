@@ -45,6 +45,10 @@ func NewClients(c connect.HTTPClient, url string, opts ...connect.ClientOption) 
 	}
 }
 
+// uncompressed asks for answers as they are: within a process there is no way to
+// save.
+var uncompressed = connect.WithAcceptCompression("gzip", nil, nil)
+
 // inProcessURL is where clients in process think the server is.
 const inProcessURL = "http://in-process"
 
@@ -53,7 +57,7 @@ const inProcessURL = "http://in-process"
 // call.WithFacts. Everything else is as over a network: the same gate, limits
 // and errors.
 func (s *Server) Clients() *Clients {
-	return NewClients(&http.Client{Transport: inProcess{s}}, inProcessURL)
+	return NewClients(&http.Client{Transport: inProcess{s}}, inProcessURL, uncompressed)
 }
 
 // inProcess is an http.RoundTripper that hands requests to a handler with

@@ -72,6 +72,7 @@ func dynamicClient(client connect.HTTPClient, m protoreflect.MethodDescriptor) *
 	return connect.NewClient[dynamicpb.Message, dynamicpb.Message](client,
 		inProcessURL+"/"+string(m.Parent().FullName())+"/"+string(m.Name()),
 		connect.WithSchema(m),
+		uncompressed,
 		connect.WithResponseInitializer(func(_ connect.Spec, msg any) error {
 			if d, ok := msg.(*dynamicpb.Message); ok {
 				*d = *dynamicpb.NewMessage(m.Output())

@@ -87,6 +87,37 @@ func TestAppend(t *testing.T) {
 	checkChart(t, svg, 8)
 }
 
+// Every kind of request is measured beside a handler that does the least.
+func TestHTTP(t *testing.T) {
+	r := measured(t, "http")
+	if r.HTTP == nil || len(r.HTTP.Kinds) != 4 || r.HTTP.Clients != httpClients || r.Append != nil {
+		t.Fatalf("measured %+v", r)
+	}
+	for _, k := range r.HTTP.Kinds {
+		if k.PerSecond <= 0 || k.Bare <= 0 || k.Lowest > k.Ratio || k.Ratio > k.Highest || k.P50 <= 0 || k.P99 < k.P50 || k.BareP99 < k.BareP50 {
+			t.Errorf("%+v", k)
+		}
+	}
+}
+
+// A large log is opened and measured beside a small one.
+func TestSize(t *testing.T) {
+	r := measured(t, "size", "--small", "100", "--size", "400")
+	if r.Size == nil || r.Size.Small < 100 || r.Size.Large < 400 || len(r.Size.Open) != 2 || len(r.Size.Compare) != 3 {
+		t.Fatalf("measured %+v", r.Size)
+	}
+	for _, o := range r.Size.Open {
+		if o.Open <= 0 || o.Answer < o.Open || o.Bytes <= 0 {
+			t.Errorf("%+v", o)
+		}
+	}
+	for _, g := range r.Size.Compare {
+		if g.Small <= 0 || g.Large <= 0 || g.Ratio <= 0 || g.LargeP99 < g.Large {
+			t.Errorf("%+v", g)
+		}
+	}
+}
+
 // checkChart reads the chart as XML and counts its bars.
 func checkChart(t *testing.T, path string, bars int) {
 	t.Helper()

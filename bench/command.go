@@ -39,16 +39,19 @@ func Command() ops.Command { return ops.Command{Name: "bench", Summary: summary,
 
 // options of a run, as the command line has them.
 type options struct {
-	What       string        `arg:"" optional:"" enum:"append,views,rebuild,verify,serve,all" default:"all" help:"What to measure: append, views, rebuild, verify, serve or all."`
+	What       string        `arg:"" optional:"" enum:"append,views,rebuild,verify,http,size,serve,all" default:"all" help:"What to measure: append, views, rebuild, verify, http, size, serve; or all, but for size, which takes minutes and gigabytes."`
 	Duration   time.Duration `default:"500ms" help:"How long each measurement of one round takes."`
 	Rounds     int           `default:"5" help:"How many rounds; medians are reported."`
 	Paths      []string      `default:"bare,log,sealed,whole" enum:"bare,log,sealed,whole" help:"Which ways of appending: bare, log, sealed, whole. Ratios need bare."`
 	Committers []int         `default:"1,16,64,256" help:"How many clients append at once."`
 	Preload    int           `default:"20000" help:"How many people are registered before anything is measured."`
+	Small      int           `default:"10000" help:"How many events the small log of size has."`
+	Size       int           `default:"1000000" help:"How many events the large log of size has."`
 	Records    int           `default:"50000" help:"How many records are verified."`
 	Sustain    time.Duration `default:"20s" help:"How long to append with views running, and to watch a server idle (half as long)."`
 	Binary     string        `type:"path" help:"The program whose server is watched; by default this one." placeholder:"FILE"`
 	Dir        string        `type:"existingdir" help:"Where to make the temporary data directories; choose the disk that you mean." placeholder:"DIR"`
+	Requests   []string      `default:"get user,userinfo,introspection,create user" help:"Which kinds of requests http measures."`
 	JSON       bool          `name:"json" help:"Write the results as JSON."`
 	SVG        string        `name:"svg" type:"path" help:"Also write a chart of appending to this file." placeholder:"FILE"`
 	CPUProfile string        `name:"cpuprofile" type:"path" help:"Write a CPU profile of the run; choose with --paths what is in it." placeholder:"FILE"`
@@ -91,6 +94,8 @@ func (o *options) check() error {
 		return fault.Field("preload", "must be between 1 and 10000000")
 	case o.Records < 1 || o.Records > 1_000_000:
 		return fault.Field("records", "must be between 1 and 1000000")
+	case o.Small < 100 || o.Size < 2*o.Small || o.Size > 100_000_000:
+		return fault.Field("size", "must be at least twice as large as small, which is at least 100, and at most 100000000")
 	case o.Sustain < time.Millisecond:
 		return fault.Field("sustain", "must be at least 1ms")
 	case len(o.Committers) == 0:
@@ -155,9 +160,11 @@ func (b *bench) all(ctx context.Context) error {
 		{"views", "measure views", b.views},
 		{"rebuild", "measure rebuilding views", b.rebuild},
 		{"verify", "measure verifying", b.verify},
+		{"http", "measure requests over HTTP", b.http},
+		{"size", "measure a large log", b.size},
 		{"serve", "watch a server", b.serve},
 	} {
-		if b.What != m.name && b.What != "all" {
+		if b.What != m.name && (b.What != "all" || m.name == "size") {
 			continue
 		}
 		if err := m.run(ctx); err != nil {

@@ -18,6 +18,8 @@ type Report struct {
 	Views    *ViewsReport   `json:"views,omitempty"`
 	Rebuild  *RebuildReport `json:"rebuild,omitempty"`
 	Verify   *VerifyReport  `json:"verify,omitempty"`
+	HTTP     *HTTPReport    `json:"http,omitempty"`
+	Size     *SizeReport    `json:"size,omitempty"`
 	Serve    *ServeReport   `json:"serve,omitempty"`
 }
 
@@ -70,6 +72,12 @@ func (r *Report) writeText(w io.Writer) {
 	}
 	if r.Verify != nil {
 		r.Verify.writeText(w)
+	}
+	if r.HTTP != nil {
+		r.HTTP.writeText(w)
+	}
+	if r.Size != nil {
+		r.Size.writeText(w)
 	}
 	if r.Serve != nil {
 		r.Serve.writeText(w)

@@ -57,9 +57,10 @@ type Config struct {
 
 // Provider answers OpenID Connect requests. It is safe for concurrent use.
 type Provider struct {
-	c         Config
-	jar       *jar
-	unclaimed unclaimed
+	c          Config
+	jar        *jar
+	unclaimed  unclaimed
+	signatures signatures
 }
 
 // New checks c and makes a Provider of it. Kind Invalid says what is wrong.

@@ -1,10 +1,14 @@
 package oidc_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -439,5 +443,47 @@ func TestScopesFilterClaims(t *testing.T) {
 	code, _ = w.code(ada)
 	if _, _, m := w.userinfo(w.token(exchange(code)).Access); m["roles"] != nil {
 		t.Error(m)
+	}
+}
+
+// A token that is sent again is as good as its key: what was remembered of it
+// neither lets another token through nor outlives the key.
+func TestRememberedSignatures(t *testing.T) {
+	w := newWorld(t)
+	code, _ := w.code(ada)
+	raw := w.token(exchange(code)).Access
+	for range 2 {
+		if got, _, _ := w.userinfo(raw); got != 200 {
+			t.Fatalf("the token: %d", got)
+		}
+	}
+	last := byte('A')
+	if raw[len(raw)-1] == last {
+		last = 'Q'
+	}
+	if got, _, _ := w.userinfo(raw[:len(raw)-1] + string(last)); got != 401 {
+		t.Errorf("another signature: %d", got)
+	}
+	if _, err := w.op.VerifyAccessToken(t.Context(), raw, "project-9"); err == nil {
+		t.Error("it is good for anybody")
+	}
+	w.mu.Lock()
+	keys := slices.Clone(w.keys)
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range w.keys {
+		w.keys[i].Signer = other // under the same name
+	}
+	w.mu.Unlock()
+	if got, _, _ := w.userinfo(raw); got != 401 {
+		t.Errorf("without its key: %d", got)
+	}
+	w.mu.Lock()
+	w.keys = keys
+	w.mu.Unlock()
+	if got, _, _ := w.userinfo(raw); got != 200 {
+		t.Errorf("with its key again: %d", got)
 	}
 }

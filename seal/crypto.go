@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"hash"
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -78,31 +77,26 @@ func gcm(key []byte) (cipher.AEAD, error) {
 // committer makes the commitments of one event under one subject's key. It is
 // of one goroutine.
 type committer struct {
-	com   hash.Hash // HMAC under K_com
+	com   []byte // K_com
 	event event.ID
-	buf   []byte
+	mac   macer
 }
 
 func (d *derived) committer(id event.ID) *committer {
-	return &committer{com: hmac.New(sha256.New, d.com), event: id, buf: make([]byte, 0, 256)}
+	return &committer{com: d.com, event: id, mac: macer{make([]byte, 0, 384)}}
 }
 
 // salt is what opens one field's commitment and no other.
-func (c *committer) salt(path string) (salt event.Hash) {
-	c.buf = appendLP(c.buf[:0], "muniment/salt/v1")
-	c.buf = appendLP(append(c.buf, c.event[:]...), path)
-	c.com.Reset()
-	c.com.Write(c.buf)
-	c.com.Sum(salt[:0])
-	return salt
+func (c *committer) salt(path string) event.Hash {
+	b := appendLP(c.mac.begin(c.com), "muniment/salt/v1")
+	return c.mac.end(appendLP(append(b, c.event[:]...), path))
 }
 
 // commit binds a value (deterministic CBOR) to a path.
 func (c *committer) commit(path string, value []byte) event.Hash {
 	salt := c.salt(path)
-	c.buf = appendLP(c.buf[:0], "muniment/field/v1")
-	c.buf = appendLP(appendLP(c.buf, path), value)
-	return mac(salt[:], c.buf)
+	b := appendLP(c.mac.begin(salt[:]), "muniment/field/v1")
+	return c.mac.end(appendLP(appendLP(b, path), value))
 }
 
 // blind hashes a value for searching.
