@@ -40,8 +40,9 @@ func startShell(t *testing.T, env ...string) *shell {
 		t.Fatal(err)
 	}
 	s.in, s.out = in, bufio.NewReader(out)
+	// Also if a command fails, which ends the shell.
+	io.WriteString(in, "trap 'kill $background; wait' EXIT\n")
 	t.Cleanup(func() {
-		io.WriteString(in, "kill $background; wait\n")
 		in.Close()
 		c.Wait()
 	})
