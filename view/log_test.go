@@ -121,7 +121,7 @@ func TestDecode(t *testing.T) {
 		return l.Decode(ctx, r)
 	}
 	refuse.Store(fault.New(fault.Unavailable, "no key today"))
-	set, err := view.Open(ctx, "", l, decode, []view.View{people()}, view.Options{Patience: 30 * time.Millisecond})
+	set, err := view.Open(ctx, "", l, decode, []view.View{people()}, view.Options{Patience: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,9 +135,7 @@ func TestDecode(t *testing.T) {
 		t.Fatalf("%+v", st)
 	}
 	refuse.Store(nil)
-	if err := set.Fresh(ctx, 2); err != nil {
-		t.Fatal(err)
-	}
+	caughtUp(t, set, 2)
 	refuse.Store(fault.New(fault.Corrupt, "malformed"))
 	l.Append(of(ada, removed{User: ada}))
 	if err := set.Fresh(ctx, 3); !fault.Is(err, fault.Unavailable) {

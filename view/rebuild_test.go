@@ -98,7 +98,7 @@ func TestRevision(t *testing.T) {
 	var once sync.Once
 	let := func() { once.Do(func() { close(release) }) }
 	defer let()
-	set = open(t, l, path, view.Options{Patience: 50 * time.Millisecond, Progress: func(view.Progress) { <-release }}, people(), counts(2))
+	set = open(t, l, path, view.Options{Patience: 500 * time.Millisecond, Progress: func(view.Progress) { <-release }}, people(), counts(2))
 	if n, _, err := set.Count(ctx, view.Query{Table: "people"}); n != 50 || err != nil {
 		t.Fatal("a view that did not change must serve", n, err)
 	}
