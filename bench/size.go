@@ -24,7 +24,8 @@ import (
 	"muniment.dev/user"
 )
 
-// SizeReport is what a large log costs, beside a small one.
+// SizeReport is what a large log costs, beside a small one. What it was when it
+// was measured last, and why: docs/benchmarks.md, "A large log".
 type SizeReport struct {
 	Small   uint64    `json:"small_events"`
 	Large   uint64    `json:"large_events"`
