@@ -6,6 +6,7 @@ import (
 
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/fault"
+	"muniment.dev/oidc"
 	"muniment.dev/page"
 )
 
@@ -17,9 +18,29 @@ type accountPage struct {
 	Members  []memberRow
 	Sessions []*munimentv1.Session
 	Here     string // id of this session
+	Apps     []appRow
 	Events   []*munimentv1.Event
 	Form     personForm
 	Curl     same
+}
+
+// appRow is one application that holds something of the person, with what it
+// may do in words.
+type appRow struct {
+	*munimentv1.UserApplication
+	May []string
+}
+
+// endApplication ends what an application holds of the person who is signed in.
+func (v *visit) endApplication() error {
+	id, err := v.id()
+	if err != nil {
+		return err
+	}
+	if _, err := v.c.API.Me.EndMyApplication(v.ctx, &munimentv1.EndMyApplicationRequest{ApplicationId: id, CommandId: v.command()}); err != nil {
+		return v.refused("/account", err)
+	}
+	return v.done("/account", "The application holds nothing of yours any more. It may ask you again.")
 }
 
 // account is the page of the person who is signed in.
@@ -40,6 +61,13 @@ func (v *visit) showAccount(status int, f personForm) error {
 		return err
 	}
 	p.Sessions = sessions.GetSessions()
+	apps, err := v.c.API.Me.ListMyApplications(v.ctx, &munimentv1.ListMyApplicationsRequest{})
+	if err = v.unlessDenied(err); err != nil {
+		return err
+	}
+	for _, a := range apps.GetApplications() {
+		p.Apps = append(p.Apps, appRow{a, oidc.ScopeTexts(append(a.GetConsentedScopes(), a.GetScopes()...))})
+	}
 	events, err := v.c.API.Me.ListMyEvents(v.ctx, &munimentv1.ListMyEventsRequest{PageSize: 8})
 	if err = v.unlessDenied(err); err != nil {
 		return err

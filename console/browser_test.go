@@ -95,6 +95,7 @@ var pagesToSee = [][3]string{
 	{"administrators", "/console/holders", "Who administered what"},
 	{"instance", "/console/instance", "Analytical Engines"},
 	{"statistics", "/console/statistics", "Statistics"},
+	{"signing-keys", "/console/instance/keys", "Signing keys"},
 	{"account", "/account", "Ada Lovelace"},
 	{"password", "/account/password", "Change my password"},
 	{"my-events", "/account/events", "My events"},

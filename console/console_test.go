@@ -180,6 +180,9 @@ func TestChanges(t *testing.T) {
 		{app, app + "/addresses", []string{"uris", "https://a.example/cb", "logout", "https://a.example/bye"}, "ChangeRedirectUris https://a.example/cb https://a.example/bye", "The addresses are changed"},
 		{app + "/rotate", "", nil, "RotateSecret " + appID, "a-new-secret"},
 		{"/account", "", []string{"given", "Augusta Ada", "family", "Lovelace", "show", "Ada Lovelace"}, "ChangeProfile " + adaID + " Augusta Ada ", "Your name is changed"},
+		{"/account", "/account/applications/" + appID + "/end", nil, "EndMyApplication " + appID, "holds nothing of yours any more"},
+		{"/console/instance/keys/rotate", "", nil, "RotateSigningKeys false", "Other keys sign from now on"},
+		{"/console/instance/keys/distrust", "", nil, "RotateSigningKeys true", "Verifies only"},
 		{"/account/password", "", []string{"old", "correct horse battery", "new", "another horse", "same", "another horse"}, "ChangePassword", "Your password is changed"},
 	} {
 		post := c.post

@@ -43,6 +43,7 @@ type backend struct {
 	grants   []*munimentv1.Grant
 	members  []*munimentv1.Member
 	sessions []*munimentv1.Session
+	used     []*munimentv1.UserApplication
 	events   []*munimentv1.GetEventResponse // by position
 	erasure  *munimentv1.GetErasureResponse
 	asked    []*munimentv1.Read // how old answers were to be
@@ -112,6 +113,8 @@ func newBackend(t *testing.T) *backend {
 			{Id: hereID, UserId: adaID, State: munimentv1.SessionState_SESSION_STATE_ACTIVE, Started: ago(40 * time.Minute), Expires: ago(-11 * time.Hour), Methods: []string{"pwd"}, Ip: text("198.51.100.23"), UserAgent: text(firefox)},
 			{Id: phoneID, UserId: adaID, State: munimentv1.SessionState_SESSION_STATE_ACTIVE, Started: ago(3 * 24 * time.Hour), Expires: ago(-9 * time.Hour), Methods: []string{"pwd"}, Ip: text("2001:db8::7"), UserAgent: text("Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605 Version/19.0 Mobile Safari/604.1")},
 		},
+		used: []*munimentv1.UserApplication{{ApplicationId: appID, Name: "Bookkeeping", ConsentedScopes: []string{"openid", "offline_access"}, Consented: ago(9 * 24 * time.Hour),
+			Scopes: []string{"openid", "email"}, Used: ago(2 * time.Hour)}},
 		erasure: &munimentv1.GetErasureResponse{State: munimentv1.ErasureState_ERASURE_STATE_PENDING, Position: 9, Steps: []*munimentv1.ErasureStep{
 			{Name: "event", Done: true, DoneAt: ago(26 * time.Hour)}, {Name: "key", Done: true, DoneAt: ago(26 * time.Hour)},
 			{Name: "ciphertexts", Done: true, DoneAt: ago(26 * time.Hour)}, {Name: "compaction"}}},

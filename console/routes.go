@@ -63,11 +63,17 @@ func (o *Console) routes() map[string]func(*visit) error {
 		"GET /console/instance":                  (*visit).instance,
 		"GET /console/statistics":                (*visit).statistics,
 
+		"GET /console/instance/keys":      (*visit).signingKeys,
+		"GET /console/instance/keys/{a}":  (*visit).askKeys,
+		"POST /console/instance/keys/{a}": (*visit).rotateKeys,
+
 		"GET /account":           (*visit).account,
 		"POST /account":          (*visit).changeAccount,
 		"GET /account/password":  (*visit).askPassword,
 		"POST /account/password": (*visit).changePassword,
 		"GET /account/events":    (*visit).myEvents,
+
+		"POST /account/applications/{id}/end": (*visit).endApplication,
 	}
 }
 

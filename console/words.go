@@ -23,6 +23,7 @@ func funcs() template.FuncMap {
 		"state":        userState,
 		"orgState":     organizationState,
 		"sessionState": sessionState,
+		"keyStatus":    keyStatus,
 		"role":         memberRole,
 		"roleKey":      memberRoleKey,
 		"at":           func(t *timestamppb.Timestamp) time.Time { return instant(t) },

@@ -4,9 +4,6 @@
 package instance
 
 import (
-	"bytes"
-	"slices"
-
 	"muniment.dev/authz"
 	"muniment.dev/decide"
 	"muniment.dev/event"
@@ -24,20 +21,14 @@ type Created struct {
 	CLI              event.ID             `event:"cli,public"`               // the command line's application
 }
 
-// SigningKeyCreated says that tokens may be signed with a key from now on.
-type SigningKeyCreated struct {
-	Instance  event.ID             `event:"instance,public,subject"`
-	Key       string               `event:"key,public"`         // JWK thumbprint (RFC 7638)
-	Algorithm string               `event:"algorithm,public"`   // JWS "alg"
-	Public    []byte               `event:"public_key,public"`  // PKIX, ASN.1 DER
-	Private   event.Sealed[[]byte] `event:"private_key,secret"` // PKCS #8, ASN.1 DER
-}
-
 // Events are the types that this slice owns.
 func Events() []event.Descriptor {
 	return []event.Descriptor{
 		event.Describe[Created]("instance.created", 1, "{actor} created the instance {name}"),
-		event.Describe[SigningKeyCreated]("instance.signing-key.created", 1, "{actor} created the {algorithm} signing key {key}"),
+		event.Describe[SigningKeyCreated]("instance.signing-key.created", 1, "{actor} announced the {algorithm} signing key {key}"),
+		event.Describe[SigningKeyActivated]("instance.signing-key.activated", 1, "{actor} made {key} the {algorithm} key that signs tokens"),
+		event.Describe[SigningKeyRetired]("instance.signing-key.retired", 1, "{actor} retired the {algorithm} signing key {key}"),
+		event.Describe[SigningKeyRemoved]("instance.signing-key.removed", 1, "{actor} removed the {algorithm} signing key {key}"),
 	}
 }
 
@@ -47,7 +38,7 @@ func Stream(id event.ID) event.Stream { return event.Stream{Kind: "instance", ID
 // State is what is known of an instance.
 type State struct {
 	Created
-	Keys []SigningKeyCreated
+	Keys []SigningKey // that verify, in the order of their announcement
 }
 
 // Evolve folds one fact of the instance's stream.
@@ -55,20 +46,10 @@ func Evolve(s State, f event.Fact) State {
 	switch p := f.Payload.(type) {
 	case Created:
 		s.Created = p
-	case SigningKeyCreated:
-		s.Keys = append(slices.Clone(s.Keys), p)
+	default:
+		s.Keys = evolveKeys(s.Keys, f)
 	}
 	return s
-}
-
-// Key returns the newest signing key for an algorithm; false if there is none.
-func (s State) Key(algorithm string) (SigningKeyCreated, bool) {
-	for _, k := range slices.Backward(s.Keys) {
-		if k.Algorithm == algorithm {
-			return k, true
-		}
-	}
-	return SigningKeyCreated{}, false
 }
 
 // Facts are the facts of one instance.
@@ -103,27 +84,5 @@ var Creating = decide.Decider[State, Create]{
 		}
 		return []event.New{{Stream: Stream(c.Instance), Payload: Created{c.Instance, c.Name, c.CheckpointKey,
 			event.Seal(c.CheckpointSigner), event.Seal(c.FlowKey[:]), c.CLI}}}, nil
-	},
-}
-
-// CreateSigningKey adds a key for an algorithm that has none.
-type CreateSigningKey struct {
-	Instance        event.ID
-	Key, Algorithm  string
-	Public, Private []byte
-}
-
-// CreatingSigningKey decides CreateSigningKey: of several at once, one wins
-// and the others find that there is nothing to do.
-var CreatingSigningKey = decide.Decider[State, CreateSigningKey]{
-	Name:   "create a signing key",
-	Query:  func(c CreateSigningKey) []decide.Facts { return Facts(c.Instance) },
-	Evolve: Evolve,
-	Allow:  system[State, CreateSigningKey],
-	Decide: func(s State, c CreateSigningKey) ([]event.New, error) {
-		if k, ok := s.Key(c.Algorithm); ok || bytes.Equal(k.Public, c.Public) {
-			return nil, nil
-		}
-		return []event.New{{Stream: Stream(c.Instance), Payload: SigningKeyCreated{c.Instance, c.Key, c.Algorithm, c.Public, event.Seal(c.Private)}}}, nil
 	},
 }

@@ -1,7 +1,9 @@
 package login
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -74,10 +76,14 @@ func (l *Login) choose(w http.ResponseWriter, r *http.Request) {
 type consentPage struct {
 	Flow, App, Name, Email string
 	Wants                  []want
+	Again                  bool // the person agreed to all of it before
 }
 
 // want is one thing that an application asks for, in words.
-type want struct{ Icon, Text string }
+type want struct {
+	Icon, Text string
+	Before     bool // the person agreed to it before
+}
 
 func (l *Login) showConsent(w http.ResponseWriter, r *http.Request, f oidc.Flow) {
 	s, err := l.current(r)
@@ -85,30 +91,20 @@ func (l *Login) showConsent(w http.ResponseWriter, r *http.Request, f oidc.Flow)
 		l.fail(w, r, err)
 		return
 	}
-	l.pages.Render(w, r, http.StatusOK, "consent", page.View{Title: "Continue to " + f.Client.Name,
-		Data: consentPage{Flow: f.ID, App: f.Client.Name, Name: nameOf(s), Email: s.Email, Wants: wants(f.Scopes)}})
+	d := consentPage{Flow: f.ID, App: f.Client.Name, Name: nameOf(s), Email: s.Email, Again: true}
+	for _, scope := range f.Scopes {
+		one := wanted(scope)
+		one.Before = slices.Contains(f.Agreed, scope)
+		d.Again = d.Again && one.Before
+		d.Wants = append(d.Wants, one)
+	}
+	l.pages.Render(w, r, http.StatusOK, "consent", page.View{Title: "Continue to " + f.Client.Name, Data: d})
 }
 
-// wants says what scopes mean (OpenID Connect Core §5.4).
-func wants(scopes []string) []want {
-	var out []want
-	for _, s := range scopes {
-		switch s {
-		case "openid":
-			out = append(out, want{"person", "know that it is you"})
-		case "profile":
-			out = append(out, want{"info", "see your name"})
-		case "email":
-			out = append(out, want{"link", "see your e-mail address"})
-		case "roles":
-			out = append(out, want{"role", "see your roles in its project"})
-		case "offline_access":
-			out = append(out, want{"clock", "stay signed in when you are away"})
-		default:
-			out = append(out, want{"key", "use " + s})
-		}
-	}
-	return out
+// wanted says what a scope means.
+func wanted(scope string) want {
+	icon := map[string]string{oidc.ScopeOpenID: "person", oidc.ScopeProfile: "info", oidc.ScopeEmail: "link", oidc.ScopeOffline: "clock", "roles": "role"}[scope]
+	return want{Icon: cmp.Or(icon, "key"), Text: oidc.ScopeText(scope)}
 }
 
 // consent notes whether the person agreed.

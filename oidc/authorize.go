@@ -105,6 +105,9 @@ func (p *Provider) hintedUser(r *http.Request, hint string) (string, *refusal) {
 func (p *Provider) advance(w http.ResponseWriter, r *http.Request, id string, c Client, f flow) {
 	t := target{redirect: f.Req.Redirect, mode: f.Req.Mode, state: f.Req.State}
 	s, err := p.session(r)
+	if err == nil {
+		err = p.recall(r.Context(), &f, s, c)
+	}
 	if err != nil {
 		p.finishError(w, r, id, c.ID, t, refusalOf(err, codeServerError, "the session could not be found out"))
 		return
@@ -118,9 +121,13 @@ func (p *Provider) advance(w http.ResponseWriter, r *http.Request, id string, c 
 			p.respond(w, r, t, "code", code)
 			return
 		}
-		if fault.KindOf(err) == fault.Unauthenticated { // the session ended this moment
+		switch {
+		case fault.KindOf(err) == fault.Unauthenticated: // the session ended this moment
 			_, e = f.next(nil, c, p.c.ACRs, p.c.Now())
-		} else {
+		case errors.Is(err, ErrConsentNeeded): // it was withdrawn this moment
+			f.before = nil
+			_, e = f.next(s, c, p.c.ACRs, p.c.Now())
+		default:
 			e = refusalOf(err, codeAccessDenied, "this person may not use this application")
 		}
 	}
@@ -152,7 +159,7 @@ func (p *Provider) issue(r *http.Request, c Client, f flow, s Session) (string, 
 		Grant: event.NewID(), CodeHash: sha256.Sum256([]byte(code)),
 		Client: c.ID, RedirectURI: f.Req.Redirect, Challenge: f.Req.Challenge, Nonce: f.Req.Nonce, Scopes: f.Req.Scopes, Resources: f.Req.Resources,
 		User: s.User, Session: s.ID, AuthTime: s.AuthTime, AMR: s.AMR, ACR: s.ACR,
-		Consented: f.Consented == s.ID, Issued: now, Expires: now.Add(p.c.CodeLife),
+		Consented: f.Consented == s.ID, Needs: c.AsksConsent, Issued: now, Expires: now.Add(p.c.CodeLife),
 	})
 	if err != nil {
 		return "", err

@@ -4,11 +4,13 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 	"muniment.dev/fault"
@@ -80,7 +82,25 @@ func (p *Provider) serveKeys(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	public(w)
-	writeJSON(w, http.StatusOK, set)
+	tagged(w, r, set)
+}
+
+// tagged answers a document with a tag by which it is told whether it is still
+// the same (RFC 9110 §8.8.3, §13.1.2).
+func tagged(w http.ResponseWriter, r *http.Request, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		writeJSON(w, http.StatusOK, v) // says so
+		return
+	}
+	sum := sha256.Sum256(b)
+	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+	w.Header().Set("ETag", tag)
+	if slices.Contains(strings.Split(strings.ReplaceAll(r.Header.Get("If-None-Match"), " ", ""), ","), tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	writeJSON(w, http.StatusOK, json.RawMessage(b))
 }
 
 // KeyID names a public key after itself, RFC 7638 §3 (SHA-256, base64url).

@@ -1,8 +1,10 @@
 package oidc
 
 import (
+	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"muniment.dev/event"
@@ -31,6 +33,8 @@ type flow struct {
 	Chosen    event.ID `json:"k,omitzero"`
 	Consented event.ID `json:"a,omitzero"`
 	Declined  bool     `json:"d,omitempty"`
+
+	before []string // scopes that the person agreed to before; found anew each time
 }
 
 // Ask is what the sign-in pages have to ask of the person. The list only grows.
@@ -60,6 +64,7 @@ type Flow struct {
 	Ask       Ask
 	Client    Client
 	Scopes    []string
+	Agreed    []string // scopes that the person agreed to before
 	LoginHint string   // to fill in; the client's word only
 	User      string   // if not empty, nobody but this user will do
 	ACRs      []string // levels the client would like
@@ -119,12 +124,34 @@ func (f *flow) need(s *Session, c Client, acrs []string, now time.Time) Ask {
 	if f.Consented == s.ID {
 		return AskNothing
 	}
-	// RFC 8252 §8.6: anybody can pretend to be a public client, so it gets no
-	// answer that the person did not take part in.
-	if f.Req.asks("consent") || (c.Type == Native && !fresh) {
+	switch {
+	case f.Req.asks("consent"), c.AsksConsent && !f.agreed(), f.pretendable(c) && !fresh:
 		return AskConsent
 	}
 	return AskNothing
+}
+
+// agreed reports whether the person agreed before to all that is asked for.
+func (f *flow) agreed() bool {
+	return !slices.ContainsFunc(f.Req.Scopes, func(s string) bool { return !slices.Contains(f.before, s) })
+}
+
+// pretendable reports whether anybody can pretend to be the client: it is
+// public, and its answer goes to a loopback address or a scheme that any program
+// on the machine can take. Such a client gets no answer that the person did not
+// take part in, whatever they agreed to before (RFC 8252 §8.6).
+func (f *flow) pretendable(c Client) bool {
+	return c.Type == Native && !strings.HasPrefix(f.Req.Redirect, "https://")
+}
+
+// recall finds out what the person agreed to before.
+func (p *Provider) recall(ctx context.Context, f *flow, s *Session, c Client) error {
+	if s == nil || p.c.Consents == nil {
+		return nil
+	}
+	var err error
+	f.before, err = p.c.Consents.Consented(ctx, s.User, c)
+	return fault.Wrap("find what the person agreed to", err)
 }
 
 // tooOld is max_age, OpenID Connect Core §3.1.2.1.
@@ -156,11 +183,14 @@ func (p *Provider) Flow(r *http.Request, id string) (Flow, error) {
 	if err != nil {
 		return Flow{}, err
 	}
+	if err := p.recall(r.Context(), &f, s, c); err != nil {
+		return Flow{}, err
+	}
 	ask, no := f.next(s, c, p.c.ACRs, p.c.Now())
 	if no != nil {
 		ask = AskNothing // resuming tells the client
 	}
-	return Flow{ID: id, Ask: ask, Client: c, Scopes: f.Req.Scopes, LoginHint: f.Req.LoginHint, User: f.Hint,
+	return Flow{ID: id, Ask: ask, Client: c, Scopes: f.Req.Scopes, Agreed: f.before, LoginHint: f.Req.LoginHint, User: f.Hint,
 		ACRs: f.Req.ACRs, Locales: f.Req.Locales, FormAction: formAction(f.Req.Redirect)}, nil
 }
 

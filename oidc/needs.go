@@ -45,6 +45,7 @@ type Client struct {
 	IDTokenLife     time.Duration
 	RefreshIdleLife time.Duration // of a refresh token that is not used
 	RefreshLife     time.Duration // of all refresh tokens of one grant together
+	AsksConsent     bool          // people are asked whether it may have the scopes that it wants, once for each
 	FullIDToken     bool          // put profile and email claims into the ID token too, not into userinfo only
 }
 
@@ -105,6 +106,7 @@ type CodeGrant struct {
 	AMR         []string
 	ACR         string
 	Consented   bool // the person was asked and agreed, in this flow
+	Needs       bool // the client gets nothing to which the person has not agreed, now or before
 	Issued      time.Time
 	Expires     time.Time // of the code
 }
@@ -136,19 +138,21 @@ const (
 
 // Redeem and Refresh refuse with these; compare with errors.Is.
 var (
-	ErrCodeSpent    = fault.New(fault.Refused, "the code was redeemed before")
-	ErrRefreshSpent = fault.New(fault.Refused, "the refresh token was used before")
-	ErrGrantEnded   = fault.New(fault.Refused, "the grant or its session has ended")
+	ErrCodeSpent     = fault.New(fault.Refused, "the code was redeemed before")
+	ErrRefreshSpent  = fault.New(fault.Refused, "the refresh token was used before")
+	ErrConsentNeeded = fault.New(fault.Refused, "the person must be asked for consent")
+	ErrGrantEnded    = fault.New(fault.Refused, "the grant or its session has ended")
 )
 
 // Grants records codes and what became of them. An error of kind Unknown means
 // that the write may or may not have happened; the provider then hands out
 // nothing.
 type Grants interface {
-	// IssueCode records a new grant with its code. One append, on the
-	// condition that session, user and application are active. Kinds:
-	// Unauthenticated when the session has ended, Denied or Refused when this
-	// person may not use this application.
+	// IssueCode records a new grant with its code, and what the person agreed
+	// to. One append, on the condition that session, user and application are
+	// active and that consent which is needed was given and not withdrawn.
+	// Kinds: Unauthenticated when the session has ended, Denied or Refused when
+	// this person may not use this application; ErrConsentNeeded.
 	IssueCode(ctx context.Context, g CodeGrant) error
 	// Code finds a grant by the SHA-256 of its code, redeemed or ended ones
 	// too, for as long as a replay should be noticed. Kind NotFound if there
@@ -219,6 +223,12 @@ type Tokens interface {
 	// Revoke records that an access token is good no more; revoking one that is
 	// not good is no error and writes nothing.
 	Revoke(ctx context.Context, t AccessToken) error
+}
+
+// Consents remembers what people agreed to.
+type Consents interface {
+	// Consented returns the scopes that a person agreed that a client may have.
+	Consented(ctx context.Context, user event.ID, client Client) ([]string, error)
 }
 
 // Users gives what a client may know of a person.

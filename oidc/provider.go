@@ -38,6 +38,7 @@ type Config struct {
 	Tokens   Tokens
 	Users    Users
 	Keys     Keys
+	Consents Consents // default: nothing is remembered
 	Pages    Pages    // default PlainPages
 	Refusals Refusals // default nobody
 

@@ -50,6 +50,7 @@ type world struct {
 	onLogin  func(w http.ResponseWriter, r *http.Request, f oidc.Flow)
 
 	failIssue, failRedeem, failEnd, failActive, failSession error
+	forgot                                                  bool         // consent was withdrawn
 	lose                                                    func() error // what Refresh says after it has done its work
 }
 
@@ -105,7 +106,7 @@ func newWorld(t *testing.T) *world {
 	w.srv = httptest.NewServer(mux)
 	t.Cleanup(w.srv.Close)
 	var err error
-	w.op, err = oidc.New(oidc.Config{Issuer: w.srv.URL, Clients: w, Sessions: w, Grants: grantFake{w}, Refresh: w, Tokens: w, Users: userFake{w}, Keys: w, Refusals: w,
+	w.op, err = oidc.New(oidc.Config{Issuer: w.srv.URL, Clients: w, Sessions: w, Grants: grantFake{w}, Refresh: w, Consents: w, Tokens: w, Users: userFake{w}, Keys: w, Refusals: w,
 		FlowKeys: [][32]byte{{1, 2, 3}}, ACRs: []string{"urn:muniment:acr:password", "urn:muniment:acr:mfa"},
 		Now: w.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {

@@ -95,7 +95,7 @@ func (p *provider) Client(ctx context.Context, id string) (oidc.Client, error) {
 	c := oidc.Client{ID: id, Name: a.Name, RedirectURIs: a.Redirects, PostLogoutURIs: a.LogoutRedirect,
 		Project: a.Project.String(), IDTokenAlg: a.Algorithm}
 	if a.Native {
-		c.Type = oidc.Native
+		c.Type, c.AsksConsent = oidc.Native, id != CLIClient
 	}
 	if secret, ok := a.Secret.Get(); ok && len(secret) == 32 {
 		c.Secrets = [][32]byte{[32]byte(secret)}
@@ -149,7 +149,7 @@ func (p *provider) IssueCode(ctx context.Context, g oidc.CodeGrant) error {
 	}
 	_, err = decide.Run(ctx, p.core.Runner, session.IssuingCode, call.UserEnvelope(ctx, g.User, g.Session), session.IssueCode{
 		Subject: s, CodeHash: g.CodeHash, RedirectURI: g.RedirectURI, Challenge: g.Challenge, Nonce: g.Nonce, Scopes: g.Scopes, Resources: g.Resources,
-		AuthTime: instant(g.AuthTime), AMR: g.AMR, ACR: g.ACR, Consented: g.Consented, Now: instant(g.Issued), Expires: instant(g.Expires),
+		AuthTime: instant(g.AuthTime), AMR: g.AMR, ACR: g.ACR, Consented: g.Consented, Needs: g.Needs, Now: instant(g.Issued), Expires: instant(g.Expires),
 	})
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"time"
 
 	"muniment.dev/api"
@@ -63,6 +64,8 @@ type Server struct {
 	endStreams context.CancelFunc
 	pool       *password.Pool
 	provider   *provider
+	keys       *keyring
+	working    sync.WaitGroup // what runs by itself until endStreams
 	openid     *oidc.Provider
 	handler    http.Handler
 }
@@ -183,8 +186,10 @@ func (s *Server) openProvider(site *page.Site, logger *slog.Logger) error {
 		return err
 	}
 	p := s.provider
-	s.openid, err = oidc.New(oidc.Config{Issuer: s.URL(), LoginPath: login.PathLogin, Clients: p, Sessions: p, Grants: grants{p}, Refresh: p, Tokens: p, Users: p,
-		Keys: &keyring{core: s.Core}, Pages: pages, FlowKeys: [][32]byte{[32]byte(flows)}, ACRs: []string{signin.ACR}, Now: s.Core.Log.Now, Log: logger})
+	s.keys = &keyring{core: s.Core}
+	s.working.Go(func() { s.keys.run(s.streams, logger) })
+	s.openid, err = oidc.New(oidc.Config{Issuer: s.URL(), LoginPath: login.PathLogin, Clients: p, Sessions: p, Grants: grants{p}, Refresh: p, Tokens: p, Users: p, Consents: p,
+		Keys: s.keys, Pages: pages, FlowKeys: [][32]byte{[32]byte(flows)}, ACRs: []string{signin.ACR}, Now: s.Core.Log.Now, Log: logger})
 	return err
 }
 
@@ -276,9 +281,10 @@ func (s *Server) services(c adapter.Core) api.Services {
 		LinkURL: func(secret string) string { return s.URL() + login.PathSetup + "/" + secret }, Erasure: s.Core.Erasure.Status})
 	members, grants := memberapi.New(c), grantapi.New(c)
 	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.Instance.CheckpointKey, Statistics: s.Core.Stats, URL: s.URL(), Streams: s.streams}
+	sessions := sessionapi.New(c)
 	return api.Services{
 		User: users, Organization: orgapi.New(c), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Policy: policyapi.New(c),
-		Session: sessionapi.New(c), Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Members: members, Grants: grants, Events: events},
-		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover}),
+		Session: sessions, Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Sessions: sessions, Members: members, Grants: grants, Events: events},
+		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, NewKey: newKey, Schedule: keySchedule()}),
 	}
 }

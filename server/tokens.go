@@ -16,6 +16,10 @@ import (
 // every call whether the session goes on, so that ending it ends the token.
 const cliTokenLife = time.Hour
 
+// maxTokenLife bounds what signed tokens live: the keys that signed them must
+// be there as long.
+const maxTokenLife = 24 * time.Hour
+
 // lifetimes sets how long what a client gets is good: as the policy of the
 // application's organization says, but for the access tokens of the command
 // line, which are only ever checked here.
@@ -31,6 +35,7 @@ func (p *provider) lifetimes(ctx context.Context, organization event.ID, c *oidc
 	if c.ID == CLIClient {
 		c.AccessTokenLife = cliTokenLife
 	}
+	c.AccessTokenLife, c.IDTokenLife = min(c.AccessTokenLife, maxTokenLife), min(c.IDTokenLife, maxTokenLife)
 	return nil
 }
 
@@ -44,6 +49,16 @@ func refreshing(n *oidc.NewRefresh) *session.Refreshing {
 		return nil
 	}
 	return &session.Refreshing{Digest: n.Hash, Expires: instant(n.Expires)}
+}
+
+// Consented implements oidc.Consents.
+func (p *provider) Consented(ctx context.Context, u event.ID, c oidc.Client) ([]string, error) {
+	id, err := p.appID(c.ID)
+	if err != nil {
+		return nil, err
+	}
+	given, err := decide.Read(ctx, p.core.Runner, "consent", []decide.Facts{session.ConsentFacts(u, id)}, session.Consent{}, session.EvolveConsent)
+	return given.Scopes, err
 }
 
 // alone is what is known of an authorization by its own records.

@@ -36,8 +36,9 @@ type Authorization struct {
 	app     app.State
 	project project.State
 	// cut: what ends a person's sessions for good happened since, or theirs
-	// was ended by somebody other than by signing out.
+	// was ended by somebody other than by signing out, or consent withdrawn.
 	cut     bool
+	consent Consent
 	revoked []TokenRevoked // access tokens that have not expired yet
 }
 
@@ -56,6 +57,10 @@ func EvolveAuthorization(s Authorization, f event.Fact) Authorization {
 		s.Refresh = p
 	case AuthorizationEnded:
 		s.Ended = true
+	case ConsentGiven:
+		s.consent = EvolveConsent(s.consent, f)
+	case ConsentWithdrawn:
+		s.consent, s.cut = EvolveConsent(s.consent, f), true
 	case Ended:
 		s.cut = s.cut || p.Reason != SignedOut
 		s.Session = Evolve(s.Session, f)
@@ -88,6 +93,7 @@ type Subject struct {
 func AuthorizationFacts(c Subject) []decide.Facts {
 	return append(Facts(c.Session, c.User, c.Organization),
 		decide.Facts{Stream: AuthorizationStream(c.Authorization)},
+		ConsentFacts(c.User, c.Application),
 		decide.Facts{Types: []string{"application.added", "application.native.added", "application.removed"}, Stream: app.Stream(c.Application)},
 		decide.Facts{Types: []string{"project.added", "project.removed"}, Stream: project.Stream(c.Project)},
 	)
@@ -148,7 +154,8 @@ type IssueCode struct {
 	AuthTime    event.Instant
 	AMR         []string
 	ACR         string
-	Consented   bool
+	Consented   bool // the person was asked and agreed
+	Needs       bool // without having agreed, now or before, the application gets nothing
 	Now         event.Instant
 	Expires     event.Instant
 }
@@ -169,12 +176,29 @@ var IssuingCode = decide.Decider[Authorization, IssueCode]{
 		if err := s.usable(c.Now); err != nil {
 			return nil, err
 		}
-		return s.event(c.Subject.Authorization, CodeIssued{
+		given, err := s.agreed(c)
+		if err != nil {
+			return nil, err
+		}
+		return append(given, s.event(c.Subject.Authorization, CodeIssued{
 			Authorization: c.Subject.Authorization, Session: c.Subject.Session, User: c.User, Organization: c.Organization, Application: c.Application,
 			Code: event.Seal(hex.EncodeToString(c.CodeHash[:])), RedirectURI: c.RedirectURI, Challenge: event.Seal(c.Challenge),
 			Nonce: event.Seal(c.Nonce), Scopes: c.Scopes, Resources: c.Resources, AuthTime: c.AuthTime, AMR: c.AMR, ACR: c.ACR, Consented: c.Consented, Expires: c.Expires,
-		}), nil
+		})...), nil
 	},
+}
+
+// agreed says that the person agreed to what they had not agreed to before.
+func (s Authorization) agreed(c IssueCode) ([]event.New, error) {
+	switch {
+	case s.consent.Covers(c.Scopes):
+		return nil, nil
+	case c.Consented:
+		return []event.New{{Stream: ConsentStream(c.User), Payload: ConsentGiven{c.User, c.Organization, c.Application, s.consent.with(c.Scopes)}}}, nil
+	case c.Needs:
+		return nil, ErrConsentNeeded
+	}
+	return nil, nil
 }
 
 func (s Authorization) event(id event.ID, payloads ...any) []event.New {

@@ -173,6 +173,8 @@ func Events() []event.Descriptor {
 		event.Describe[TokenIssued]("authorization.token.issued", 1, "{application} got a token for {user}"),
 		event.Describe[RefreshTokenIssued]("authorization.refresh-token.issued", 1, "{application} got a refresh token for {user}"),
 		event.Describe[TokenRevoked]("authorization.token.revoked", 1, "{application} revoked a token for {user}"),
+		event.Describe[ConsentGiven]("consent.given", 1, "{user} agreed that {application} may have {scopes}"),
+		event.Describe[ConsentWithdrawn]("consent.withdrawn", 1, "{actor} ended what {application} holds of {user}"),
 		event.Describe[AuthorizationEnded]("authorization.ended", 1, "the authorization of {application} for {user} ended: {reason}"),
 	}
 }

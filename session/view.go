@@ -7,19 +7,20 @@ import (
 	"muniment.dev/view/entity"
 )
 
-// The tables of sessions, by id, and of the applications that got tokens in
-// them. Where a sign-in came from is not in them: it is in the context of the
+// The tables of sessions, by id, of the applications that got tokens in them, and
+// of those that got tokens of a person since that last ended what they hold. Where a sign-in came from is not in them: it is in the context of the
 // record at the session's first position.
 const (
-	Table        = "sessions"
-	Applications = "session_applications"
+	Table            = "sessions"
+	Applications     = "session_applications"
+	UserApplications = "user_applications"
 )
 
-// View declares both tables.
+// View declares the tables.
 func View() view.View {
 	return view.View{
-		Name: "sessions", Revision: 2, Apply: apply,
-		Types: []string{"session.begun", "session.renewed", "session.used", "session.ended", "authorization.token.issued",
+		Name: "sessions", Revision: 3, Apply: apply,
+		Types: []string{"session.begun", "session.renewed", "session.used", "session.ended", "authorization.token.issued", "consent.given", "consent.withdrawn",
 			"user.locked", "user.deactivated", "user.erased", "user.password.set"},
 		Tables: []view.Table{{
 			Name: Table,
@@ -42,6 +43,17 @@ func View() view.View {
 				{Name: "session", Kind: event.IDRef},
 				{Name: "application", Kind: event.IDRef},
 			},
+		}, {
+			Name: UserApplications,
+			Key:  []string{"user", "application"},
+			Columns: []view.Column{
+				{Name: "user", Kind: event.IDRef},
+				{Name: "application", Kind: event.IDRef},
+				{Name: "consented", Kind: event.Texts}, // scopes
+				{Name: "agreed", Kind: event.Time},
+				{Name: "scopes", Kind: event.Texts}, // of its last token
+				{Name: "used", Kind: event.Time},
+			},
 		}},
 	}
 }
@@ -58,13 +70,18 @@ func apply(f event.Fact) []view.Change {
 	case Ended:
 		return put(p.Session, entity.Changed(f, view.Values{"over": true, "ended": f.Time}))
 	case TokenIssued:
-		return []view.Change{view.Put(Applications, view.Values{"session": p.Session, "application": p.Application}, nil)}
+		return []view.Change{view.Put(Applications, view.Values{"session": p.Session, "application": p.Application}, nil),
+			view.Put(UserApplications, view.Values{"user": p.User, "application": p.Application}, view.Values{"scopes": p.Scopes, "used": f.Time})}
+	case ConsentGiven:
+		return []view.Change{view.Put(UserApplications, view.Values{"user": p.User, "application": p.Application}, view.Values{"consented": p.Scopes, "agreed": f.Time})}
+	case ConsentWithdrawn:
+		return []view.Change{view.Remove(UserApplications, view.Values{"user": p.User, "application": p.Application})}
 	case user.Locked:
 		return endAll(f, p.User)
 	case user.Deactivated:
 		return endAll(f, p.User)
 	case user.Erased:
-		return endAll(f, p.User)
+		return append(endAll(f, p.User), view.Change{Table: UserApplications, Where: view.Values{"user": p.User}, Delete: true})
 	case user.PasswordSet:
 		return endAll(f, p.User)
 	}

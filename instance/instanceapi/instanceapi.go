@@ -26,6 +26,8 @@ type Needs struct {
 	Version     string // of the software
 	Checkpoints Checkpoints
 	Prover      *ledger.Prover
+	NewKey      func(algorithm string) (instance.NewKey, error)
+	Schedule    instance.Schedule // of signing keys
 }
 
 // Service implements munimentv1connect.InstanceServiceHandler.

@@ -139,11 +139,17 @@ var changes = []change{
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
 		return &munimentv1.EndSessionRequest{SessionId: i.SignedIn(i.Person(org)).Begun.Session.String()}
 	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		user, app := i.Person(org), i.Application(i.Project(org))
+		i.Uses(user, app)
+		return &munimentv1.EndUserApplicationRequest{UserId: user, ApplicationId: app}
+	}},
+	{silent: true, request: func(*Instance, string) proto.Message { return &munimentv1.RotateSigningKeysRequest{} }},
 }
 
 // ownChanges are the methods by which people change what is their own; other
 // tests are about them.
-var ownChanges = map[string]bool{"ChangePassword": true}
+var ownChanges = map[string]bool{"ChangePassword": true, "EndMyApplication": true}
 
 func (c change) name(i *Instance) string {
 	return strings.TrimSuffix(string(c.request(i, i.Org).ProtoReflect().Descriptor().Name()), "Request")

@@ -180,6 +180,14 @@ func (i *Instance) SignedIn(user string) signin.Session {
 	return Must(i.SignIn.SignIn(call.WithFacts(i.t.Context(), call.Facts{}), signin.Attempt{Email: i.Email(user), Password: Password}))
 }
 
+// Uses lets a person sign in to an application.
+func (i *Instance) Uses(user, application string) {
+	i.t.Helper()
+	if err := i.Visit(call.WithFacts(i.t.Context(), call.Facts{}), i.SignedIn(user), application); err != nil {
+		i.t.Fatal(err)
+	}
+}
+
 // Erased waits until the erasure of a person is complete.
 func (i *Instance) Erased(user string) {
 	i.t.Helper()

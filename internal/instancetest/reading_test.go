@@ -43,6 +43,7 @@ func gets(f furnished) []proto.Message {
 		&munimentv1.GetUserRequest{UserId: f.user},
 		&munimentv1.GetErasureRequest{UserId: f.user},
 		&munimentv1.ListSessionsRequest{UserId: f.user},
+		&munimentv1.ListUserApplicationsRequest{UserId: f.user},
 		&munimentv1.GetProjectRequest{ProjectId: f.project},
 		&munimentv1.ListRolesRequest{ProjectId: f.project},
 		&munimentv1.GetApplicationRequest{ApplicationId: f.app},

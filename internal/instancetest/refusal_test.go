@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"muniment.dev/api"
 	"muniment.dev/api/call"
@@ -100,13 +101,15 @@ func TestMalformedIDs(t *testing.T) {
 	bad := []string{"", "x", strings.Repeat("0", 32), strings.Repeat("A", 32), strings.Repeat("a", 31), strings.Repeat("a", 33),
 		"0a0a0a0a-0a0a-0a0a-0a0a-0a0a0a0a0a0a", " " + strings.Repeat("a", 31), strings.Repeat("ä", 16)}
 	tried := 0
+	requests := map[protoreflect.FullName]proto.Message{}
+	for _, c := range changes {
+		r := c.request(i, i.Org)
+		requests[r.ProtoReflect().Descriptor().FullName()] = r
+	}
 	i.eachMethod(func(name string, empty proto.Message) {
-		req := empty
-		for _, c := range changes {
-			if r := c.request(i, i.Org); r.ProtoReflect().Descriptor() == empty.ProtoReflect().Descriptor() {
-				req = r
-				break
-			}
+		req, ok := requests[empty.ProtoReflect().Descriptor().FullName()]
+		if !ok {
+			req = empty
 		}
 		for _, field := range ids(req) {
 			for _, text := range bad {

@@ -13,10 +13,11 @@ import (
 
 // Service implements munimentv1connect.MeServiceHandler.
 type Service struct {
-	Users   connectv1.UserServiceHandler
-	Members connectv1.MemberServiceHandler
-	Grants  connectv1.GrantServiceHandler
-	Events  connectv1.EventServiceHandler
+	Users    connectv1.UserServiceHandler
+	Sessions connectv1.SessionServiceHandler
+	Members  connectv1.MemberServiceHandler
+	Grants   connectv1.GrantServiceHandler
+	Events   connectv1.EventServiceHandler
 }
 
 // most is how many memberships and grants of one person are shown.
@@ -70,4 +71,25 @@ func (s *Service) ListMyEvents(ctx context.Context, req *munimentv1.ListMyEvents
 		return nil, err
 	}
 	return &munimentv1.ListMyEventsResponse{Events: res.GetEvents(), NextPageToken: res.GetNextPageToken()}, nil
+}
+
+// ListMyApplications answers the applications that hold something of the caller.
+func (s *Service) ListMyApplications(ctx context.Context, req *munimentv1.ListMyApplicationsRequest) (*munimentv1.ListMyApplicationsResponse, error) {
+	c, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	got, err := s.Sessions.ListUserApplications(ctx, &munimentv1.ListUserApplicationsRequest{UserId: c.ID.String(), Read: req.GetRead()})
+	return &munimentv1.ListMyApplicationsResponse{Applications: got.GetApplications()}, err
+}
+
+// EndMyApplication ends all that an application holds of the caller.
+func (s *Service) EndMyApplication(ctx context.Context, req *munimentv1.EndMyApplicationRequest) (*munimentv1.EndMyApplicationResponse, error) {
+	c, err := self(ctx)
+	if err != nil {
+		return nil, err
+	}
+	done, err := s.Sessions.EndUserApplication(ctx, &munimentv1.EndUserApplicationRequest{UserId: c.ID.String(), ApplicationId: req.GetApplicationId(),
+		CommandId: req.GetCommandId(), Reason: req.GetReason()})
+	return &munimentv1.EndMyApplicationResponse{Change: done.GetChange()}, err
 }

@@ -26,6 +26,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// SigningKeyStatus is where a key stands on its way.
+type SigningKeyStatus int32
+
+const (
+	// Not used.
+	SigningKeyStatus_SIGNING_KEY_STATUS_UNSPECIFIED SigningKeyStatus = 0
+	// Published, and signs nothing yet.
+	SigningKeyStatus_SIGNING_KEY_STATUS_NEXT SigningKeyStatus = 1
+	// Signs tokens.
+	SigningKeyStatus_SIGNING_KEY_STATUS_CURRENT SigningKeyStatus = 2
+	// Signs nothing any more; what it signed is still verified with it.
+	SigningKeyStatus_SIGNING_KEY_STATUS_RETIRED SigningKeyStatus = 3
+)
+
+// Enum value maps for SigningKeyStatus.
+var (
+	SigningKeyStatus_name = map[int32]string{
+		0: "SIGNING_KEY_STATUS_UNSPECIFIED",
+		1: "SIGNING_KEY_STATUS_NEXT",
+		2: "SIGNING_KEY_STATUS_CURRENT",
+		3: "SIGNING_KEY_STATUS_RETIRED",
+	}
+	SigningKeyStatus_value = map[string]int32{
+		"SIGNING_KEY_STATUS_UNSPECIFIED": 0,
+		"SIGNING_KEY_STATUS_NEXT":        1,
+		"SIGNING_KEY_STATUS_CURRENT":     2,
+		"SIGNING_KEY_STATUS_RETIRED":     3,
+	}
+)
+
+func (x SigningKeyStatus) Enum() *SigningKeyStatus {
+	p := new(SigningKeyStatus)
+	*p = x
+	return p
+}
+
+func (x SigningKeyStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SigningKeyStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_muniment_v1_instance_proto_enumTypes[0].Descriptor()
+}
+
+func (SigningKeyStatus) Type() protoreflect.EnumType {
+	return &file_muniment_v1_instance_proto_enumTypes[0]
+}
+
+func (x SigningKeyStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SigningKeyStatus.Descriptor instead.
+func (SigningKeyStatus) EnumDescriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{0}
+}
+
 // Instance is a tenant: a log with keys and settings of its own.
 type Instance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -451,6 +508,287 @@ func (x *GetConsistencyProofResponse) GetHashes() [][]byte {
 	return nil
 }
 
+// SigningKey is a key by which tokens are verified.
+type SigningKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id, as in the header "kid" of tokens (RFC 7638).
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// What it signs with, ES256 or RS256 (RFC 7518 §3.1).
+	Algorithm string `protobuf:"bytes,2,opt,name=algorithm,proto3" json:"algorithm,omitempty"`
+	// Where it stands.
+	Status SigningKeyStatus `protobuf:"varint,3,opt,name=status,proto3,enum=muniment.v1.SigningKeyStatus" json:"status,omitempty"`
+	// When it was published.
+	Announced *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=announced,proto3" json:"announced,omitempty"`
+	// Since when it signs, or did; left out before.
+	Activated *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=activated,proto3" json:"activated,omitempty"`
+	// Until when a retired key is published.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SigningKey) Reset() {
+	*x = SigningKey{}
+	mi := &file_muniment_v1_instance_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SigningKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SigningKey) ProtoMessage() {}
+
+func (x *SigningKey) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_instance_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SigningKey.ProtoReflect.Descriptor instead.
+func (*SigningKey) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SigningKey) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SigningKey) GetAlgorithm() string {
+	if x != nil {
+		return x.Algorithm
+	}
+	return ""
+}
+
+func (x *SigningKey) GetStatus() SigningKeyStatus {
+	if x != nil {
+		return x.Status
+	}
+	return SigningKeyStatus_SIGNING_KEY_STATUS_UNSPECIFIED
+}
+
+func (x *SigningKey) GetAnnounced() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Announced
+	}
+	return nil
+}
+
+func (x *SigningKey) GetActivated() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Activated
+	}
+	return nil
+}
+
+func (x *SigningKey) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+type ListSigningKeysRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSigningKeysRequest) Reset() {
+	*x = ListSigningKeysRequest{}
+	mi := &file_muniment_v1_instance_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSigningKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSigningKeysRequest) ProtoMessage() {}
+
+func (x *ListSigningKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_instance_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSigningKeysRequest.ProtoReflect.Descriptor instead.
+func (*ListSigningKeysRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{8}
+}
+
+type ListSigningKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The keys, in the order in which they were published.
+	Keys          []*SigningKey `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSigningKeysResponse) Reset() {
+	*x = ListSigningKeysResponse{}
+	mi := &file_muniment_v1_instance_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSigningKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSigningKeysResponse) ProtoMessage() {}
+
+func (x *ListSigningKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_instance_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSigningKeysResponse.ProtoReflect.Descriptor instead.
+func (*ListSigningKeysResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListSigningKeysResponse) GetKeys() []*SigningKey {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+type RotateSigningKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Remove the keys before at once, because somebody else may have them: all
+	// tokens that they signed are good no more.
+	Distrust bool `protobuf:"varint,1,opt,name=distrust,proto3" json:"distrust,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateSigningKeysRequest) Reset() {
+	*x = RotateSigningKeysRequest{}
+	mi := &file_muniment_v1_instance_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateSigningKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateSigningKeysRequest) ProtoMessage() {}
+
+func (x *RotateSigningKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_instance_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateSigningKeysRequest.ProtoReflect.Descriptor instead.
+func (*RotateSigningKeysRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RotateSigningKeysRequest) GetDistrust() bool {
+	if x != nil {
+		return x.Distrust
+	}
+	return false
+}
+
+func (x *RotateSigningKeysRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *RotateSigningKeysRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RotateSigningKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateSigningKeysResponse) Reset() {
+	*x = RotateSigningKeysResponse{}
+	mi := &file_muniment_v1_instance_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateSigningKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateSigningKeysResponse) ProtoMessage() {}
+
+func (x *RotateSigningKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_instance_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateSigningKeysResponse.ProtoReflect.Descriptor instead.
+func (*RotateSigningKeysResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RotateSigningKeysResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 var File_muniment_v1_instance_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_instance_proto_rawDesc = "" +
@@ -481,11 +819,36 @@ const file_muniment_v1_instance_proto_rawDesc = "" +
 	"\x1bGetConsistencyProofResponse\x12\x19\n" +
 	"\bold_size\x18\x01 \x01(\x04R\aoldSize\x12\x19\n" +
 	"\bnew_size\x18\x02 \x01(\x04R\anewSize\x12\x16\n" +
-	"\x06hashes\x18\x03 \x03(\fR\x06hashes2\xf3\x02\n" +
+	"\x06hashes\x18\x03 \x03(\fR\x06hashes\"\x97\x02\n" +
+	"\n" +
+	"SigningKey\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
+	"\talgorithm\x18\x02 \x01(\tR\talgorithm\x125\n" +
+	"\x06status\x18\x03 \x01(\x0e2\x1d.muniment.v1.SigningKeyStatusR\x06status\x128\n" +
+	"\tannounced\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tannounced\x128\n" +
+	"\tactivated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tactivated\x120\n" +
+	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x18\n" +
+	"\x16ListSigningKeysRequest\"F\n" +
+	"\x17ListSigningKeysResponse\x12+\n" +
+	"\x04keys\x18\x01 \x03(\v2\x17.muniment.v1.SigningKeyR\x04keys\"r\n" +
+	"\x18RotateSigningKeysRequest\x12\x1a\n" +
+	"\bdistrust\x18\x01 \x01(\bR\bdistrust\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"H\n" +
+	"\x19RotateSigningKeysResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change*\x93\x01\n" +
+	"\x10SigningKeyStatus\x12\"\n" +
+	"\x1eSIGNING_KEY_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17SIGNING_KEY_STATUS_NEXT\x10\x01\x12\x1e\n" +
+	"\x1aSIGNING_KEY_STATUS_CURRENT\x10\x02\x12\x1e\n" +
+	"\x1aSIGNING_KEY_STATUS_RETIRED\x10\x032\xf4\x04\n" +
 	"\x0fInstanceService\x12f\n" +
 	"\vGetInstance\x12\x1f.muniment.v1.GetInstanceRequest\x1a .muniment.v1.GetInstanceResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/instance\x12n\n" +
 	"\rGetCheckpoint\x12!.muniment.v1.GetCheckpointRequest\x1a\".muniment.v1.GetCheckpointResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/checkpoint\x12\x87\x01\n" +
-	"\x13GetConsistencyProof\x12'.muniment.v1.GetConsistencyProofRequest\x1a(.muniment.v1.GetConsistencyProofResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/consistency-proofB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
+	"\x13GetConsistencyProof\x12'.muniment.v1.GetConsistencyProofRequest\x1a(.muniment.v1.GetConsistencyProofResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/consistency-proof\x12v\n" +
+	"\x0fListSigningKeys\x12#.muniment.v1.ListSigningKeysRequest\x1a$.muniment.v1.ListSigningKeysResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/signing-keys\x12\x86\x01\n" +
+	"\x11RotateSigningKeys\x12%.muniment.v1.RotateSigningKeysRequest\x1a&.muniment.v1.RotateSigningKeysResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/signing-keys:rotateB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
 
 var (
 	file_muniment_v1_instance_proto_rawDescOnce sync.Once
@@ -499,34 +862,52 @@ func file_muniment_v1_instance_proto_rawDescGZIP() []byte {
 	return file_muniment_v1_instance_proto_rawDescData
 }
 
-var file_muniment_v1_instance_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_muniment_v1_instance_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_muniment_v1_instance_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_muniment_v1_instance_proto_goTypes = []any{
-	(*Instance)(nil),                    // 0: muniment.v1.Instance
-	(*GetInstanceRequest)(nil),          // 1: muniment.v1.GetInstanceRequest
-	(*GetInstanceResponse)(nil),         // 2: muniment.v1.GetInstanceResponse
-	(*GetCheckpointRequest)(nil),        // 3: muniment.v1.GetCheckpointRequest
-	(*GetCheckpointResponse)(nil),       // 4: muniment.v1.GetCheckpointResponse
-	(*GetConsistencyProofRequest)(nil),  // 5: muniment.v1.GetConsistencyProofRequest
-	(*GetConsistencyProofResponse)(nil), // 6: muniment.v1.GetConsistencyProofResponse
-	(*timestamppb.Timestamp)(nil),       // 7: google.protobuf.Timestamp
-	(*Read)(nil),                        // 8: muniment.v1.Read
+	(SigningKeyStatus)(0),               // 0: muniment.v1.SigningKeyStatus
+	(*Instance)(nil),                    // 1: muniment.v1.Instance
+	(*GetInstanceRequest)(nil),          // 2: muniment.v1.GetInstanceRequest
+	(*GetInstanceResponse)(nil),         // 3: muniment.v1.GetInstanceResponse
+	(*GetCheckpointRequest)(nil),        // 4: muniment.v1.GetCheckpointRequest
+	(*GetCheckpointResponse)(nil),       // 5: muniment.v1.GetCheckpointResponse
+	(*GetConsistencyProofRequest)(nil),  // 6: muniment.v1.GetConsistencyProofRequest
+	(*GetConsistencyProofResponse)(nil), // 7: muniment.v1.GetConsistencyProofResponse
+	(*SigningKey)(nil),                  // 8: muniment.v1.SigningKey
+	(*ListSigningKeysRequest)(nil),      // 9: muniment.v1.ListSigningKeysRequest
+	(*ListSigningKeysResponse)(nil),     // 10: muniment.v1.ListSigningKeysResponse
+	(*RotateSigningKeysRequest)(nil),    // 11: muniment.v1.RotateSigningKeysRequest
+	(*RotateSigningKeysResponse)(nil),   // 12: muniment.v1.RotateSigningKeysResponse
+	(*timestamppb.Timestamp)(nil),       // 13: google.protobuf.Timestamp
+	(*Read)(nil),                        // 14: muniment.v1.Read
+	(*Change)(nil),                      // 15: muniment.v1.Change
 }
 var file_muniment_v1_instance_proto_depIdxs = []int32{
-	7, // 0: muniment.v1.Instance.created:type_name -> google.protobuf.Timestamp
-	7, // 1: muniment.v1.Instance.position_time:type_name -> google.protobuf.Timestamp
-	8, // 2: muniment.v1.GetInstanceRequest.read:type_name -> muniment.v1.Read
-	0, // 3: muniment.v1.GetInstanceResponse.instance:type_name -> muniment.v1.Instance
-	1, // 4: muniment.v1.InstanceService.GetInstance:input_type -> muniment.v1.GetInstanceRequest
-	3, // 5: muniment.v1.InstanceService.GetCheckpoint:input_type -> muniment.v1.GetCheckpointRequest
-	5, // 6: muniment.v1.InstanceService.GetConsistencyProof:input_type -> muniment.v1.GetConsistencyProofRequest
-	2, // 7: muniment.v1.InstanceService.GetInstance:output_type -> muniment.v1.GetInstanceResponse
-	4, // 8: muniment.v1.InstanceService.GetCheckpoint:output_type -> muniment.v1.GetCheckpointResponse
-	6, // 9: muniment.v1.InstanceService.GetConsistencyProof:output_type -> muniment.v1.GetConsistencyProofResponse
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	13, // 0: muniment.v1.Instance.created:type_name -> google.protobuf.Timestamp
+	13, // 1: muniment.v1.Instance.position_time:type_name -> google.protobuf.Timestamp
+	14, // 2: muniment.v1.GetInstanceRequest.read:type_name -> muniment.v1.Read
+	1,  // 3: muniment.v1.GetInstanceResponse.instance:type_name -> muniment.v1.Instance
+	0,  // 4: muniment.v1.SigningKey.status:type_name -> muniment.v1.SigningKeyStatus
+	13, // 5: muniment.v1.SigningKey.announced:type_name -> google.protobuf.Timestamp
+	13, // 6: muniment.v1.SigningKey.activated:type_name -> google.protobuf.Timestamp
+	13, // 7: muniment.v1.SigningKey.until:type_name -> google.protobuf.Timestamp
+	8,  // 8: muniment.v1.ListSigningKeysResponse.keys:type_name -> muniment.v1.SigningKey
+	15, // 9: muniment.v1.RotateSigningKeysResponse.change:type_name -> muniment.v1.Change
+	2,  // 10: muniment.v1.InstanceService.GetInstance:input_type -> muniment.v1.GetInstanceRequest
+	4,  // 11: muniment.v1.InstanceService.GetCheckpoint:input_type -> muniment.v1.GetCheckpointRequest
+	6,  // 12: muniment.v1.InstanceService.GetConsistencyProof:input_type -> muniment.v1.GetConsistencyProofRequest
+	9,  // 13: muniment.v1.InstanceService.ListSigningKeys:input_type -> muniment.v1.ListSigningKeysRequest
+	11, // 14: muniment.v1.InstanceService.RotateSigningKeys:input_type -> muniment.v1.RotateSigningKeysRequest
+	3,  // 15: muniment.v1.InstanceService.GetInstance:output_type -> muniment.v1.GetInstanceResponse
+	5,  // 16: muniment.v1.InstanceService.GetCheckpoint:output_type -> muniment.v1.GetCheckpointResponse
+	7,  // 17: muniment.v1.InstanceService.GetConsistencyProof:output_type -> muniment.v1.GetConsistencyProofResponse
+	10, // 18: muniment.v1.InstanceService.ListSigningKeys:output_type -> muniment.v1.ListSigningKeysResponse
+	12, // 19: muniment.v1.InstanceService.RotateSigningKeys:output_type -> muniment.v1.RotateSigningKeysResponse
+	15, // [15:20] is the sub-list for method output_type
+	10, // [10:15] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_instance_proto_init() }
@@ -540,13 +921,14 @@ func file_muniment_v1_instance_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_instance_proto_rawDesc), len(file_muniment_v1_instance_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   7,
+			NumEnums:      1,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_muniment_v1_instance_proto_goTypes,
 		DependencyIndexes: file_muniment_v1_instance_proto_depIdxs,
+		EnumInfos:         file_muniment_v1_instance_proto_enumTypes,
 		MessageInfos:      file_muniment_v1_instance_proto_msgTypes,
 	}.Build()
 	File_muniment_v1_instance_proto = out.File

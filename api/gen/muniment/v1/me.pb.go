@@ -287,11 +287,209 @@ func (x *ListMyEventsResponse) GetNextPageToken() string {
 	return ""
 }
 
+type ListMyApplicationsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How fresh or old the answer shall be.
+	Read          *Read `protobuf:"bytes,15,opt,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMyApplicationsRequest) Reset() {
+	*x = ListMyApplicationsRequest{}
+	mi := &file_muniment_v1_me_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMyApplicationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMyApplicationsRequest) ProtoMessage() {}
+
+func (x *ListMyApplicationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_me_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMyApplicationsRequest.ProtoReflect.Descriptor instead.
+func (*ListMyApplicationsRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_me_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListMyApplicationsRequest) GetRead() *Read {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+type ListMyApplicationsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The applications.
+	Applications  []*UserApplication `protobuf:"bytes,1,rep,name=applications,proto3" json:"applications,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMyApplicationsResponse) Reset() {
+	*x = ListMyApplicationsResponse{}
+	mi := &file_muniment_v1_me_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMyApplicationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMyApplicationsResponse) ProtoMessage() {}
+
+func (x *ListMyApplicationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_me_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMyApplicationsResponse.ProtoReflect.Descriptor instead.
+func (*ListMyApplicationsResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_me_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListMyApplicationsResponse) GetApplications() []*UserApplication {
+	if x != nil {
+		return x.Applications
+	}
+	return nil
+}
+
+type EndMyApplicationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the application.
+	ApplicationId string `protobuf:"bytes,1,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndMyApplicationRequest) Reset() {
+	*x = EndMyApplicationRequest{}
+	mi := &file_muniment_v1_me_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndMyApplicationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndMyApplicationRequest) ProtoMessage() {}
+
+func (x *EndMyApplicationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_me_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndMyApplicationRequest.ProtoReflect.Descriptor instead.
+func (*EndMyApplicationRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_me_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *EndMyApplicationRequest) GetApplicationId() string {
+	if x != nil {
+		return x.ApplicationId
+	}
+	return ""
+}
+
+func (x *EndMyApplicationRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *EndMyApplicationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type EndMyApplicationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndMyApplicationResponse) Reset() {
+	*x = EndMyApplicationResponse{}
+	mi := &file_muniment_v1_me_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndMyApplicationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndMyApplicationResponse) ProtoMessage() {}
+
+func (x *EndMyApplicationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_me_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndMyApplicationResponse.ProtoReflect.Descriptor instead.
+func (*EndMyApplicationResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_me_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *EndMyApplicationResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 var File_muniment_v1_me_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_me_proto_rawDesc = "" +
 	"\n" +
-	"\x14muniment/v1/me.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\x1a\x17muniment/v1/event.proto\x1a\x17muniment/v1/grant.proto\x1a\x18muniment/v1/member.proto\x1a\x16muniment/v1/user.proto\"5\n" +
+	"\x14muniment/v1/me.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\x1a\x17muniment/v1/event.proto\x1a\x17muniment/v1/grant.proto\x1a\x18muniment/v1/member.proto\x1a\x19muniment/v1/session.proto\x1a\x16muniment/v1/user.proto\"5\n" +
 	"\fGetMeRequest\x12%\n" +
 	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"\xb8\x01\n" +
 	"\rGetMeResponse\x12%\n" +
@@ -310,10 +508,23 @@ const file_muniment_v1_me_proto_rawDesc = "" +
 	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"j\n" +
 	"\x14ListMyEventsResponse\x12*\n" +
 	"\x06events\x18\x01 \x03(\v2\x12.muniment.v1.EventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xc7\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"B\n" +
+	"\x19ListMyApplicationsRequest\x12%\n" +
+	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"^\n" +
+	"\x1aListMyApplicationsResponse\x12@\n" +
+	"\fapplications\x18\x01 \x03(\v2\x1c.muniment.v1.UserApplicationR\fapplications\"|\n" +
+	"\x17EndMyApplicationRequest\x12%\n" +
+	"\x0eapplication_id\x18\x01 \x01(\tR\rapplicationId\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"G\n" +
+	"\x18EndMyApplicationResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change2\xe3\x03\n" +
 	"\tMeService\x12N\n" +
 	"\x05GetMe\x12\x19.muniment.v1.GetMeRequest\x1a\x1a.muniment.v1.GetMeResponse\"\x0e\x82\xd3\xe4\x93\x02\b\x12\x06/v1/me\x12j\n" +
-	"\fListMyEvents\x12 .muniment.v1.ListMyEventsRequest\x1a!.muniment.v1.ListMyEventsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/me/eventsB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
+	"\fListMyEvents\x12 .muniment.v1.ListMyEventsRequest\x1a!.muniment.v1.ListMyEventsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/me/events\x12\x82\x01\n" +
+	"\x12ListMyApplications\x12&.muniment.v1.ListMyApplicationsRequest\x1a'.muniment.v1.ListMyApplicationsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/me/applications\x12\x94\x01\n" +
+	"\x10EndMyApplication\x12$.muniment.v1.EndMyApplicationRequest\x1a%.muniment.v1.EndMyApplicationResponse\"3\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/me/applications/{application_id}:endB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
 
 var (
 	file_muniment_v1_me_proto_rawDescOnce sync.Once
@@ -327,37 +538,50 @@ func file_muniment_v1_me_proto_rawDescGZIP() []byte {
 	return file_muniment_v1_me_proto_rawDescData
 }
 
-var file_muniment_v1_me_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_muniment_v1_me_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_muniment_v1_me_proto_goTypes = []any{
-	(*GetMeRequest)(nil),          // 0: muniment.v1.GetMeRequest
-	(*GetMeResponse)(nil),         // 1: muniment.v1.GetMeResponse
-	(*ListMyEventsRequest)(nil),   // 2: muniment.v1.ListMyEventsRequest
-	(*ListMyEventsResponse)(nil),  // 3: muniment.v1.ListMyEventsResponse
-	(*Read)(nil),                  // 4: muniment.v1.Read
-	(*User)(nil),                  // 5: muniment.v1.User
-	(*Member)(nil),                // 6: muniment.v1.Member
-	(*Grant)(nil),                 // 7: muniment.v1.Grant
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
-	(*Event)(nil),                 // 9: muniment.v1.Event
+	(*GetMeRequest)(nil),               // 0: muniment.v1.GetMeRequest
+	(*GetMeResponse)(nil),              // 1: muniment.v1.GetMeResponse
+	(*ListMyEventsRequest)(nil),        // 2: muniment.v1.ListMyEventsRequest
+	(*ListMyEventsResponse)(nil),       // 3: muniment.v1.ListMyEventsResponse
+	(*ListMyApplicationsRequest)(nil),  // 4: muniment.v1.ListMyApplicationsRequest
+	(*ListMyApplicationsResponse)(nil), // 5: muniment.v1.ListMyApplicationsResponse
+	(*EndMyApplicationRequest)(nil),    // 6: muniment.v1.EndMyApplicationRequest
+	(*EndMyApplicationResponse)(nil),   // 7: muniment.v1.EndMyApplicationResponse
+	(*Read)(nil),                       // 8: muniment.v1.Read
+	(*User)(nil),                       // 9: muniment.v1.User
+	(*Member)(nil),                     // 10: muniment.v1.Member
+	(*Grant)(nil),                      // 11: muniment.v1.Grant
+	(*timestamppb.Timestamp)(nil),      // 12: google.protobuf.Timestamp
+	(*Event)(nil),                      // 13: muniment.v1.Event
+	(*UserApplication)(nil),            // 14: muniment.v1.UserApplication
+	(*Change)(nil),                     // 15: muniment.v1.Change
 }
 var file_muniment_v1_me_proto_depIdxs = []int32{
-	4,  // 0: muniment.v1.GetMeRequest.read:type_name -> muniment.v1.Read
-	5,  // 1: muniment.v1.GetMeResponse.user:type_name -> muniment.v1.User
-	6,  // 2: muniment.v1.GetMeResponse.memberships:type_name -> muniment.v1.Member
-	7,  // 3: muniment.v1.GetMeResponse.grants:type_name -> muniment.v1.Grant
-	8,  // 4: muniment.v1.ListMyEventsRequest.from:type_name -> google.protobuf.Timestamp
-	8,  // 5: muniment.v1.ListMyEventsRequest.to:type_name -> google.protobuf.Timestamp
-	4,  // 6: muniment.v1.ListMyEventsRequest.read:type_name -> muniment.v1.Read
-	9,  // 7: muniment.v1.ListMyEventsResponse.events:type_name -> muniment.v1.Event
-	0,  // 8: muniment.v1.MeService.GetMe:input_type -> muniment.v1.GetMeRequest
-	2,  // 9: muniment.v1.MeService.ListMyEvents:input_type -> muniment.v1.ListMyEventsRequest
-	1,  // 10: muniment.v1.MeService.GetMe:output_type -> muniment.v1.GetMeResponse
-	3,  // 11: muniment.v1.MeService.ListMyEvents:output_type -> muniment.v1.ListMyEventsResponse
-	10, // [10:12] is the sub-list for method output_type
-	8,  // [8:10] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	8,  // 0: muniment.v1.GetMeRequest.read:type_name -> muniment.v1.Read
+	9,  // 1: muniment.v1.GetMeResponse.user:type_name -> muniment.v1.User
+	10, // 2: muniment.v1.GetMeResponse.memberships:type_name -> muniment.v1.Member
+	11, // 3: muniment.v1.GetMeResponse.grants:type_name -> muniment.v1.Grant
+	12, // 4: muniment.v1.ListMyEventsRequest.from:type_name -> google.protobuf.Timestamp
+	12, // 5: muniment.v1.ListMyEventsRequest.to:type_name -> google.protobuf.Timestamp
+	8,  // 6: muniment.v1.ListMyEventsRequest.read:type_name -> muniment.v1.Read
+	13, // 7: muniment.v1.ListMyEventsResponse.events:type_name -> muniment.v1.Event
+	8,  // 8: muniment.v1.ListMyApplicationsRequest.read:type_name -> muniment.v1.Read
+	14, // 9: muniment.v1.ListMyApplicationsResponse.applications:type_name -> muniment.v1.UserApplication
+	15, // 10: muniment.v1.EndMyApplicationResponse.change:type_name -> muniment.v1.Change
+	0,  // 11: muniment.v1.MeService.GetMe:input_type -> muniment.v1.GetMeRequest
+	2,  // 12: muniment.v1.MeService.ListMyEvents:input_type -> muniment.v1.ListMyEventsRequest
+	4,  // 13: muniment.v1.MeService.ListMyApplications:input_type -> muniment.v1.ListMyApplicationsRequest
+	6,  // 14: muniment.v1.MeService.EndMyApplication:input_type -> muniment.v1.EndMyApplicationRequest
+	1,  // 15: muniment.v1.MeService.GetMe:output_type -> muniment.v1.GetMeResponse
+	3,  // 16: muniment.v1.MeService.ListMyEvents:output_type -> muniment.v1.ListMyEventsResponse
+	5,  // 17: muniment.v1.MeService.ListMyApplications:output_type -> muniment.v1.ListMyApplicationsResponse
+	7,  // 18: muniment.v1.MeService.EndMyApplication:output_type -> muniment.v1.EndMyApplicationResponse
+	15, // [15:19] is the sub-list for method output_type
+	11, // [11:15] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_me_proto_init() }
@@ -369,6 +593,7 @@ func file_muniment_v1_me_proto_init() {
 	file_muniment_v1_event_proto_init()
 	file_muniment_v1_grant_proto_init()
 	file_muniment_v1_member_proto_init()
+	file_muniment_v1_session_proto_init()
 	file_muniment_v1_user_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -376,7 +601,7 @@ func file_muniment_v1_me_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_me_proto_rawDesc), len(file_muniment_v1_me_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

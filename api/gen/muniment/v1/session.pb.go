@@ -471,6 +471,313 @@ func (x *EndSessionResponse) GetChange() *Change {
 	return nil
 }
 
+// UserApplication is an application that holds, or held, something of a user.
+type UserApplication struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the application.
+	ApplicationId string `protobuf:"bytes,1,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// Its name; empty if it was removed.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Scopes that the user agreed to (RFC 6749 §3.3); none if it never asked.
+	ConsentedScopes []string `protobuf:"bytes,3,rep,name=consented_scopes,json=consentedScopes,proto3" json:"consented_scopes,omitempty"`
+	// When the user last agreed; left out if never.
+	Consented *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=consented,proto3" json:"consented,omitempty"`
+	// Scopes of the last token.
+	Scopes []string `protobuf:"bytes,5,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	// When it last got a token; left out if never.
+	Used          *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=used,proto3" json:"used,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserApplication) Reset() {
+	*x = UserApplication{}
+	mi := &file_muniment_v1_session_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserApplication) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserApplication) ProtoMessage() {}
+
+func (x *UserApplication) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_session_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserApplication.ProtoReflect.Descriptor instead.
+func (*UserApplication) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_session_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UserApplication) GetApplicationId() string {
+	if x != nil {
+		return x.ApplicationId
+	}
+	return ""
+}
+
+func (x *UserApplication) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UserApplication) GetConsentedScopes() []string {
+	if x != nil {
+		return x.ConsentedScopes
+	}
+	return nil
+}
+
+func (x *UserApplication) GetConsented() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Consented
+	}
+	return nil
+}
+
+func (x *UserApplication) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *UserApplication) GetUsed() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Used
+	}
+	return nil
+}
+
+type ListUserApplicationsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose applications.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// How fresh or old the answer shall be.
+	Read          *Read `protobuf:"bytes,15,opt,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUserApplicationsRequest) Reset() {
+	*x = ListUserApplicationsRequest{}
+	mi := &file_muniment_v1_session_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUserApplicationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUserApplicationsRequest) ProtoMessage() {}
+
+func (x *ListUserApplicationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_session_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUserApplicationsRequest.ProtoReflect.Descriptor instead.
+func (*ListUserApplicationsRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_session_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListUserApplicationsRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ListUserApplicationsRequest) GetRead() *Read {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+type ListUserApplicationsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The applications.
+	Applications  []*UserApplication `protobuf:"bytes,1,rep,name=applications,proto3" json:"applications,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUserApplicationsResponse) Reset() {
+	*x = ListUserApplicationsResponse{}
+	mi := &file_muniment_v1_session_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUserApplicationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUserApplicationsResponse) ProtoMessage() {}
+
+func (x *ListUserApplicationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_session_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUserApplicationsResponse.ProtoReflect.Descriptor instead.
+func (*ListUserApplicationsResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_session_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListUserApplicationsResponse) GetApplications() []*UserApplication {
+	if x != nil {
+		return x.Applications
+	}
+	return nil
+}
+
+type EndUserApplicationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose consent.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Id of the application.
+	ApplicationId string `protobuf:"bytes,2,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndUserApplicationRequest) Reset() {
+	*x = EndUserApplicationRequest{}
+	mi := &file_muniment_v1_session_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndUserApplicationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndUserApplicationRequest) ProtoMessage() {}
+
+func (x *EndUserApplicationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_session_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndUserApplicationRequest.ProtoReflect.Descriptor instead.
+func (*EndUserApplicationRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_session_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *EndUserApplicationRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *EndUserApplicationRequest) GetApplicationId() string {
+	if x != nil {
+		return x.ApplicationId
+	}
+	return ""
+}
+
+func (x *EndUserApplicationRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *EndUserApplicationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type EndUserApplicationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndUserApplicationResponse) Reset() {
+	*x = EndUserApplicationResponse{}
+	mi := &file_muniment_v1_session_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndUserApplicationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndUserApplicationResponse) ProtoMessage() {}
+
+func (x *EndUserApplicationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_session_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndUserApplicationResponse.ProtoReflect.Descriptor instead.
+func (*EndUserApplicationResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_session_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *EndUserApplicationResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 var File_muniment_v1_session_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_session_proto_rawDesc = "" +
@@ -508,16 +815,38 @@ const file_muniment_v1_session_proto_rawDesc = "" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"A\n" +
 	"\x12EndSessionResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\xf9\x01\n" +
+	"\x0fUserApplication\x12%\n" +
+	"\x0eapplication_id\x18\x01 \x01(\tR\rapplicationId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12)\n" +
+	"\x10consented_scopes\x18\x03 \x03(\tR\x0fconsentedScopes\x128\n" +
+	"\tconsented\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tconsented\x12\x16\n" +
+	"\x06scopes\x18\x05 \x03(\tR\x06scopes\x12.\n" +
+	"\x04used\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04used\"]\n" +
+	"\x1bListUserApplicationsRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12%\n" +
+	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"`\n" +
+	"\x1cListUserApplicationsResponse\x12@\n" +
+	"\fapplications\x18\x01 \x03(\v2\x1c.muniment.v1.UserApplicationR\fapplications\"\x97\x01\n" +
+	"\x19EndUserApplicationRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12%\n" +
+	"\x0eapplication_id\x18\x02 \x01(\tR\rapplicationId\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"I\n" +
+	"\x1aEndUserApplicationResponse\x12+\n" +
 	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change*{\n" +
 	"\fSessionState\x12\x1d\n" +
 	"\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14SESSION_STATE_ACTIVE\x10\x01\x12\x17\n" +
 	"\x13SESSION_STATE_ENDED\x10\x02\x12\x19\n" +
-	"\x15SESSION_STATE_EXPIRED\x10\x032\x84\x02\n" +
+	"\x15SESSION_STATE_EXPIRED\x10\x032\xc6\x04\n" +
 	"\x0eSessionService\x12y\n" +
 	"\fListSessions\x12 .muniment.v1.ListSessionsRequest\x1a!.muniment.v1.ListSessionsResponse\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/users/{user_id}/sessions\x12w\n" +
 	"\n" +
-	"EndSession\x12\x1e.muniment.v1.EndSessionRequest\x1a\x1f.muniment.v1.EndSessionResponse\"(\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/sessions/{session_id}:endB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
+	"EndSession\x12\x1e.muniment.v1.EndSessionRequest\x1a\x1f.muniment.v1.EndSessionResponse\"(\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/sessions/{session_id}:end\x12\x95\x01\n" +
+	"\x14ListUserApplications\x12(.muniment.v1.ListUserApplicationsRequest\x1a).muniment.v1.ListUserApplicationsResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /v1/users/{user_id}/applications\x12\xa7\x01\n" +
+	"\x12EndUserApplication\x12&.muniment.v1.EndUserApplicationRequest\x1a'.muniment.v1.EndUserApplicationResponse\"@\x82\xd3\xe4\x93\x02::\x01*\"5/v1/users/{user_id}/applications/{application_id}:endB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
 
 var (
 	file_muniment_v1_session_proto_rawDescOnce sync.Once
@@ -532,39 +861,53 @@ func file_muniment_v1_session_proto_rawDescGZIP() []byte {
 }
 
 var file_muniment_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_muniment_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_muniment_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_muniment_v1_session_proto_goTypes = []any{
-	(SessionState)(0),             // 0: muniment.v1.SessionState
-	(*Session)(nil),               // 1: muniment.v1.Session
-	(*ListSessionsRequest)(nil),   // 2: muniment.v1.ListSessionsRequest
-	(*ListSessionsResponse)(nil),  // 3: muniment.v1.ListSessionsResponse
-	(*EndSessionRequest)(nil),     // 4: muniment.v1.EndSessionRequest
-	(*EndSessionResponse)(nil),    // 5: muniment.v1.EndSessionResponse
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
-	(*Text)(nil),                  // 7: muniment.v1.Text
-	(*Read)(nil),                  // 8: muniment.v1.Read
-	(*Change)(nil),                // 9: muniment.v1.Change
+	(SessionState)(0),                    // 0: muniment.v1.SessionState
+	(*Session)(nil),                      // 1: muniment.v1.Session
+	(*ListSessionsRequest)(nil),          // 2: muniment.v1.ListSessionsRequest
+	(*ListSessionsResponse)(nil),         // 3: muniment.v1.ListSessionsResponse
+	(*EndSessionRequest)(nil),            // 4: muniment.v1.EndSessionRequest
+	(*EndSessionResponse)(nil),           // 5: muniment.v1.EndSessionResponse
+	(*UserApplication)(nil),              // 6: muniment.v1.UserApplication
+	(*ListUserApplicationsRequest)(nil),  // 7: muniment.v1.ListUserApplicationsRequest
+	(*ListUserApplicationsResponse)(nil), // 8: muniment.v1.ListUserApplicationsResponse
+	(*EndUserApplicationRequest)(nil),    // 9: muniment.v1.EndUserApplicationRequest
+	(*EndUserApplicationResponse)(nil),   // 10: muniment.v1.EndUserApplicationResponse
+	(*timestamppb.Timestamp)(nil),        // 11: google.protobuf.Timestamp
+	(*Text)(nil),                         // 12: muniment.v1.Text
+	(*Read)(nil),                         // 13: muniment.v1.Read
+	(*Change)(nil),                       // 14: muniment.v1.Change
 }
 var file_muniment_v1_session_proto_depIdxs = []int32{
 	0,  // 0: muniment.v1.Session.state:type_name -> muniment.v1.SessionState
-	6,  // 1: muniment.v1.Session.started:type_name -> google.protobuf.Timestamp
-	6,  // 2: muniment.v1.Session.authenticated:type_name -> google.protobuf.Timestamp
-	6,  // 3: muniment.v1.Session.expires:type_name -> google.protobuf.Timestamp
-	6,  // 4: muniment.v1.Session.ended:type_name -> google.protobuf.Timestamp
-	7,  // 5: muniment.v1.Session.ip:type_name -> muniment.v1.Text
-	7,  // 6: muniment.v1.Session.user_agent:type_name -> muniment.v1.Text
-	8,  // 7: muniment.v1.ListSessionsRequest.read:type_name -> muniment.v1.Read
+	11, // 1: muniment.v1.Session.started:type_name -> google.protobuf.Timestamp
+	11, // 2: muniment.v1.Session.authenticated:type_name -> google.protobuf.Timestamp
+	11, // 3: muniment.v1.Session.expires:type_name -> google.protobuf.Timestamp
+	11, // 4: muniment.v1.Session.ended:type_name -> google.protobuf.Timestamp
+	12, // 5: muniment.v1.Session.ip:type_name -> muniment.v1.Text
+	12, // 6: muniment.v1.Session.user_agent:type_name -> muniment.v1.Text
+	13, // 7: muniment.v1.ListSessionsRequest.read:type_name -> muniment.v1.Read
 	1,  // 8: muniment.v1.ListSessionsResponse.sessions:type_name -> muniment.v1.Session
-	9,  // 9: muniment.v1.EndSessionResponse.change:type_name -> muniment.v1.Change
-	2,  // 10: muniment.v1.SessionService.ListSessions:input_type -> muniment.v1.ListSessionsRequest
-	4,  // 11: muniment.v1.SessionService.EndSession:input_type -> muniment.v1.EndSessionRequest
-	3,  // 12: muniment.v1.SessionService.ListSessions:output_type -> muniment.v1.ListSessionsResponse
-	5,  // 13: muniment.v1.SessionService.EndSession:output_type -> muniment.v1.EndSessionResponse
-	12, // [12:14] is the sub-list for method output_type
-	10, // [10:12] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	14, // 9: muniment.v1.EndSessionResponse.change:type_name -> muniment.v1.Change
+	11, // 10: muniment.v1.UserApplication.consented:type_name -> google.protobuf.Timestamp
+	11, // 11: muniment.v1.UserApplication.used:type_name -> google.protobuf.Timestamp
+	13, // 12: muniment.v1.ListUserApplicationsRequest.read:type_name -> muniment.v1.Read
+	6,  // 13: muniment.v1.ListUserApplicationsResponse.applications:type_name -> muniment.v1.UserApplication
+	14, // 14: muniment.v1.EndUserApplicationResponse.change:type_name -> muniment.v1.Change
+	2,  // 15: muniment.v1.SessionService.ListSessions:input_type -> muniment.v1.ListSessionsRequest
+	4,  // 16: muniment.v1.SessionService.EndSession:input_type -> muniment.v1.EndSessionRequest
+	7,  // 17: muniment.v1.SessionService.ListUserApplications:input_type -> muniment.v1.ListUserApplicationsRequest
+	9,  // 18: muniment.v1.SessionService.EndUserApplication:input_type -> muniment.v1.EndUserApplicationRequest
+	3,  // 19: muniment.v1.SessionService.ListSessions:output_type -> muniment.v1.ListSessionsResponse
+	5,  // 20: muniment.v1.SessionService.EndSession:output_type -> muniment.v1.EndSessionResponse
+	8,  // 21: muniment.v1.SessionService.ListUserApplications:output_type -> muniment.v1.ListUserApplicationsResponse
+	10, // 22: muniment.v1.SessionService.EndUserApplication:output_type -> muniment.v1.EndUserApplicationResponse
+	19, // [19:23] is the sub-list for method output_type
+	15, // [15:19] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_session_proto_init() }
@@ -579,7 +922,7 @@ func file_muniment_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_session_proto_rawDesc), len(file_muniment_v1_session_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   5,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

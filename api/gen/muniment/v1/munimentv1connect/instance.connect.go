@@ -45,6 +45,12 @@ const (
 	// InstanceServiceGetConsistencyProofProcedure is the fully-qualified name of the InstanceService's
 	// GetConsistencyProof RPC.
 	InstanceServiceGetConsistencyProofProcedure = "/muniment.v1.InstanceService/GetConsistencyProof"
+	// InstanceServiceListSigningKeysProcedure is the fully-qualified name of the InstanceService's
+	// ListSigningKeys RPC.
+	InstanceServiceListSigningKeysProcedure = "/muniment.v1.InstanceService/ListSigningKeys"
+	// InstanceServiceRotateSigningKeysProcedure is the fully-qualified name of the InstanceService's
+	// RotateSigningKeys RPC.
+	InstanceServiceRotateSigningKeysProcedure = "/muniment.v1.InstanceService/RotateSigningKeys"
 )
 
 // InstanceServiceClient is a client for the muniment.v1.InstanceService service.
@@ -58,6 +64,13 @@ type InstanceServiceClient interface {
 	// GetConsistencyProof answers the proof that the log only grew since an
 	// earlier checkpoint (RFC 9162 §2.1.4).
 	GetConsistencyProof(context.Context, *v1.GetConsistencyProofRequest) (*v1.GetConsistencyProofResponse, error)
+	// ListSigningKeys answers the keys by which tokens of this instance are
+	// verified, as the address jwks_uri publishes them, with where each stands.
+	ListSigningKeys(context.Context, *v1.ListSigningKeysRequest) (*v1.ListSigningKeysResponse, error)
+	// RotateSigningKeys makes other keys sign from now on, before the schedule
+	// would. Tokens that the keys before signed stay good until they expire,
+	// unless those keys are distrusted.
+	RotateSigningKeys(context.Context, *v1.RotateSigningKeysRequest) (*v1.RotateSigningKeysResponse, error)
 }
 
 // NewInstanceServiceClient constructs a client for the muniment.v1.InstanceService service. By
@@ -89,6 +102,18 @@ func NewInstanceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(instanceServiceMethods.ByName("GetConsistencyProof")),
 			connect.WithClientOptions(opts...),
 		),
+		listSigningKeys: connect.NewClient[v1.ListSigningKeysRequest, v1.ListSigningKeysResponse](
+			httpClient,
+			baseURL+InstanceServiceListSigningKeysProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("ListSigningKeys")),
+			connect.WithClientOptions(opts...),
+		),
+		rotateSigningKeys: connect.NewClient[v1.RotateSigningKeysRequest, v1.RotateSigningKeysResponse](
+			httpClient,
+			baseURL+InstanceServiceRotateSigningKeysProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("RotateSigningKeys")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -97,6 +122,8 @@ type instanceServiceClient struct {
 	getInstance         *connect.Client[v1.GetInstanceRequest, v1.GetInstanceResponse]
 	getCheckpoint       *connect.Client[v1.GetCheckpointRequest, v1.GetCheckpointResponse]
 	getConsistencyProof *connect.Client[v1.GetConsistencyProofRequest, v1.GetConsistencyProofResponse]
+	listSigningKeys     *connect.Client[v1.ListSigningKeysRequest, v1.ListSigningKeysResponse]
+	rotateSigningKeys   *connect.Client[v1.RotateSigningKeysRequest, v1.RotateSigningKeysResponse]
 }
 
 // GetInstance calls muniment.v1.InstanceService.GetInstance.
@@ -126,6 +153,24 @@ func (c *instanceServiceClient) GetConsistencyProof(ctx context.Context, req *v1
 	return nil, err
 }
 
+// ListSigningKeys calls muniment.v1.InstanceService.ListSigningKeys.
+func (c *instanceServiceClient) ListSigningKeys(ctx context.Context, req *v1.ListSigningKeysRequest) (*v1.ListSigningKeysResponse, error) {
+	response, err := c.listSigningKeys.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RotateSigningKeys calls muniment.v1.InstanceService.RotateSigningKeys.
+func (c *instanceServiceClient) RotateSigningKeys(ctx context.Context, req *v1.RotateSigningKeysRequest) (*v1.RotateSigningKeysResponse, error) {
+	response, err := c.rotateSigningKeys.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // InstanceServiceHandler is an implementation of the muniment.v1.InstanceService service.
 type InstanceServiceHandler interface {
 	// GetInstance answers what and where this instance is.
@@ -137,6 +182,13 @@ type InstanceServiceHandler interface {
 	// GetConsistencyProof answers the proof that the log only grew since an
 	// earlier checkpoint (RFC 9162 §2.1.4).
 	GetConsistencyProof(context.Context, *v1.GetConsistencyProofRequest) (*v1.GetConsistencyProofResponse, error)
+	// ListSigningKeys answers the keys by which tokens of this instance are
+	// verified, as the address jwks_uri publishes them, with where each stands.
+	ListSigningKeys(context.Context, *v1.ListSigningKeysRequest) (*v1.ListSigningKeysResponse, error)
+	// RotateSigningKeys makes other keys sign from now on, before the schedule
+	// would. Tokens that the keys before signed stay good until they expire,
+	// unless those keys are distrusted.
+	RotateSigningKeys(context.Context, *v1.RotateSigningKeysRequest) (*v1.RotateSigningKeysResponse, error)
 }
 
 // NewInstanceServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -164,6 +216,18 @@ func NewInstanceServiceHandler(svc InstanceServiceHandler, opts ...connect.Handl
 		connect.WithSchema(instanceServiceMethods.ByName("GetConsistencyProof")),
 		connect.WithHandlerOptions(opts...),
 	)
+	instanceServiceListSigningKeysHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceListSigningKeysProcedure,
+		svc.ListSigningKeys,
+		connect.WithSchema(instanceServiceMethods.ByName("ListSigningKeys")),
+		connect.WithHandlerOptions(opts...),
+	)
+	instanceServiceRotateSigningKeysHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceRotateSigningKeysProcedure,
+		svc.RotateSigningKeys,
+		connect.WithSchema(instanceServiceMethods.ByName("RotateSigningKeys")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/muniment.v1.InstanceService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case InstanceServiceGetInstanceProcedure:
@@ -172,6 +236,10 @@ func NewInstanceServiceHandler(svc InstanceServiceHandler, opts ...connect.Handl
 			instanceServiceGetCheckpointHandler.ServeHTTP(w, r)
 		case InstanceServiceGetConsistencyProofProcedure:
 			instanceServiceGetConsistencyProofHandler.ServeHTTP(w, r)
+		case InstanceServiceListSigningKeysProcedure:
+			instanceServiceListSigningKeysHandler.ServeHTTP(w, r)
+		case InstanceServiceRotateSigningKeysProcedure:
+			instanceServiceRotateSigningKeysHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -191,4 +259,12 @@ func (UnimplementedInstanceServiceHandler) GetCheckpoint(context.Context, *v1.Ge
 
 func (UnimplementedInstanceServiceHandler) GetConsistencyProof(context.Context, *v1.GetConsistencyProofRequest) (*v1.GetConsistencyProofResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.InstanceService.GetConsistencyProof is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) ListSigningKeys(context.Context, *v1.ListSigningKeysRequest) (*v1.ListSigningKeysResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.InstanceService.ListSigningKeys is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) RotateSigningKeys(context.Context, *v1.RotateSigningKeysRequest) (*v1.RotateSigningKeysResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.InstanceService.RotateSigningKeys is not implemented"))
 }

@@ -40,6 +40,12 @@ const (
 	MeServiceGetMeProcedure = "/muniment.v1.MeService/GetMe"
 	// MeServiceListMyEventsProcedure is the fully-qualified name of the MeService's ListMyEvents RPC.
 	MeServiceListMyEventsProcedure = "/muniment.v1.MeService/ListMyEvents"
+	// MeServiceListMyApplicationsProcedure is the fully-qualified name of the MeService's
+	// ListMyApplications RPC.
+	MeServiceListMyApplicationsProcedure = "/muniment.v1.MeService/ListMyApplications"
+	// MeServiceEndMyApplicationProcedure is the fully-qualified name of the MeService's
+	// EndMyApplication RPC.
+	MeServiceEndMyApplicationProcedure = "/muniment.v1.MeService/EndMyApplication"
 )
 
 // MeServiceClient is a client for the muniment.v1.MeService service.
@@ -48,6 +54,12 @@ type MeServiceClient interface {
 	GetMe(context.Context, *v1.GetMeRequest) (*v1.GetMeResponse, error)
 	// ListMyEvents answers the events about the caller, newest first.
 	ListMyEvents(context.Context, *v1.ListMyEventsRequest) (*v1.ListMyEventsResponse, error)
+	// ListMyApplications answers the applications that hold something of the
+	// caller.
+	ListMyApplications(context.Context, *v1.ListMyApplicationsRequest) (*v1.ListMyApplicationsResponse, error)
+	// EndMyApplication withdraws what the caller agreed to for an application,
+	// and ends all that it holds of the caller.
+	EndMyApplication(context.Context, *v1.EndMyApplicationRequest) (*v1.EndMyApplicationResponse, error)
 }
 
 // NewMeServiceClient constructs a client for the muniment.v1.MeService service. By default, it uses
@@ -73,13 +85,27 @@ func NewMeServiceClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(meServiceMethods.ByName("ListMyEvents")),
 			connect.WithClientOptions(opts...),
 		),
+		listMyApplications: connect.NewClient[v1.ListMyApplicationsRequest, v1.ListMyApplicationsResponse](
+			httpClient,
+			baseURL+MeServiceListMyApplicationsProcedure,
+			connect.WithSchema(meServiceMethods.ByName("ListMyApplications")),
+			connect.WithClientOptions(opts...),
+		),
+		endMyApplication: connect.NewClient[v1.EndMyApplicationRequest, v1.EndMyApplicationResponse](
+			httpClient,
+			baseURL+MeServiceEndMyApplicationProcedure,
+			connect.WithSchema(meServiceMethods.ByName("EndMyApplication")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // meServiceClient implements MeServiceClient.
 type meServiceClient struct {
-	getMe        *connect.Client[v1.GetMeRequest, v1.GetMeResponse]
-	listMyEvents *connect.Client[v1.ListMyEventsRequest, v1.ListMyEventsResponse]
+	getMe              *connect.Client[v1.GetMeRequest, v1.GetMeResponse]
+	listMyEvents       *connect.Client[v1.ListMyEventsRequest, v1.ListMyEventsResponse]
+	listMyApplications *connect.Client[v1.ListMyApplicationsRequest, v1.ListMyApplicationsResponse]
+	endMyApplication   *connect.Client[v1.EndMyApplicationRequest, v1.EndMyApplicationResponse]
 }
 
 // GetMe calls muniment.v1.MeService.GetMe.
@@ -100,12 +126,36 @@ func (c *meServiceClient) ListMyEvents(ctx context.Context, req *v1.ListMyEvents
 	return nil, err
 }
 
+// ListMyApplications calls muniment.v1.MeService.ListMyApplications.
+func (c *meServiceClient) ListMyApplications(ctx context.Context, req *v1.ListMyApplicationsRequest) (*v1.ListMyApplicationsResponse, error) {
+	response, err := c.listMyApplications.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// EndMyApplication calls muniment.v1.MeService.EndMyApplication.
+func (c *meServiceClient) EndMyApplication(ctx context.Context, req *v1.EndMyApplicationRequest) (*v1.EndMyApplicationResponse, error) {
+	response, err := c.endMyApplication.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // MeServiceHandler is an implementation of the muniment.v1.MeService service.
 type MeServiceHandler interface {
 	// GetMe answers who is calling. REFUSED if the caller is not a user.
 	GetMe(context.Context, *v1.GetMeRequest) (*v1.GetMeResponse, error)
 	// ListMyEvents answers the events about the caller, newest first.
 	ListMyEvents(context.Context, *v1.ListMyEventsRequest) (*v1.ListMyEventsResponse, error)
+	// ListMyApplications answers the applications that hold something of the
+	// caller.
+	ListMyApplications(context.Context, *v1.ListMyApplicationsRequest) (*v1.ListMyApplicationsResponse, error)
+	// EndMyApplication withdraws what the caller agreed to for an application,
+	// and ends all that it holds of the caller.
+	EndMyApplication(context.Context, *v1.EndMyApplicationRequest) (*v1.EndMyApplicationResponse, error)
 }
 
 // NewMeServiceHandler builds an HTTP handler from the service implementation. It returns the path
@@ -127,12 +177,28 @@ func NewMeServiceHandler(svc MeServiceHandler, opts ...connect.HandlerOption) (s
 		connect.WithSchema(meServiceMethods.ByName("ListMyEvents")),
 		connect.WithHandlerOptions(opts...),
 	)
+	meServiceListMyApplicationsHandler := connect.NewUnaryHandlerSimple(
+		MeServiceListMyApplicationsProcedure,
+		svc.ListMyApplications,
+		connect.WithSchema(meServiceMethods.ByName("ListMyApplications")),
+		connect.WithHandlerOptions(opts...),
+	)
+	meServiceEndMyApplicationHandler := connect.NewUnaryHandlerSimple(
+		MeServiceEndMyApplicationProcedure,
+		svc.EndMyApplication,
+		connect.WithSchema(meServiceMethods.ByName("EndMyApplication")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/muniment.v1.MeService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case MeServiceGetMeProcedure:
 			meServiceGetMeHandler.ServeHTTP(w, r)
 		case MeServiceListMyEventsProcedure:
 			meServiceListMyEventsHandler.ServeHTTP(w, r)
+		case MeServiceListMyApplicationsProcedure:
+			meServiceListMyApplicationsHandler.ServeHTTP(w, r)
+		case MeServiceEndMyApplicationProcedure:
+			meServiceEndMyApplicationHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -148,4 +214,12 @@ func (UnimplementedMeServiceHandler) GetMe(context.Context, *v1.GetMeRequest) (*
 
 func (UnimplementedMeServiceHandler) ListMyEvents(context.Context, *v1.ListMyEventsRequest) (*v1.ListMyEventsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.MeService.ListMyEvents is not implemented"))
+}
+
+func (UnimplementedMeServiceHandler) ListMyApplications(context.Context, *v1.ListMyApplicationsRequest) (*v1.ListMyApplicationsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.MeService.ListMyApplications is not implemented"))
+}
+
+func (UnimplementedMeServiceHandler) EndMyApplication(context.Context, *v1.EndMyApplicationRequest) (*v1.EndMyApplicationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.MeService.EndMyApplication is not implemented"))
 }

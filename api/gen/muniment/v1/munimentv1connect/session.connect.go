@@ -42,6 +42,12 @@ const (
 	// SessionServiceEndSessionProcedure is the fully-qualified name of the SessionService's EndSession
 	// RPC.
 	SessionServiceEndSessionProcedure = "/muniment.v1.SessionService/EndSession"
+	// SessionServiceListUserApplicationsProcedure is the fully-qualified name of the SessionService's
+	// ListUserApplications RPC.
+	SessionServiceListUserApplicationsProcedure = "/muniment.v1.SessionService/ListUserApplications"
+	// SessionServiceEndUserApplicationProcedure is the fully-qualified name of the SessionService's
+	// EndUserApplication RPC.
+	SessionServiceEndUserApplicationProcedure = "/muniment.v1.SessionService/EndUserApplication"
 )
 
 // SessionServiceClient is a client for the muniment.v1.SessionService service.
@@ -54,6 +60,16 @@ type SessionServiceClient interface {
 	// administers the organization or the instance are ended only by who
 	// administers at least the same (DENIED).
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
+	// ListUserApplications answers the applications that got tokens of a user, or
+	// that the user agreed to, since what they hold was last ended. Everybody
+	// may see their own.
+	ListUserApplications(context.Context, *v1.ListUserApplicationsRequest) (*v1.ListUserApplicationsResponse, error)
+	// EndUserApplication withdraws what a user agreed to for an application, and
+	// ends all that it holds of the user: its tokens are refused at once where
+	// the server is asked, and its refresh tokens give no more. NOT_FOUND if it
+	// holds nothing. The application may ask again. Those of somebody else are
+	// ended by who may end that person's sessions.
+	EndUserApplication(context.Context, *v1.EndUserApplicationRequest) (*v1.EndUserApplicationResponse, error)
 }
 
 // NewSessionServiceClient constructs a client for the muniment.v1.SessionService service. By
@@ -79,13 +95,27 @@ func NewSessionServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(sessionServiceMethods.ByName("EndSession")),
 			connect.WithClientOptions(opts...),
 		),
+		listUserApplications: connect.NewClient[v1.ListUserApplicationsRequest, v1.ListUserApplicationsResponse](
+			httpClient,
+			baseURL+SessionServiceListUserApplicationsProcedure,
+			connect.WithSchema(sessionServiceMethods.ByName("ListUserApplications")),
+			connect.WithClientOptions(opts...),
+		),
+		endUserApplication: connect.NewClient[v1.EndUserApplicationRequest, v1.EndUserApplicationResponse](
+			httpClient,
+			baseURL+SessionServiceEndUserApplicationProcedure,
+			connect.WithSchema(sessionServiceMethods.ByName("EndUserApplication")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // sessionServiceClient implements SessionServiceClient.
 type sessionServiceClient struct {
-	listSessions *connect.Client[v1.ListSessionsRequest, v1.ListSessionsResponse]
-	endSession   *connect.Client[v1.EndSessionRequest, v1.EndSessionResponse]
+	listSessions         *connect.Client[v1.ListSessionsRequest, v1.ListSessionsResponse]
+	endSession           *connect.Client[v1.EndSessionRequest, v1.EndSessionResponse]
+	listUserApplications *connect.Client[v1.ListUserApplicationsRequest, v1.ListUserApplicationsResponse]
+	endUserApplication   *connect.Client[v1.EndUserApplicationRequest, v1.EndUserApplicationResponse]
 }
 
 // ListSessions calls muniment.v1.SessionService.ListSessions.
@@ -106,6 +136,24 @@ func (c *sessionServiceClient) EndSession(ctx context.Context, req *v1.EndSessio
 	return nil, err
 }
 
+// ListUserApplications calls muniment.v1.SessionService.ListUserApplications.
+func (c *sessionServiceClient) ListUserApplications(ctx context.Context, req *v1.ListUserApplicationsRequest) (*v1.ListUserApplicationsResponse, error) {
+	response, err := c.listUserApplications.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// EndUserApplication calls muniment.v1.SessionService.EndUserApplication.
+func (c *sessionServiceClient) EndUserApplication(ctx context.Context, req *v1.EndUserApplicationRequest) (*v1.EndUserApplicationResponse, error) {
+	response, err := c.endUserApplication.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // SessionServiceHandler is an implementation of the muniment.v1.SessionService service.
 type SessionServiceHandler interface {
 	// ListSessions answers the sessions of a user, newest first. Everybody
@@ -116,6 +164,16 @@ type SessionServiceHandler interface {
 	// administers the organization or the instance are ended only by who
 	// administers at least the same (DENIED).
 	EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error)
+	// ListUserApplications answers the applications that got tokens of a user, or
+	// that the user agreed to, since what they hold was last ended. Everybody
+	// may see their own.
+	ListUserApplications(context.Context, *v1.ListUserApplicationsRequest) (*v1.ListUserApplicationsResponse, error)
+	// EndUserApplication withdraws what a user agreed to for an application, and
+	// ends all that it holds of the user: its tokens are refused at once where
+	// the server is asked, and its refresh tokens give no more. NOT_FOUND if it
+	// holds nothing. The application may ask again. Those of somebody else are
+	// ended by who may end that person's sessions.
+	EndUserApplication(context.Context, *v1.EndUserApplicationRequest) (*v1.EndUserApplicationResponse, error)
 }
 
 // NewSessionServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -137,12 +195,28 @@ func NewSessionServiceHandler(svc SessionServiceHandler, opts ...connect.Handler
 		connect.WithSchema(sessionServiceMethods.ByName("EndSession")),
 		connect.WithHandlerOptions(opts...),
 	)
+	sessionServiceListUserApplicationsHandler := connect.NewUnaryHandlerSimple(
+		SessionServiceListUserApplicationsProcedure,
+		svc.ListUserApplications,
+		connect.WithSchema(sessionServiceMethods.ByName("ListUserApplications")),
+		connect.WithHandlerOptions(opts...),
+	)
+	sessionServiceEndUserApplicationHandler := connect.NewUnaryHandlerSimple(
+		SessionServiceEndUserApplicationProcedure,
+		svc.EndUserApplication,
+		connect.WithSchema(sessionServiceMethods.ByName("EndUserApplication")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/muniment.v1.SessionService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case SessionServiceListSessionsProcedure:
 			sessionServiceListSessionsHandler.ServeHTTP(w, r)
 		case SessionServiceEndSessionProcedure:
 			sessionServiceEndSessionHandler.ServeHTTP(w, r)
+		case SessionServiceListUserApplicationsProcedure:
+			sessionServiceListUserApplicationsHandler.ServeHTTP(w, r)
+		case SessionServiceEndUserApplicationProcedure:
+			sessionServiceEndUserApplicationHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -158,4 +232,12 @@ func (UnimplementedSessionServiceHandler) ListSessions(context.Context, *v1.List
 
 func (UnimplementedSessionServiceHandler) EndSession(context.Context, *v1.EndSessionRequest) (*v1.EndSessionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.SessionService.EndSession is not implemented"))
+}
+
+func (UnimplementedSessionServiceHandler) ListUserApplications(context.Context, *v1.ListUserApplicationsRequest) (*v1.ListUserApplicationsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.SessionService.ListUserApplications is not implemented"))
+}
+
+func (UnimplementedSessionServiceHandler) EndUserApplication(context.Context, *v1.EndUserApplicationRequest) (*v1.EndUserApplicationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.SessionService.EndUserApplication is not implemented"))
 }

@@ -1,0 +1,31 @@
+package console
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+)
+
+func (b *backend) ListMyApplications(context.Context, *munimentv1.ListMyApplicationsRequest) (*munimentv1.ListMyApplicationsResponse, error) {
+	return &munimentv1.ListMyApplicationsResponse{Applications: b.used}, nil
+}
+
+func (b *backend) EndMyApplication(ctx context.Context, r *munimentv1.EndMyApplicationRequest) (*munimentv1.EndMyApplicationResponse, error) {
+	c, err := b.change(ctx, "EndMyApplication", r.GetApplicationId())
+	return &munimentv1.EndMyApplicationResponse{Change: c}, err
+}
+
+func (b *backend) ListSigningKeys(context.Context, *munimentv1.ListSigningKeysRequest) (*munimentv1.ListSigningKeysResponse, error) {
+	return &munimentv1.ListSigningKeysResponse{Keys: []*munimentv1.SigningKey{
+		{Id: "F56BXcStLBdSPkrKmDBFSPqav9YdD4k30IDLjS8kCpg", Algorithm: "ES256", Status: munimentv1.SigningKeyStatus_SIGNING_KEY_STATUS_RETIRED, Announced: ago(190 * 24 * time.Hour), Activated: ago(183 * 24 * time.Hour), Until: ago(-24 * time.Hour)},
+		{Id: "opS19mqroHnhGr2cDVT4bxmcyxYUk5Qm5CZw2c6IaoM", Algorithm: "ES256", Status: munimentv1.SigningKeyStatus_SIGNING_KEY_STATUS_CURRENT, Announced: ago(13 * 24 * time.Hour), Activated: ago(6 * 24 * time.Hour)},
+		{Id: "kHnhGr2cDVT4bxmcyxYUk5Qm5CZw2c6IaoMopS19mqr", Algorithm: "RS256", Status: munimentv1.SigningKeyStatus_SIGNING_KEY_STATUS_NEXT, Announced: ago(time.Hour)},
+	}}, nil
+}
+
+func (b *backend) RotateSigningKeys(ctx context.Context, r *munimentv1.RotateSigningKeysRequest) (*munimentv1.RotateSigningKeysResponse, error) {
+	c, err := b.change(ctx, "RotateSigningKeys", strconv.FormatBool(r.GetDistrust()))
+	return &munimentv1.RotateSigningKeysResponse{Change: c}, err
+}
