@@ -96,6 +96,7 @@ func options(u *users, e *events) api.Options {
 			Instance:     connectv1.UnimplementedInstanceServiceHandler{},
 			History:      connectv1.UnimplementedHistoryServiceHandler{},
 			Me:           connectv1.UnimplementedMeServiceHandler{},
+			Hosted:       connectv1.UnimplementedHostedInstanceServiceHandler{},
 		},
 		Authenticator: tokens{"good": ada, "nobody": {Kind: "user"}},
 		Log:           slog.New(slog.DiscardHandler),

@@ -25,6 +25,7 @@ type Clients struct {
 	Instance     connectv1.InstanceServiceClient
 	History      connectv1.HistoryServiceClient
 	Me           connectv1.MeServiceClient
+	Hosted       connectv1.HostedInstanceServiceClient
 }
 
 // NewClients makes clients that call the server at url through c.
@@ -42,6 +43,7 @@ func NewClients(c connect.HTTPClient, url string, opts ...connect.ClientOption) 
 		Instance:     connectv1.NewInstanceServiceClient(c, url, opts...),
 		History:      connectv1.NewHistoryServiceClient(c, url, opts...),
 		Me:           connectv1.NewMeServiceClient(c, url, opts...),
+		Hosted:       connectv1.NewHostedInstanceServiceClient(c, url, opts...),
 	}
 }
 

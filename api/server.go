@@ -29,6 +29,7 @@ type Services struct {
 	Instance     connectv1.InstanceServiceHandler
 	History      connectv1.HistoryServiceHandler
 	Me           connectv1.MeServiceHandler
+	Hosted       connectv1.HostedInstanceServiceHandler
 }
 
 // Authenticator finds out who sent an access token.
@@ -130,6 +131,7 @@ func (s *Server) register() error {
 		mount(s, "instance", v.Instance, connectv1.NewInstanceServiceHandler, opts),
 		mount(s, "history", v.History, connectv1.NewHistoryServiceHandler, opts),
 		mount(s, "me", v.Me, connectv1.NewMeServiceHandler, opts),
+		mount(s, "hosted instance", v.Hosted, connectv1.NewHostedInstanceServiceHandler, opts),
 	)
 }
 

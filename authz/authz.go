@@ -39,10 +39,11 @@ const (
 	ReadObjects    Right = "read objects"
 	ReadEvents     Right = "read events"
 	ReadSealed     Right = "read sealed fields of events"
+	HostInstances  Right = "host other instances"
 )
 
 var table = map[Role][]Right{
-	Owner:   {ManageInstance, ManageMembers, ManageUsers, ManageProjects, ManageGrants, ReadObjects, ReadEvents, ReadSealed},
+	Owner:   {ManageInstance, ManageMembers, ManageUsers, ManageProjects, ManageGrants, ReadObjects, ReadEvents, ReadSealed, HostInstances},
 	Admin:   {ManageInstance, ManageUsers, ManageProjects, ManageGrants, ReadObjects, ReadEvents, ReadSealed},
 	Viewer:  {ReadObjects},
 	Auditor: {ReadObjects, ReadEvents, ReadSealed},

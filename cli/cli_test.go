@@ -251,6 +251,7 @@ func newServer(clean func(func())) *httptest.Server {
 			Instance:     connectv1.UnimplementedInstanceServiceHandler{},
 			History:      connectv1.UnimplementedHistoryServiceHandler{},
 			Me:           connectv1.UnimplementedMeServiceHandler{},
+			Hosted:       connectv1.UnimplementedHostedInstanceServiceHandler{},
 		},
 		Authenticator: tokens{}, Log: slog.New(slog.DiscardHandler),
 	})

@@ -164,15 +164,15 @@ func (c *command) changes() bool { return c.flag("command-id") != nil }
 // verb is a method's name without the noun: CreateUser is create, ListUsers is
 // list, CreateSetupLink is create-setup-link.
 func verb(noun, method string) string {
-	words := strings.Split(kebab(method), "-")
+	first, rest, _ := strings.Cut(kebab(method), "-")
 	n := kebab(noun)
-	out := words[:1]
-	for _, w := range words[1:] {
-		if w != n && w != n+"s" && (n != "me" || w != "my") {
-			out = append(out, w)
+	rest += "-"
+	for _, w := range []string{n + "s", n, "my"} {
+		if w != "my" || n == "me" {
+			rest = strings.TrimPrefix(strings.ReplaceAll("-"+rest, "-"+w+"-", "-"), "-")
 		}
 	}
-	return strings.Join(out, "-")
+	return strings.TrimSuffix(first+"-"+rest, "-")
 }
 
 // kebab turns CreateSetupLink into create-setup-link.

@@ -143,8 +143,29 @@ func (env Env) client() *http.Client {
 	if env.HTTP != nil {
 		c = *env.HTTP
 	}
+	if c.Transport == nil {
+		c.Transport = transport()
+	}
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &c
+}
+
+// transport is Go's own, but that names under localhost are this machine whether
+// the resolver knows it or not (RFC 6761 §6.3).
+func transport() http.RoundTripper {
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	t = t.Clone()
+	dial := t.DialContext
+	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if host, port, err := net.SplitHostPort(addr); err == nil && strings.HasSuffix(host, ".localhost") {
+			addr = net.JoinHostPort("localhost", port)
+		}
+		return dial(ctx, network, addr)
+	}
+	return t
 }
 
 // explain says what an error means and what to do.
@@ -223,7 +244,7 @@ func checkURL(s string) (string, error) {
 		return "", &Usage{fmt.Sprintf("%q is not the address of a server, such as https://id.example.org", clean(s))}
 	}
 	ip := net.ParseIP(u.Hostname())
-	local := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	local := u.Hostname() == "localhost" || strings.HasSuffix(u.Hostname(), ".localhost") || ip != nil && ip.IsLoopback()
 	if u.Scheme != "https" && (u.Scheme != "http" || !local) {
 		return "", &Usage{"an access token is sent over https only, or over http to this machine itself"}
 	}

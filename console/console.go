@@ -49,6 +49,7 @@ type Clients struct {
 	Instance     connectv1.InstanceServiceClient
 	History      connectv1.HistoryServiceClient
 	Me           connectv1.MeServiceClient
+	Hosted       connectv1.HostedInstanceServiceClient
 }
 
 // Sessions says who is signed in.

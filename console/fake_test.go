@@ -31,6 +31,7 @@ type backend struct {
 	connectv1.UnimplementedInstanceServiceHandler
 	connectv1.UnimplementedHistoryServiceHandler
 	connectv1.UnimplementedMeServiceHandler
+	connectv1.UnimplementedHostedInstanceServiceHandler
 
 	t  *testing.T
 	mu sync.Mutex

@@ -12,7 +12,7 @@ const maxURI = 512 // bytes of an address
 
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || (ip != nil && ip.IsLoopback()) // RFC 6761 §6.3
 }
 
 // matchRedirectURI says whether uri is one of the client's registered

@@ -64,12 +64,12 @@ func ListenAdmin(l Layout, store Snapshotter, logger *slog.Logger) (*Admin, erro
 	if err := os.RemoveAll(l.Snapshots); err != nil {
 		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "old snapshots cannot be deleted; check the folder " + l.Snapshots, Err: err}
 	}
-	if c, err := net.Dial("unix", l.Socket); err == nil {
+	if c, err := dialSocket(context.Background(), l.Socket); err == nil {
 		c.Close()
 		return nil, fault.New(fault.Unavailable, "another server is running on this data directory")
 	}
 	os.Remove(l.Socket) // left by a server that was killed
-	ln, err := net.Listen("unix", l.Socket)
+	ln, err := listenSocket(l.Socket)
 	if err == nil {
 		err = os.Chmod(l.Socket, 0o600)
 	}
@@ -90,6 +90,7 @@ func (a *Admin) Close() error {
 	}
 	a.mu.Unlock()
 	err := a.ln.Close()
+	os.Remove(a.layout.Socket)
 	a.closed.Wait()
 	return err
 }
@@ -214,7 +215,7 @@ func (a *Admin) snapshots() (n int) {
 // gone is closed if the server withdraws it. A server that does not run gives
 // fault.NotFound.
 func askForSnapshot(ctx context.Context, l Layout) (dir string, release func(), gone <-chan struct{}, err error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, "unix", l.Socket)
+	c, err := dialSocket(ctx, l.Socket)
 	if err != nil {
 		return "", nil, nil, &fault.Error{Kind: fault.NotFound, Msg: "no server answers on the admin socket", Err: err}
 	}

@@ -27,6 +27,7 @@ import (
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
 	"muniment.dev/grant"
+	"muniment.dev/hosting"
 	"muniment.dev/instance"
 	"muniment.dev/ledger"
 	"muniment.dev/member"
@@ -45,12 +46,12 @@ import (
 // here and nowhere else.
 func Registry() *event.Registry {
 	return event.NewRegistry(authz.Events(), instance.Events(), org.Events(), policy.Events(), user.Events(), project.Events(),
-		app.Events(), grant.Events(), session.Events(), audit.Events())
+		app.Events(), grant.Events(), session.Events(), audit.Events(), hosting.Events())
 }
 
 // Views are the views of all slices.
 func Views() []view.View {
-	return []view.View{org.View(), policy.View(), user.View(), project.View(), app.View(), grant.View(), member.View(), session.View()}
+	return []view.View{org.View(), policy.View(), user.View(), project.View(), app.View(), grant.View(), member.View(), session.View(), hosting.View()}
 }
 
 // Options of an instance. Data and Store are required.
@@ -68,6 +69,8 @@ type Options struct {
 	MaxLag time.Duration
 	// Forget are further places that an erasure clears.
 	Forget []erasure.Forget
+	// Hosted says which instance and log are expected; nil: whichever is there.
+	Hosted *Hosted
 }
 
 // Core is an instance without its network.
@@ -186,7 +189,7 @@ func (c *Core) logID(ctx context.Context) (event.LogID, error) {
 	case 0:
 		state, err := ledger.NewFileRegister(c.opts.Register).Load(ctx)
 		if err != nil || state.IsZero() {
-			return event.LogID{ID: event.NewID()}, err
+			return c.opts.Hosted.newLog(), err
 		}
 		return state.Log, nil // Admit will say that the log is missing
 	case 1:

@@ -45,6 +45,9 @@ func (c *Core) openInstance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := c.opts.Hosted.is(c); err != nil {
+		return err
+	}
 	if _, ok := c.Instance.CheckpointSigner.Get(); !ok {
 		return fault.New(fault.Unavailable, "the instance's own secrets cannot be opened: keys.db or root.key are not those of this log")
 	}
@@ -62,7 +65,7 @@ func (c *Core) createInstance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cmd := instance.Create{Instance: event.NewID(), Name: c.opts.Name, CheckpointKey: verifier, CheckpointSigner: secret, CLI: event.NewID()}
+	cmd := instance.Create{Instance: c.opts.Hosted.newInstance(), Name: c.opts.Name, CheckpointKey: verifier, CheckpointSigner: secret, CLI: event.NewID()}
 	rand.Read(cmd.FlowKey[:])
 	c.Sealer.Instance = event.SubjectID{ID: cmd.Instance}
 	_, err = decide.Run(ctx, c.Runner, instance.Creating, bySystem("setup"), cmd)

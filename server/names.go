@@ -6,6 +6,7 @@ import (
 	"muniment.dev/app"
 	"muniment.dev/decide"
 	"muniment.dev/event"
+	"muniment.dev/hosting"
 	"muniment.dev/org"
 	"muniment.dev/project"
 	"muniment.dev/user"
@@ -38,7 +39,11 @@ func (n *names) Name(ctx context.Context, kind string, id event.ID) (string, eve
 		a, err := decide.Read(ctx, r, "application", app.Facts(id), app.State{}, app.Evolve)
 		return named(a.Name, err)
 	case "instance":
-		return n.core.Instance.Name, event.Present
+		if id == n.core.Instance.Instance {
+			return n.core.Instance.Name, event.Present
+		}
+		h, err := decide.Read(ctx, r, "hosted instance", hosting.Facts(id), hosting.State{}, hosting.Evolve)
+		return named(h.Name, err)
 	}
 	return "", event.Absent
 }

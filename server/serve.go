@@ -18,11 +18,23 @@ import (
 	"muniment.dev/user"
 )
 
-// Serve opens the data directory and serves until the context ends; then it
-// finishes what it began and closes everything in order. What people need to
+// App is what is served: an instance, or several.
+type App interface {
+	Handler() http.Handler
+	EndStreams()          // those that would go on for ever
+	Broken() <-chan error // why the process has to end
+	// Greet prints what people need to know at the start.
+	Greet(ctx context.Context, out io.Writer) error
+	// Follow writes every event to out until stop is called.
+	Follow(ctx context.Context, out io.Writer, logger *slog.Logger) (stop func())
+	Close() error
+}
+
+// Serve has the data directory opened and serves until the context ends; then
+// it finishes what it began and closes everything in order. What people need to
 // know at the start is printed to out, and every event to events if the
 // configuration says so.
-func Serve(ctx context.Context, c Config, out, events io.Writer, logger *slog.Logger) (err error) {
+func Serve(ctx context.Context, c Config, out, events io.Writer, logger *slog.Logger, open func(context.Context, Config, Extra) (App, error)) (err error) {
 	ln, err := c.open(ctx, logger)
 	if err != nil {
 		return err
@@ -33,7 +45,7 @@ func Serve(ctx context.Context, c Config, out, events io.Writer, logger *slog.Lo
 		return err
 	}
 	defer stop()
-	s, err := New(ctx, c, Extra{Logger: logger, Observe: observe})
+	s, err := open(ctx, c, Extra{Logger: logger, Observe: observe})
 	if err != nil {
 		return err
 	}
@@ -42,17 +54,17 @@ func Serve(ctx context.Context, c Config, out, events io.Writer, logger *slog.Lo
 			err = e
 		}
 	}()
-	if err := s.greet(context.WithoutCancel(ctx), out); err != nil { // whole, or the link is lost
+	if err := s.Greet(context.WithoutCancel(ctx), out); err != nil { // whole, or the link is lost
 		return err
 	}
 	if c.EventsTo != "" {
-		defer s.follow(ctx, events, logger)()
+		defer s.Follow(ctx, events, logger)()
 	}
-	return s.listen(ctx, ln, logger)
+	return listen(ctx, s, ln, logger)
 }
 
-// follow writes events to the standard output until stop is called.
-func (s *Server) follow(ctx context.Context, out io.Writer, logger *slog.Logger) (stop func()) {
+// Follow writes events to the standard output until stop is called.
+func (s *Server) Follow(ctx context.Context, out io.Writer, logger *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -114,20 +126,20 @@ func (c *Config) bounded(ln net.Listener) net.Listener {
 const grace = 10 * time.Second
 
 // listen serves connections until the context ends.
-func (s *Server) listen(ctx context.Context, ln net.Listener, logger *slog.Logger) error {
-	web := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+func listen(ctx context.Context, s App, ln net.Listener, logger *slog.Logger) error {
+	web := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(withoutAddress{logger.Handler()}, slog.LevelWarn)}
 	web.Protocols = new(http.Protocols)
 	web.Protocols.SetHTTP1(true)
 	web.Protocols.SetHTTP2(true)
 	web.Protocols.SetUnencryptedHTTP2(true) // gRPC behind a proxy, and on loopback
-	web.RegisterOnShutdown(s.endStreams)
+	web.RegisterOnShutdown(s.EndStreams)
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(ln) }()
 	select {
 	case err := <-failed:
 		return fault.Wrap("serve", err)
-	case err := <-s.broken:
+	case err := <-s.Broken():
 		web.Close()
 		return &fault.Error{Kind: fault.Unavailable, Op: "serve", Msg: "the log store cannot go on; look at the disk, then start again: nothing that was acknowledged is lost", Err: err}
 	case <-ctx.Done():
@@ -141,8 +153,8 @@ func (s *Server) listen(ctx context.Context, ln net.Listener, logger *slog.Logge
 	return nil
 }
 
-// greet sets a fresh instance up and prints where everything is.
-func (s *Server) greet(ctx context.Context, out io.Writer) error {
+// Greet sets a fresh instance up and prints where everything is.
+func (s *Server) Greet(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "Muniment serves %s\nLog verifier key: %s\n", s.URL(), s.Core.Instance.CheckpointKey)
 	secret, _, err := s.Core.SetUp(ctx, Owner{Organization: s.config.Organization, Email: s.config.OwnerEmail, Names: user.Names{Given: s.config.OwnerName}})
 	if fault.Is(err, fault.Exists) {

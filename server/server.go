@@ -23,6 +23,7 @@ import (
 	"muniment.dev/fault"
 	"muniment.dev/grant/grantapi"
 	"muniment.dev/history"
+	"muniment.dev/hosting/hostingapi"
 	"muniment.dev/instance/instanceapi"
 	"muniment.dev/login"
 	"muniment.dev/member/memberapi"
@@ -46,6 +47,12 @@ type Extra struct {
 	Logger    *slog.Logger
 	Passwords password.Params // of argon2id
 	Observe   Observe
+	// Pool hashes passwords, if several instances share it; nil: one of its own.
+	Pool *password.Pool
+	// Hosting runs the instances that this one hosts; nil: it hosts none.
+	Hosting hostingapi.Fleet
+	// Hosted is set for an instance that another one hosts.
+	Hosted *Hosted
 }
 
 // Server is an instance with its API, OpenID provider and pages.
@@ -55,6 +62,7 @@ type Server struct {
 	SignIn *signin.Service
 
 	config     Config
+	extra      Extra
 	admin      *ops.Admin
 	observe    Observe
 	unobserve  func()
@@ -81,7 +89,7 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 	x.Logger = x.Observe.logger(x.Logger)
 	u, _ := url.Parse(c.ExternalURL) // Check parsed it
 	broken := make(chan error, 1)
-	store, err := openStore(c, func(err error) { broken <- err }, x.Logger)
+	store, err := openStore(c, x.Hosted, func(err error) { broken <- err }, x.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +99,7 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 		return nil, err
 	}
 	core, err := Open(ctx, Options{Data: c.Data, Store: store, Host: u.Hostname(), Name: c.Name, Register: c.Register, RootKey: c.RootKey,
-		Clock: x.Clock, Logger: x.Logger, Observer: x.Observe.log(), Forget: []erasure.Forget{{Name: "snapshots", Do: admin.Withdraw}}})
+		Clock: x.Clock, Logger: x.Logger, Observer: x.Observe.log(), Hosted: x.Hosted, Forget: []erasure.Forget{{Name: "snapshots", Do: admin.Withdraw}}})
 	if err != nil {
 		admin.Close()
 		return nil, err
@@ -99,7 +107,7 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 	if err := ops.Admitted(layout(c)); err != nil {
 		x.Logger.Warn("the note that this directory was restored cannot be removed", "error", err)
 	}
-	s := &Server{Core: core, config: c, admin: admin, started: time.Now(), broken: broken, observe: x.Observe}
+	s := &Server{Core: core, config: c, extra: x, admin: admin, started: time.Now(), broken: broken, observe: x.Observe}
 	admin.HandleViews(core.Views)
 	admin.Handle(ops.AskStatus, s.answerStatus)
 	s.streams, s.endStreams = context.WithCancel(context.Background())
@@ -108,7 +116,9 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 			s.Close()
 		}
 	}()
-	s.pool = password.NewPool(x.Passwords, 0, 0)
+	if s.pool = x.Pool; s.pool == nil {
+		s.pool = password.NewPool(x.Passwords, 0, 0)
+	}
 	s.SignIn = signin.New(core.Runner, s.pool)
 	if m := x.Observe.Metrics; m != nil {
 		s.unobserve = m.Add(s.sample)
@@ -121,6 +131,14 @@ func (s *Server) URL() string { return s.config.ExternalURL }
 
 // Handler serves everything.
 func (s *Server) Handler() http.Handler { return s.handler }
+
+// EndStreams ends the streams of events: they would go on for as long as
+// somebody reads them.
+func (s *Server) EndStreams() { s.endStreams() }
+
+// Broken gives the error with which the store cannot go on. The process has to
+// end then: only a new one can open the store again.
+func (s *Server) Broken() <-chan error { return s.broken }
 
 // Close stops everything in order.
 func (s *Server) Close() error {
@@ -157,7 +175,7 @@ func (s *Server) assemble(x Extra) error {
 	if err := s.openProvider(site, x.Logger); err != nil {
 		return err
 	}
-	address := clientAddress(s.config.behindProxy())
+	address := clientAddress(s.behindProxy())
 	server, err := s.openAPI(address, x.Logger)
 	if err != nil {
 		return err
@@ -286,5 +304,6 @@ func (s *Server) services(c adapter.Core) api.Services {
 		User: users, Organization: orgapi.New(c), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Policy: policyapi.New(c),
 		Session: sessions, Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Sessions: sessions, Members: members, Grants: grants, Events: events},
 		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, NewKey: newKey, Schedule: keySchedule()}),
+		Hosted:   hostingapi.New(c, s.extra.Hosting),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"muniment.dev/fault"
+	"muniment.dev/fleet"
 	"muniment.dev/login"
 	"muniment.dev/server"
 )
@@ -51,7 +52,7 @@ func runServe(ctx context.Context, w world, args []string) int {
 	if c.EventsTo != "" {
 		greeting = w.stderr // the other is for events alone
 	}
-	if err := server.Serve(ctx, c, greeting, w.stdout, logger); err != nil && !stopped(ctx, err) {
+	if err := server.Serve(ctx, c, greeting, w.stdout, logger, fleet.Open); err != nil && !stopped(ctx, err) {
 		return failed(w, err)
 	}
 	return 0

@@ -33,6 +33,8 @@ type Options struct {
 	// the memory that the process may use, from 32 MiB to 1 GiB. It fills as
 	// blocks are read.
 	Cache int64
+	// Shared is a block cache for several stores, instead of one of their own.
+	Shared *Cache
 	// Filter is how many bytes of memory a busy log may spend on knowing which
 	// ids are new; by default 64 MiB, enough for some ten million records.
 	// Larger logs ask the tables' own filters. -1 for none.
@@ -91,7 +93,7 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	if opts.Cache == 0 {
-		opts.Cache = min(max(memoryLimit()/4, 32<<20), 1<<30)
+		opts.Cache = DefaultCache()
 	}
 	if opts.Filter == 0 {
 		opts.Filter = 64 << 20
@@ -127,7 +129,7 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(openFault(dir, err), lock.Close())
 	}
-	s.cache = pebble.NewCache(opts.Cache)
+	s.cache = opts.newCache()
 	g := &guard{FS: opts.FS, store: s}
 	po := s.pebbleOptions(g, readOnly)
 	if watched {

@@ -136,6 +136,34 @@ var changes = []change{
 	{owner: true, silent: true, request: func(i *Instance, org string) proto.Message {
 		return &munimentv1.RemoveMemberRequest{UserId: i.Member(org, munimentv1.MemberRole_MEMBER_ROLE_VIEWER), Scope: In(org), Role: munimentv1.MemberRole_MEMBER_ROLE_VIEWER}
 	}},
+	{request: func(i *Instance, _ string) proto.Message { return i.NewHosted() }},
+	{request: func(i *Instance, _ string) proto.Message {
+		id, _ := i.Hosted()
+		return &munimentv1.AddHostNameRequest{InstanceId: id, Host: i.Name("host") + ".example.com"}
+	}},
+	{request: func(i *Instance, _ string) proto.Message {
+		id, _ := i.Hosted()
+		host := i.Name("host") + ".example.com"
+		Must(i.API.Hosted.AddHostName(i.AsOwner(), &munimentv1.AddHostNameRequest{InstanceId: id, Host: host}))
+		return &munimentv1.RemoveHostNameRequest{InstanceId: id, Host: host}
+	}},
+	{request: func(i *Instance, _ string) proto.Message {
+		id, _ := i.Hosted()
+		return &munimentv1.CreateOwnerLinkRequest{InstanceId: id}
+	}},
+	{request: func(i *Instance, _ string) proto.Message {
+		id, _ := i.Hosted()
+		return &munimentv1.SuspendHostedInstanceRequest{InstanceId: id}
+	}},
+	{request: func(i *Instance, _ string) proto.Message {
+		id, _ := i.Suspended()
+		return &munimentv1.ResumeHostedInstanceRequest{InstanceId: id}
+	}},
+	{request: func(i *Instance, _ string) proto.Message {
+		id, name := i.Suspended()
+		return &munimentv1.DeleteHostedInstanceRequest{InstanceId: id, Name: name}
+	}},
+
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
 		return &munimentv1.EndSessionRequest{SessionId: i.SignedIn(i.Person(org)).Begun.Session.String()}
 	}},

@@ -58,11 +58,13 @@ func NewAt(t testing.TB, clock func() time.Time) *Instance {
 // openIn opens or makes an instance in a data directory. Close it.
 func openIn(t testing.TB, dir string, clock func() time.Time) *server.Server {
 	t.Helper()
+	f := &fleet{made: map[event.ID]bool{}}
 	s, err := server.New(t.Context(), server.Config{Data: dir, Listen: "127.0.0.1:8300", ExternalURL: "https://id.example.org", Name: "Test"},
-		server.Extra{Clock: clock, Passwords: password.Params{Memory: 64, Time: 1, Threads: 1}})
+		server.Extra{Clock: clock, Passwords: password.Params{Memory: 64, Time: 1, Threads: 1}, Hosting: f})
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.runner = s.Core.Runner
 	return s
 }
 

@@ -246,10 +246,11 @@ func TestEveryReadHonoursItsPoint(t *testing.T) {
 	i := New(t)
 	ctx := i.AsOwner()
 	f := i.furnish()
+	hosted, _ := i.Hosted()
 	born := Must(i.API.Event.GetEvent(ctx, &munimentv1.GetEventRequest{Position: 1})).GetEvent().GetTime().AsTime()
 	mark := i.Core.Log.Mark()
 	known := map[string]proto.Message{}
-	for _, req := range append(gets(f), lists()...) {
+	for _, req := range append(append(gets(f), lists()...), &munimentv1.GetHostedInstanceRequest{InstanceId: hosted}) {
 		known[string(req.ProtoReflect().Descriptor().Name())] = req
 	}
 	tried := 0

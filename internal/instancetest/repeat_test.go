@@ -62,6 +62,10 @@ func withoutSecrets(m proto.Message) proto.Message {
 		m.SetupLink = nil
 	case *munimentv1.CreateSetupLinkResponse:
 		m.SetupLink = nil
+	case *munimentv1.CreateHostedInstanceResponse:
+		m.SetupLink = nil
+	case *munimentv1.CreateOwnerLinkResponse:
+		m.SetupLink = nil
 	case *munimentv1.CreateWebApplicationResponse:
 		m.ClientSecret = ""
 	case *munimentv1.RotateSecretResponse:
@@ -112,7 +116,8 @@ func TestAtOnce(t *testing.T) {
 		"UnlockUser": fault.Refused, "DeactivateUser": fault.Refused, "ReactivateUser": fault.Refused, "EraseUser": fault.Erased,
 		"CreateUser": fault.Exists, "RemoveProject": fault.NotFound, "AddRole": fault.Exists, "RemoveRole": fault.NotFound,
 		"RemoveApplication": fault.NotFound, "GrantRole": fault.Refused, "WithdrawRole": fault.Refused, "AddMember": fault.Refused,
-		"RemoveMember": fault.Refused, "EndSession": fault.Refused}
+		"RemoveMember": fault.Refused, "EndSession": fault.Refused, "CreateHostedInstance": fault.Exists, "AddHostName": fault.Exists, "RemoveHostName": fault.NotFound,
+		"SuspendHostedInstance": fault.Refused, "ResumeHostedInstance": fault.Refused, "DeleteHostedInstance": fault.Refused}
 	for _, c := range changes {
 		req := c.request(i, i.Organization())
 		name := strings.TrimSuffix(string(req.ProtoReflect().Descriptor().Name()), "Request")

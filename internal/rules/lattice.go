@@ -32,7 +32,7 @@ view < view/entity                             # what the tables of things have 
 view, eventlog/memlog < view/viewtest          # a log and a decoder for tests of views
 decide, view, view/entity < react                             # side effects follow facts and may command new ones
 
-react < member < instance < org < policy < idp < user < project < app < grant < session < custom < hook < notify < setup # the slices, each knows only those to its left
+react < member < instance < org < policy < idp < user < project < app < grant < session < custom < hook < notify < hosting < setup # the slices, each knows only those to its left
 setup < SLICES                                 # short
 
 api/gen/muniment/v1 < api/gen/muniment/v1/munimentv1connect < EDGE # messages, then the services of them; made from api/proto
@@ -45,6 +45,7 @@ audit, audit/stats, EDGE < audit/auditapi                   # the API of the eve
 SLICES, EDGE < member/memberapi, org/orgapi, policy/policyapi, idp/idpapi, user/userapi, project/projectapi, app/appapi, grant/grantapi, session/sessionapi, setup/setupapi < ADAPTERS # a slice's face in the API: translates, decides nothing
 SLICES, EDGE < history < ADAPTERS              # how things were, and what became of them: over all slices' tables
 SLICES, EDGE, ledger < instance/instanceapi < ADAPTERS # the head of the log, with its checkpoints and proofs
+SLICES, EDGE, ledger < hosting/hostingapi < ADAPTERS # what is deleted is named by how its log ended
 SLICES, EDGE < session/meapi < ADAPTERS        # what callers may know of themselves
 fault < user/password                          # argon2id in a bounded pool
 SLICES, EDGE, user/password < session/signin < ADAPTERS # where people prove who they are: asks the deciders, keeps nothing
@@ -60,6 +61,7 @@ ADAPTERS, PROTOCOLS, audit, ENGINES < ops      # backup, restore, verify, doctor
 CONTRACTS < ops/metrics                        # what a process counts, for Prometheus
 trace, fault < ops/otlp                        # where spans go
 api, login, console, ops, ops/metrics, ops/otlp < server < SERVER     # assembles an instance
+server < fleet < SERVER                         # several of them in one process, by host name
 SERVER, LOGTESTS < sim                         # the whole server, in a bubble
 sample                                         # an application of somebody else: it knows us by our protocols only
 SERVER, sample < demo < cmd/muniment           # a month of history, and the application beside it
