@@ -113,6 +113,9 @@ func (t *transcoder) events(w http.ResponseWriter, stream *connect.ServerStreamF
 func download(w http.ResponseWriter, msg proto.Message, stream *connect.ServerStreamForClient[dynamicpb.Message], chunk protoreflect.FieldDescriptor, ok bool) {
 	contentType, name := "application/jsonl", "events.jsonl"
 	m := msg.ProtoReflect()
+	if m.Descriptor().Fields().ByName("format") == nil { // the file has one form: that of backups
+		contentType, name = "application/x-tar", "log.tar"
+	}
 	if f := m.Descriptor().Fields().ByName("format"); f != nil && f.Enum() != nil {
 		if v := f.Enum().Values().ByNumber(m.Get(f).Enum()); v != nil && v.Name() == "EXPORT_FORMAT_CLOUDEVENTS_BATCH" {
 			contentType, name = "application/cloudevents-batch+json", "events.json"

@@ -40,7 +40,11 @@ func (c *command) download(ctx context.Context, env Env, call *connect.Client[dy
 		fmt.Fprintf(env.Stderr, "%s up to position %d.\n", events(count), position)
 		return nil
 	}
-	partly(env.Stderr, count, position)
+	if c.flag("after-position") == nil {
+		fmt.Fprintln(env.Stderr, "The file is not whole. Begin again.")
+	} else {
+		partly(env.Stderr, count, position)
+	}
 	if ctx.Err() != nil {
 		return &failure{msg: c.noun + " " + c.verb + ": it was interrupted"}
 	}

@@ -29,7 +29,7 @@ func serve(t *testing.T, b *backend) *httptest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := New(Config{Site: site, Sessions: b, API: Clients(*a.Clients()), AsFault: api.AsFault,
+	o, err := New(Config{Site: site, Sessions: b, API: Clients(*a.Clients()), AsFault: api.AsFault, Hosting: true,
 		LoginPath: func(next string) string { return "/login?return=" + next }})
 	if err != nil {
 		t.Fatal(err)
@@ -96,6 +96,13 @@ var pagesToSee = [][3]string{
 	{"instance", "/console/instance", "Analytical Engines"},
 	{"statistics", "/console/statistics", "Statistics"},
 	{"signing-keys", "/console/instance/keys", "Signing keys"},
+	{"hosted-list", "/console/instances", "Instances"},
+	{"hosted-new", "/console/instances/new", "Create an instance"},
+	{"hosted", "/console/instances/" + hostedID, "Difference Works"},
+	{"hosted-suspended", "/console/instances/" + restsID, "Clement"},
+	{"hosted-deleted", "/console/instances/" + goneInID, "Jacquard"},
+	{"hosted-trouble", "/console/instances/" + badInID, "Menabrea"},
+	{"hosted-delete", "/console/instances/" + restsID + "/delete", "Delete Clement?"},
 	{"account", "/account", "Ada Lovelace"},
 	{"password", "/account/password", "Change my password"},
 	{"my-events", "/account/events", "My events"},

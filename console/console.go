@@ -59,7 +59,7 @@ type Sessions interface {
 	Caller(ctx context.Context, token string) (call.Caller, error)
 }
 
-// Config is what the console rests on. All but ClientIP is required.
+// Config is what the console rests on. All but Hosting and ClientIP is required.
 type Config struct {
 	Site     *page.Site
 	Sessions Sessions
@@ -68,6 +68,8 @@ type Config struct {
 	AsFault func(error) error
 	// LoginPath returns the path of the sign-in page that leads on to an own path.
 	LoginPath func(next string) string
+	// Hosting says whether the instance hosts others.
+	Hosting bool
 	// ClientIP finds the address of a browser, where a proxy stands before the
 	// server. The remote address if nil.
 	ClientIP func(*http.Request) netip.Addr

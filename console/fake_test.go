@@ -54,6 +54,7 @@ type backend struct {
 	deny     map[string]error    // method → error
 	tokens   map[string]event.ID // session token → user
 	added    chan struct{}       // closed and made anew when an event is added
+	cutShort bool                // an export cannot be finished
 	noPoint  bool                // there is no checkpoint yet
 }
 

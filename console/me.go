@@ -71,6 +71,9 @@ func (v *visit) menu() *page.Menu {
 		}
 		ledger.Items = append(ledger.Items, page.MenuItem{Key: "instance", Label: "Instance", Href: "/console/instance", Icon: "seal"})
 		m.Groups = append(m.Groups, ledger)
+		if v.c.Hosting && v.me.has("", false, owner) {
+			m.Groups = append(m.Groups, page.MenuGroup{Heading: "Server", Items: []page.MenuItem{{Key: hostedNav, Label: "Instances", Href: "/console/instances", Icon: "org"}}})
+		}
 	}
 	m.Groups = append(m.Groups, page.MenuGroup{Heading: "You", Items: []page.MenuItem{
 		{Key: "account", Label: "My account", Href: "/account", Icon: "person"},

@@ -67,6 +67,13 @@ func (o *Console) routes() map[string]func(*visit) error {
 		"GET /console/instance/keys/{a}":  (*visit).askKeys,
 		"POST /console/instance/keys/{a}": (*visit).rotateKeys,
 
+		"GET /console/instances":           (*visit).hostedInstances,
+		"GET /console/instances/new":       (*visit).newHosted,
+		"POST /console/instances/new":      (*visit).createHosted,
+		"GET /console/instances/{id}":      (*visit).hosted,
+		"GET /console/instances/{id}/{a}":  (*visit).askHosted,
+		"POST /console/instances/{id}/{a}": (*visit).actHosted,
+
 		"GET /account":           (*visit).account,
 		"POST /account":          (*visit).changeAccount,
 		"GET /account/password":  (*visit).askPassword,

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"encoding/hex"
 	"html/template"
 	"strings"
 	"time"
@@ -22,6 +23,8 @@ func funcs() template.FuncMap {
 		"isErased":     func(u *munimentv1.User) bool { return u.GetState() == munimentv1.UserState_USER_STATE_ERASED },
 		"state":        userState,
 		"orgState":     organizationState,
+		"hostedState":  hostedState,
+		"hex":          hex.EncodeToString,
 		"sessionState": sessionState,
 		"keyStatus":    keyStatus,
 		"role":         memberRole,
@@ -99,6 +102,27 @@ func userState(s munimentv1.UserState) badge {
 	return badge{"Unknown", page.Calm}
 }
 
+// hostedState is where a hosted instance stands. Trouble outweighs what should
+// be.
+func hostedState(in *munimentv1.HostedInstance) badge {
+	switch in.GetState() {
+	case munimentv1.HostedInstanceState_HOSTED_INSTANCE_STATE_MAKING:
+		return badge{"Being made", page.Warn}
+	case munimentv1.HostedInstanceState_HOSTED_INSTANCE_STATE_ACTIVE:
+		if in.GetTrouble() != "" {
+			return badge{"In trouble", page.Bad}
+		}
+		return badge{"Active", page.Good}
+	case munimentv1.HostedInstanceState_HOSTED_INSTANCE_STATE_SUSPENDED:
+		return badge{"Suspended", page.Warn}
+	case munimentv1.HostedInstanceState_HOSTED_INSTANCE_STATE_DELETED:
+		return badge{"Being destroyed", page.Bad}
+	case munimentv1.HostedInstanceState_HOSTED_INSTANCE_STATE_DESTROYED:
+		return badge{"Deleted", page.Calm}
+	}
+	return badge{"Unknown", page.Calm}
+}
+
 func organizationState(s munimentv1.OrganizationState) badge {
 	switch s {
 	case munimentv1.OrganizationState_ORGANIZATION_STATE_ACTIVE:
@@ -169,9 +193,11 @@ func eventMark(eventType string) mark {
 		return mark{"bad", page.Bad}
 	case "erased", "forgotten":
 		return mark{"flame", page.Bad}
+	case "deleted", "destroyed":
+		return mark{"flame", page.Bad}
 	case "locked", "deactivated", "suspended":
 		return mark{"lock", page.Warn}
-	case "unlocked", "reactivated":
+	case "unlocked", "reactivated", "resumed":
 		return mark{"unlock", page.Good}
 	case "withdrawn", "removed", "revoked":
 		return mark{"close", page.Warn}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"muniment.dev/fault"
+	"muniment.dev/fleet"
 	"muniment.dev/sample"
 	"muniment.dev/server"
 	"muniment.dev/user"
@@ -80,15 +81,16 @@ func Run(ctx context.Context, o Options) (err error) {
 	started := time.Now()
 	clock := &clock{}
 	clock.set(started.AddDate(0, 0, -30))
-	srv, err := server.New(ctx, server.Config{Data: dir, Listen: front.Addr().String(), Name: "Acme Travel"}, server.Extra{Clock: clock.Now, Logger: o.Logger, Passwords: quick})
+	all, err := fleet.New(ctx, server.Config{Data: dir, Listen: front.Addr().String(), Name: "Acme Travel"}, fleet.Options{Extra: server.Extra{Clock: clock.Now, Logger: o.Logger, Passwords: quick}})
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if e := srv.Close(); err == nil {
+		if e := all.Close(); err == nil {
 			err = e
 		}
 	}()
+	srv := all.Home()
 	s := &story{srv: srv, clock: clock, rand: rand.New(rand.NewPCG(1, 2)), start: started.AddDate(0, 0, -30).Truncate(24 * time.Hour), app: sample.Config{Issuer: srv.URL(), URL: "http://" + back.Addr().String()}}
 	s.owner, s.people = cast()
 	if !srv.Core.Created {
@@ -98,12 +100,13 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	clock.release()
-	return run(ctx, o, srv, s, front, back, dir, started)
+	return run(ctx, o, all, s, front, back, dir, started)
 }
 
-func run(ctx context.Context, o Options, srv *server.Server, s *story, front, back net.Listener, dir string, started time.Time) error {
+func run(ctx context.Context, o Options, all *fleet.Fleet, s *story, front, back net.Listener, dir string, started time.Time) error {
 	failed := make(chan error, 2)
-	web := &http.Server{Handler: srv.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	srv := all.Home()
+	web := &http.Server{Handler: all.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	go func() { failed <- web.Serve(front) }()
 	defer web.Close()
 	app, err := sample.New(ctx, s.app)

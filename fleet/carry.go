@@ -12,6 +12,7 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/hosting"
+	"muniment.dev/seal/erasure"
 	"muniment.dev/server"
 )
 
@@ -143,7 +144,9 @@ func (s *seat) destroy(ctx context.Context, want hosting.State) error {
 	}{
 		{"destroy the root key", func() error { return shred(l.Root) }},
 		{"destroy the keys", func() error { return errors.Join(shred(l.Keys), shred(l.Keys+"-journal")) }},
-		{"delete the stores", func() error { return errors.Join(os.RemoveAll(c.Data), remove(l.Register)) }},
+		{"delete the stores", func() error {
+			return errors.Join(os.RemoveAll(c.Data), remove(l.Register), remove(erasure.ListPath(l.Register)))
+		}},
 		{"record that it is destroyed", func() error {
 			defer s.fleet.roused()
 			_, err := decide.Run(ctx, s.fleet.home.Core.Runner, hosting.Destroying, byFleet(), hosting.Destroy{Instance: s.id})

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"muniment.dev/event"
@@ -10,6 +11,7 @@ import (
 	"muniment.dev/hosting"
 	"muniment.dev/hosting/hostingapi"
 	"muniment.dev/ledger"
+	"muniment.dev/ops"
 	"muniment.dev/server"
 	"muniment.dev/session/signin"
 )
@@ -87,6 +89,37 @@ func (f *Fleet) End(ctx context.Context, id event.ID) (ledger.State, error) {
 		err = bad
 	}
 	return ledger.State{Log: want.Log, Tree: ledger.Tree{Size: head.Size, Root: head.Root()}}, err
+}
+
+// Export implements hostingapi.Fleet: what the instance's admin socket gives
+// out, or the store itself if the instance is not open.
+func (f *Fleet) Export(ctx context.Context, id event.ID) (hostingapi.Export, error) {
+	s := f.seat(id)
+	if s == nil {
+		return nil, hosting.ErrNotFound
+	}
+	s.mu.Lock()
+	want := s.want
+	s.mu.Unlock()
+	c := f.settings(want)
+	snapshot, err := ops.TakeSnapshot(ctx, c.Layout())
+	if err != nil {
+		return nil, err
+	}
+	return export{snapshot}, nil
+}
+
+// export is a snapshot as the API wants it.
+type export struct{ *ops.Snapshot }
+
+func (e export) Tree() ledger.Tree {
+	m := e.Manifest()
+	return ledger.Tree{Size: m.Size, Root: event.Hash(m.Root)}
+}
+
+func (e export) Write(ctx context.Context, w io.Writer, moved func(done, of int64)) error {
+	_, err := e.WriteLog(ctx, w, moved)
+	return err
 }
 
 // Trouble implements hostingapi.Fleet.

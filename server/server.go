@@ -185,7 +185,7 @@ func (s *Server) assemble(x Extra) error {
 	if err != nil {
 		return err
 	}
-	con, err := console.New(console.Config{Site: site, Sessions: people{s.SignIn}, API: console.Clients(*s.API), AsFault: api.AsFault,
+	con, err := console.New(console.Config{Site: site, Sessions: people{s.SignIn}, API: console.Clients(*s.API), AsFault: api.AsFault, Hosting: s.extra.Hosting != nil,
 		LoginPath: func(next string) string { return login.PathLogin + "?return=" + url.QueryEscape(next) }, ClientIP: fromRequest})
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ package hostingapi
 import (
 	"cmp"
 	"context"
+	"io"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -52,8 +53,19 @@ type Fleet interface {
 	RenewLink(ctx context.Context, id event.ID) (Link, error)
 	// End is how the log of a suspended instance ends.
 	End(ctx context.Context, id event.ID) (ledger.State, error)
+	// Export takes a snapshot of an instance's log. It must be closed.
+	Export(ctx context.Context, id event.ID) (Export, error)
 	// Trouble says why an instance is not as its state says; empty if it is.
 	Trouble(id event.ID) string
+}
+
+// Export is a snapshot that is handed out.
+type Export interface {
+	// Tree is how the log in it ends.
+	Tree() ledger.Tree
+	// Write writes it as a file; moved is told how much of it is written.
+	Write(ctx context.Context, w io.Writer, moved func(done, of int64)) error
+	Close()
 }
 
 // Service implements munimentv1connect.HostedInstanceServiceHandler.

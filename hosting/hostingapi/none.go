@@ -25,6 +25,7 @@ func (none) Settled(context.Context, event.ID, event.Position) error { return Er
 func (none) SetUp(context.Context, event.ID, Owner) (Link, error)    { return Link{}, ErrNotHome }
 func (none) RenewLink(context.Context, event.ID) (Link, error)       { return Link{}, ErrNotHome }
 func (none) End(context.Context, event.ID) (ledger.State, error)     { return ledger.State{}, ErrNotHome }
+func (none) Export(context.Context, event.ID) (Export, error)        { return nil, ErrNotHome }
 func (none) Trouble(event.ID) string                                 { return "" }
 
 // envelope surrounds a command, where there is a fleet to carry it out.

@@ -194,6 +194,13 @@ func (i *Instance) method(name string) reflect.Value {
 	return reflect.Value{}
 }
 
+// stream is an answer in parts.
+type stream interface {
+	Receive() bool
+	Err() error
+	Close() error
+}
+
 // call makes a request.
 func (i *Instance) call(ctx context.Context, req proto.Message) (proto.Message, error) {
 	name := strings.TrimSuffix(string(req.ProtoReflect().Descriptor().Name()), "Request")
@@ -201,6 +208,13 @@ func (i *Instance) call(ctx context.Context, req proto.Message) (proto.Message, 
 	err, _ := out[1].Interface().(error)
 	if err != nil {
 		return nil, err
+	}
+	if s, ok := out[0].Interface().(stream); ok { // what was wrong comes instead of its first message
+		defer s.Close()
+		if !s.Receive() {
+			return nil, s.Err()
+		}
+		return out[0].MethodByName("Msg").Call(nil)[0].Interface().(proto.Message), nil
 	}
 	return out[0].Interface().(proto.Message), nil
 }

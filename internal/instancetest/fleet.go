@@ -2,6 +2,7 @@ package instancetest
 
 import (
 	"context"
+	"io"
 	"sync"
 	"time"
 
@@ -59,6 +60,21 @@ func (f *fleet) RenewLink(_ context.Context, id event.ID) (hostingapi.Link, erro
 // End implements hostingapi.Fleet.
 func (f *fleet) End(context.Context, event.ID) (ledger.State, error) {
 	return ledger.State{Tree: ledger.Tree{Size: 7}}, nil
+}
+
+// Export implements hostingapi.Fleet.
+func (f *fleet) Export(context.Context, event.ID) (hostingapi.Export, error) { return export{}, nil }
+
+// export is a snapshot of nothing.
+type export struct{}
+
+func (export) Tree() ledger.Tree { return ledger.Tree{Size: 7} }
+func (export) Close()            {}
+func (export) Write(_ context.Context, w io.Writer, moved func(done, of int64)) error {
+	moved(0, 4)
+	_, err := io.WriteString(w, "file")
+	moved(4, 4)
+	return err
 }
 
 // Trouble implements hostingapi.Fleet.

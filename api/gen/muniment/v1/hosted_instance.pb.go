@@ -1069,6 +1069,141 @@ func (x *CreateOwnerLinkResponse) GetSetupLink() *SetupLink {
 	return nil
 }
 
+type ExportHostedInstanceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the instance.
+	InstanceId    string `protobuf:"bytes,1,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportHostedInstanceRequest) Reset() {
+	*x = ExportHostedInstanceRequest{}
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportHostedInstanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportHostedInstanceRequest) ProtoMessage() {}
+
+func (x *ExportHostedInstanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportHostedInstanceRequest.ProtoReflect.Descriptor instead.
+func (*ExportHostedInstanceRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ExportHostedInstanceRequest) GetInstanceId() string {
+	if x != nil {
+		return x.InstanceId
+	}
+	return ""
+}
+
+type ExportHostedInstanceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A part of the file.
+	Chunk []byte `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	// The log in the file ends with this record.
+	Position uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	// How many records the log in the file has.
+	Count uint64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	// The file is whole; only in the last message.
+	Complete bool `protobuf:"varint,4,opt,name=complete,proto3" json:"complete,omitempty"`
+	// How many bytes of the log are in the file so far.
+	BytesDone uint64 `protobuf:"varint,5,opt,name=bytes_done,json=bytesDone,proto3" json:"bytes_done,omitempty"`
+	// How many there are.
+	BytesTotal    uint64 `protobuf:"varint,6,opt,name=bytes_total,json=bytesTotal,proto3" json:"bytes_total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportHostedInstanceResponse) Reset() {
+	*x = ExportHostedInstanceResponse{}
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportHostedInstanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportHostedInstanceResponse) ProtoMessage() {}
+
+func (x *ExportHostedInstanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportHostedInstanceResponse.ProtoReflect.Descriptor instead.
+func (*ExportHostedInstanceResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ExportHostedInstanceResponse) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
+func (x *ExportHostedInstanceResponse) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *ExportHostedInstanceResponse) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *ExportHostedInstanceResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *ExportHostedInstanceResponse) GetBytesDone() uint64 {
+	if x != nil {
+		return x.BytesDone
+	}
+	return 0
+}
+
+func (x *ExportHostedInstanceResponse) GetBytesTotal() uint64 {
+	if x != nil {
+		return x.BytesTotal
+	}
+	return 0
+}
+
 type SuspendHostedInstanceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the instance.
@@ -1083,7 +1218,7 @@ type SuspendHostedInstanceRequest struct {
 
 func (x *SuspendHostedInstanceRequest) Reset() {
 	*x = SuspendHostedInstanceRequest{}
-	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[14]
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1095,7 +1230,7 @@ func (x *SuspendHostedInstanceRequest) String() string {
 func (*SuspendHostedInstanceRequest) ProtoMessage() {}
 
 func (x *SuspendHostedInstanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[14]
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1108,7 +1243,7 @@ func (x *SuspendHostedInstanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendHostedInstanceRequest.ProtoReflect.Descriptor instead.
 func (*SuspendHostedInstanceRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{14}
+	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SuspendHostedInstanceRequest) GetInstanceId() string {
@@ -1142,7 +1277,7 @@ type SuspendHostedInstanceResponse struct {
 
 func (x *SuspendHostedInstanceResponse) Reset() {
 	*x = SuspendHostedInstanceResponse{}
-	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[15]
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1289,7 @@ func (x *SuspendHostedInstanceResponse) String() string {
 func (*SuspendHostedInstanceResponse) ProtoMessage() {}
 
 func (x *SuspendHostedInstanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[15]
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1302,7 @@ func (x *SuspendHostedInstanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SuspendHostedInstanceResponse.ProtoReflect.Descriptor instead.
 func (*SuspendHostedInstanceResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{15}
+	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SuspendHostedInstanceResponse) GetChange() *Change {
@@ -1191,7 +1326,7 @@ type ResumeHostedInstanceRequest struct {
 
 func (x *ResumeHostedInstanceRequest) Reset() {
 	*x = ResumeHostedInstanceRequest{}
-	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[16]
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1338,7 @@ func (x *ResumeHostedInstanceRequest) String() string {
 func (*ResumeHostedInstanceRequest) ProtoMessage() {}
 
 func (x *ResumeHostedInstanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[16]
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1351,7 @@ func (x *ResumeHostedInstanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeHostedInstanceRequest.ProtoReflect.Descriptor instead.
 func (*ResumeHostedInstanceRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{16}
+	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResumeHostedInstanceRequest) GetInstanceId() string {
@@ -1250,7 +1385,7 @@ type ResumeHostedInstanceResponse struct {
 
 func (x *ResumeHostedInstanceResponse) Reset() {
 	*x = ResumeHostedInstanceResponse{}
-	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[17]
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1262,7 +1397,7 @@ func (x *ResumeHostedInstanceResponse) String() string {
 func (*ResumeHostedInstanceResponse) ProtoMessage() {}
 
 func (x *ResumeHostedInstanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[17]
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1275,7 +1410,7 @@ func (x *ResumeHostedInstanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeHostedInstanceResponse.ProtoReflect.Descriptor instead.
 func (*ResumeHostedInstanceResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{17}
+	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ResumeHostedInstanceResponse) GetChange() *Change {
@@ -1301,7 +1436,7 @@ type DeleteHostedInstanceRequest struct {
 
 func (x *DeleteHostedInstanceRequest) Reset() {
 	*x = DeleteHostedInstanceRequest{}
-	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[18]
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1313,7 +1448,7 @@ func (x *DeleteHostedInstanceRequest) String() string {
 func (*DeleteHostedInstanceRequest) ProtoMessage() {}
 
 func (x *DeleteHostedInstanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[18]
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1326,7 +1461,7 @@ func (x *DeleteHostedInstanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHostedInstanceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteHostedInstanceRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{18}
+	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeleteHostedInstanceRequest) GetInstanceId() string {
@@ -1367,7 +1502,7 @@ type DeleteHostedInstanceResponse struct {
 
 func (x *DeleteHostedInstanceResponse) Reset() {
 	*x = DeleteHostedInstanceResponse{}
-	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[19]
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1514,7 @@ func (x *DeleteHostedInstanceResponse) String() string {
 func (*DeleteHostedInstanceResponse) ProtoMessage() {}
 
 func (x *DeleteHostedInstanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[19]
+	mi := &file_muniment_v1_hosted_instance_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1527,7 @@ func (x *DeleteHostedInstanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHostedInstanceResponse.ProtoReflect.Descriptor instead.
 func (*DeleteHostedInstanceResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{19}
+	return file_muniment_v1_hosted_instance_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeleteHostedInstanceResponse) GetChange() *Change {
@@ -1489,7 +1624,19 @@ const file_muniment_v1_hosted_instance_proto_rawDesc = "" +
 	"\x17CreateOwnerLinkResponse\x12+\n" +
 	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\x125\n" +
 	"\n" +
-	"setup_link\x18\x02 \x01(\v2\x16.muniment.v1.SetupLinkR\tsetupLink\"{\n" +
+	"setup_link\x18\x02 \x01(\v2\x16.muniment.v1.SetupLinkR\tsetupLink\">\n" +
+	"\x1bExportHostedInstanceRequest\x12\x1f\n" +
+	"\vinstance_id\x18\x01 \x01(\tR\n" +
+	"instanceId\"\xc2\x01\n" +
+	"\x1cExportHostedInstanceResponse\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x04R\x05count\x12\x1a\n" +
+	"\bcomplete\x18\x04 \x01(\bR\bcomplete\x12\x1d\n" +
+	"\n" +
+	"bytes_done\x18\x05 \x01(\x04R\tbytesDone\x12\x1f\n" +
+	"\vbytes_total\x18\x06 \x01(\x04R\n" +
+	"bytesTotal\"{\n" +
 	"\x1cSuspendHostedInstanceRequest\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\x12\x1d\n" +
@@ -1521,15 +1668,15 @@ const file_muniment_v1_hosted_instance_proto_rawDesc = "" +
 	"\x1cHOSTED_INSTANCE_STATE_ACTIVE\x10\x02\x12#\n" +
 	"\x1fHOSTED_INSTANCE_STATE_SUSPENDED\x10\x03\x12!\n" +
 	"\x1dHOSTED_INSTANCE_STATE_DELETED\x10\x04\x12#\n" +
-	"\x1fHOSTED_INSTANCE_STATE_DESTROYED\x10\x052\xf6\n" +
-	"\n" +
+	"\x1fHOSTED_INSTANCE_STATE_DESTROYED\x10\x052\x99\f\n" +
 	"\x15HostedInstanceService\x12\x8c\x01\n" +
 	"\x14CreateHostedInstance\x12(.muniment.v1.CreateHostedInstanceRequest\x1a).muniment.v1.CreateHostedInstanceResponse\"\x1f\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/hosted-instances\x12\x8e\x01\n" +
 	"\x11GetHostedInstance\x12%.muniment.v1.GetHostedInstanceRequest\x1a&.muniment.v1.GetHostedInstanceResponse\"*\x82\xd3\xe4\x93\x02$\x12\"/v1/hosted-instances/{instance_id}\x12\x86\x01\n" +
 	"\x13ListHostedInstances\x12'.muniment.v1.ListHostedInstancesRequest\x1a(.muniment.v1.ListHostedInstancesResponse\"\x1c\x82\xd3\xe4\x93\x02\x16\x12\x14/v1/hosted-instances\x12\x8b\x01\n" +
 	"\vAddHostName\x12\x1f.muniment.v1.AddHostNameRequest\x1a .muniment.v1.AddHostNameResponse\"9\x82\xd3\xe4\x93\x023:\x01*\"./v1/hosted-instances/{instance_id}:addHostName\x12\x97\x01\n" +
 	"\x0eRemoveHostName\x12\".muniment.v1.RemoveHostNameRequest\x1a#.muniment.v1.RemoveHostNameResponse\"<\x82\xd3\xe4\x93\x026:\x01*\"1/v1/hosted-instances/{instance_id}:removeHostName\x12\x9b\x01\n" +
-	"\x0fCreateOwnerLink\x12#.muniment.v1.CreateOwnerLinkRequest\x1a$.muniment.v1.CreateOwnerLinkResponse\"=\x82\xd3\xe4\x93\x027:\x01*\"2/v1/hosted-instances/{instance_id}:createOwnerLink\x12\xa5\x01\n" +
+	"\x0fCreateOwnerLink\x12#.muniment.v1.CreateOwnerLinkRequest\x1a$.muniment.v1.CreateOwnerLinkResponse\"=\x82\xd3\xe4\x93\x027:\x01*\"2/v1/hosted-instances/{instance_id}:createOwnerLink\x12\xa0\x01\n" +
+	"\x14ExportHostedInstance\x12(.muniment.v1.ExportHostedInstanceRequest\x1a).muniment.v1.ExportHostedInstanceResponse\"1\x82\xd3\xe4\x93\x02+\x12)/v1/hosted-instances/{instance_id}:export0\x01\x12\xa5\x01\n" +
 	"\x15SuspendHostedInstance\x12).muniment.v1.SuspendHostedInstanceRequest\x1a*.muniment.v1.SuspendHostedInstanceResponse\"5\x82\xd3\xe4\x93\x02/:\x01*\"*/v1/hosted-instances/{instance_id}:suspend\x12\xa1\x01\n" +
 	"\x14ResumeHostedInstance\x12(.muniment.v1.ResumeHostedInstanceRequest\x1a).muniment.v1.ResumeHostedInstanceResponse\"4\x82\xd3\xe4\x93\x02.:\x01*\")/v1/hosted-instances/{instance_id}:resume\x12\xa1\x01\n" +
 	"\x14DeleteHostedInstance\x12(.muniment.v1.DeleteHostedInstanceRequest\x1a).muniment.v1.DeleteHostedInstanceResponse\"4\x82\xd3\xe4\x93\x02.:\x01*\")/v1/hosted-instances/{instance_id}:deleteB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
@@ -1547,7 +1694,7 @@ func file_muniment_v1_hosted_instance_proto_rawDescGZIP() []byte {
 }
 
 var file_muniment_v1_hosted_instance_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_muniment_v1_hosted_instance_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_muniment_v1_hosted_instance_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_muniment_v1_hosted_instance_proto_goTypes = []any{
 	(HostedInstanceState)(0),              // 0: muniment.v1.HostedInstanceState
 	(*HostedInstance)(nil),                // 1: muniment.v1.HostedInstance
@@ -1564,56 +1711,60 @@ var file_muniment_v1_hosted_instance_proto_goTypes = []any{
 	(*RemoveHostNameResponse)(nil),        // 12: muniment.v1.RemoveHostNameResponse
 	(*CreateOwnerLinkRequest)(nil),        // 13: muniment.v1.CreateOwnerLinkRequest
 	(*CreateOwnerLinkResponse)(nil),       // 14: muniment.v1.CreateOwnerLinkResponse
-	(*SuspendHostedInstanceRequest)(nil),  // 15: muniment.v1.SuspendHostedInstanceRequest
-	(*SuspendHostedInstanceResponse)(nil), // 16: muniment.v1.SuspendHostedInstanceResponse
-	(*ResumeHostedInstanceRequest)(nil),   // 17: muniment.v1.ResumeHostedInstanceRequest
-	(*ResumeHostedInstanceResponse)(nil),  // 18: muniment.v1.ResumeHostedInstanceResponse
-	(*DeleteHostedInstanceRequest)(nil),   // 19: muniment.v1.DeleteHostedInstanceRequest
-	(*DeleteHostedInstanceResponse)(nil),  // 20: muniment.v1.DeleteHostedInstanceResponse
-	(*timestamppb.Timestamp)(nil),         // 21: google.protobuf.Timestamp
-	(*Change)(nil),                        // 22: muniment.v1.Change
-	(*SetupLink)(nil),                     // 23: muniment.v1.SetupLink
-	(*Read)(nil),                          // 24: muniment.v1.Read
+	(*ExportHostedInstanceRequest)(nil),   // 15: muniment.v1.ExportHostedInstanceRequest
+	(*ExportHostedInstanceResponse)(nil),  // 16: muniment.v1.ExportHostedInstanceResponse
+	(*SuspendHostedInstanceRequest)(nil),  // 17: muniment.v1.SuspendHostedInstanceRequest
+	(*SuspendHostedInstanceResponse)(nil), // 18: muniment.v1.SuspendHostedInstanceResponse
+	(*ResumeHostedInstanceRequest)(nil),   // 19: muniment.v1.ResumeHostedInstanceRequest
+	(*ResumeHostedInstanceResponse)(nil),  // 20: muniment.v1.ResumeHostedInstanceResponse
+	(*DeleteHostedInstanceRequest)(nil),   // 21: muniment.v1.DeleteHostedInstanceRequest
+	(*DeleteHostedInstanceResponse)(nil),  // 22: muniment.v1.DeleteHostedInstanceResponse
+	(*timestamppb.Timestamp)(nil),         // 23: google.protobuf.Timestamp
+	(*Change)(nil),                        // 24: muniment.v1.Change
+	(*SetupLink)(nil),                     // 25: muniment.v1.SetupLink
+	(*Read)(nil),                          // 26: muniment.v1.Read
 }
 var file_muniment_v1_hosted_instance_proto_depIdxs = []int32{
 	0,  // 0: muniment.v1.HostedInstance.state:type_name -> muniment.v1.HostedInstanceState
-	21, // 1: muniment.v1.HostedInstance.created:type_name -> google.protobuf.Timestamp
-	21, // 2: muniment.v1.HostedInstance.changed:type_name -> google.protobuf.Timestamp
-	22, // 3: muniment.v1.CreateHostedInstanceResponse.change:type_name -> muniment.v1.Change
-	23, // 4: muniment.v1.CreateHostedInstanceResponse.setup_link:type_name -> muniment.v1.SetupLink
-	24, // 5: muniment.v1.GetHostedInstanceRequest.read:type_name -> muniment.v1.Read
+	23, // 1: muniment.v1.HostedInstance.created:type_name -> google.protobuf.Timestamp
+	23, // 2: muniment.v1.HostedInstance.changed:type_name -> google.protobuf.Timestamp
+	24, // 3: muniment.v1.CreateHostedInstanceResponse.change:type_name -> muniment.v1.Change
+	25, // 4: muniment.v1.CreateHostedInstanceResponse.setup_link:type_name -> muniment.v1.SetupLink
+	26, // 5: muniment.v1.GetHostedInstanceRequest.read:type_name -> muniment.v1.Read
 	1,  // 6: muniment.v1.GetHostedInstanceResponse.instance:type_name -> muniment.v1.HostedInstance
 	0,  // 7: muniment.v1.HostedInstanceFilter.state:type_name -> muniment.v1.HostedInstanceState
 	6,  // 8: muniment.v1.ListHostedInstancesRequest.filter:type_name -> muniment.v1.HostedInstanceFilter
-	24, // 9: muniment.v1.ListHostedInstancesRequest.read:type_name -> muniment.v1.Read
+	26, // 9: muniment.v1.ListHostedInstancesRequest.read:type_name -> muniment.v1.Read
 	1,  // 10: muniment.v1.ListHostedInstancesResponse.instances:type_name -> muniment.v1.HostedInstance
-	22, // 11: muniment.v1.AddHostNameResponse.change:type_name -> muniment.v1.Change
-	22, // 12: muniment.v1.RemoveHostNameResponse.change:type_name -> muniment.v1.Change
-	22, // 13: muniment.v1.CreateOwnerLinkResponse.change:type_name -> muniment.v1.Change
-	23, // 14: muniment.v1.CreateOwnerLinkResponse.setup_link:type_name -> muniment.v1.SetupLink
-	22, // 15: muniment.v1.SuspendHostedInstanceResponse.change:type_name -> muniment.v1.Change
-	22, // 16: muniment.v1.ResumeHostedInstanceResponse.change:type_name -> muniment.v1.Change
-	22, // 17: muniment.v1.DeleteHostedInstanceResponse.change:type_name -> muniment.v1.Change
+	24, // 11: muniment.v1.AddHostNameResponse.change:type_name -> muniment.v1.Change
+	24, // 12: muniment.v1.RemoveHostNameResponse.change:type_name -> muniment.v1.Change
+	24, // 13: muniment.v1.CreateOwnerLinkResponse.change:type_name -> muniment.v1.Change
+	25, // 14: muniment.v1.CreateOwnerLinkResponse.setup_link:type_name -> muniment.v1.SetupLink
+	24, // 15: muniment.v1.SuspendHostedInstanceResponse.change:type_name -> muniment.v1.Change
+	24, // 16: muniment.v1.ResumeHostedInstanceResponse.change:type_name -> muniment.v1.Change
+	24, // 17: muniment.v1.DeleteHostedInstanceResponse.change:type_name -> muniment.v1.Change
 	2,  // 18: muniment.v1.HostedInstanceService.CreateHostedInstance:input_type -> muniment.v1.CreateHostedInstanceRequest
 	4,  // 19: muniment.v1.HostedInstanceService.GetHostedInstance:input_type -> muniment.v1.GetHostedInstanceRequest
 	7,  // 20: muniment.v1.HostedInstanceService.ListHostedInstances:input_type -> muniment.v1.ListHostedInstancesRequest
 	9,  // 21: muniment.v1.HostedInstanceService.AddHostName:input_type -> muniment.v1.AddHostNameRequest
 	11, // 22: muniment.v1.HostedInstanceService.RemoveHostName:input_type -> muniment.v1.RemoveHostNameRequest
 	13, // 23: muniment.v1.HostedInstanceService.CreateOwnerLink:input_type -> muniment.v1.CreateOwnerLinkRequest
-	15, // 24: muniment.v1.HostedInstanceService.SuspendHostedInstance:input_type -> muniment.v1.SuspendHostedInstanceRequest
-	17, // 25: muniment.v1.HostedInstanceService.ResumeHostedInstance:input_type -> muniment.v1.ResumeHostedInstanceRequest
-	19, // 26: muniment.v1.HostedInstanceService.DeleteHostedInstance:input_type -> muniment.v1.DeleteHostedInstanceRequest
-	3,  // 27: muniment.v1.HostedInstanceService.CreateHostedInstance:output_type -> muniment.v1.CreateHostedInstanceResponse
-	5,  // 28: muniment.v1.HostedInstanceService.GetHostedInstance:output_type -> muniment.v1.GetHostedInstanceResponse
-	8,  // 29: muniment.v1.HostedInstanceService.ListHostedInstances:output_type -> muniment.v1.ListHostedInstancesResponse
-	10, // 30: muniment.v1.HostedInstanceService.AddHostName:output_type -> muniment.v1.AddHostNameResponse
-	12, // 31: muniment.v1.HostedInstanceService.RemoveHostName:output_type -> muniment.v1.RemoveHostNameResponse
-	14, // 32: muniment.v1.HostedInstanceService.CreateOwnerLink:output_type -> muniment.v1.CreateOwnerLinkResponse
-	16, // 33: muniment.v1.HostedInstanceService.SuspendHostedInstance:output_type -> muniment.v1.SuspendHostedInstanceResponse
-	18, // 34: muniment.v1.HostedInstanceService.ResumeHostedInstance:output_type -> muniment.v1.ResumeHostedInstanceResponse
-	20, // 35: muniment.v1.HostedInstanceService.DeleteHostedInstance:output_type -> muniment.v1.DeleteHostedInstanceResponse
-	27, // [27:36] is the sub-list for method output_type
-	18, // [18:27] is the sub-list for method input_type
+	15, // 24: muniment.v1.HostedInstanceService.ExportHostedInstance:input_type -> muniment.v1.ExportHostedInstanceRequest
+	17, // 25: muniment.v1.HostedInstanceService.SuspendHostedInstance:input_type -> muniment.v1.SuspendHostedInstanceRequest
+	19, // 26: muniment.v1.HostedInstanceService.ResumeHostedInstance:input_type -> muniment.v1.ResumeHostedInstanceRequest
+	21, // 27: muniment.v1.HostedInstanceService.DeleteHostedInstance:input_type -> muniment.v1.DeleteHostedInstanceRequest
+	3,  // 28: muniment.v1.HostedInstanceService.CreateHostedInstance:output_type -> muniment.v1.CreateHostedInstanceResponse
+	5,  // 29: muniment.v1.HostedInstanceService.GetHostedInstance:output_type -> muniment.v1.GetHostedInstanceResponse
+	8,  // 30: muniment.v1.HostedInstanceService.ListHostedInstances:output_type -> muniment.v1.ListHostedInstancesResponse
+	10, // 31: muniment.v1.HostedInstanceService.AddHostName:output_type -> muniment.v1.AddHostNameResponse
+	12, // 32: muniment.v1.HostedInstanceService.RemoveHostName:output_type -> muniment.v1.RemoveHostNameResponse
+	14, // 33: muniment.v1.HostedInstanceService.CreateOwnerLink:output_type -> muniment.v1.CreateOwnerLinkResponse
+	16, // 34: muniment.v1.HostedInstanceService.ExportHostedInstance:output_type -> muniment.v1.ExportHostedInstanceResponse
+	18, // 35: muniment.v1.HostedInstanceService.SuspendHostedInstance:output_type -> muniment.v1.SuspendHostedInstanceResponse
+	20, // 36: muniment.v1.HostedInstanceService.ResumeHostedInstance:output_type -> muniment.v1.ResumeHostedInstanceResponse
+	22, // 37: muniment.v1.HostedInstanceService.DeleteHostedInstance:output_type -> muniment.v1.DeleteHostedInstanceResponse
+	28, // [28:38] is the sub-list for method output_type
+	18, // [18:28] is the sub-list for method input_type
 	18, // [18:18] is the sub-list for extension type_name
 	18, // [18:18] is the sub-list for extension extendee
 	0,  // [0:18] is the sub-list for field type_name
@@ -1632,7 +1783,7 @@ func file_muniment_v1_hosted_instance_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_hosted_instance_proto_rawDesc), len(file_muniment_v1_hosted_instance_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

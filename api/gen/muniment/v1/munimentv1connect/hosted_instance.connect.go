@@ -54,6 +54,9 @@ const (
 	// HostedInstanceServiceCreateOwnerLinkProcedure is the fully-qualified name of the
 	// HostedInstanceService's CreateOwnerLink RPC.
 	HostedInstanceServiceCreateOwnerLinkProcedure = "/muniment.v1.HostedInstanceService/CreateOwnerLink"
+	// HostedInstanceServiceExportHostedInstanceProcedure is the fully-qualified name of the
+	// HostedInstanceService's ExportHostedInstance RPC.
+	HostedInstanceServiceExportHostedInstanceProcedure = "/muniment.v1.HostedInstanceService/ExportHostedInstance"
 	// HostedInstanceServiceSuspendHostedInstanceProcedure is the fully-qualified name of the
 	// HostedInstanceService's SuspendHostedInstance RPC.
 	HostedInstanceServiceSuspendHostedInstanceProcedure = "/muniment.v1.HostedInstanceService/SuspendHostedInstance"
@@ -86,6 +89,12 @@ type HostedInstanceServiceClient interface {
 	// because the first was lost; the old one stops working. REFUSED as soon as
 	// anybody has signed in there: then it is for its own administrators.
 	CreateOwnerLink(context.Context, *v1.CreateOwnerLinkRequest) (*v1.CreateOwnerLinkResponse, error)
+	// ExportHostedInstance answers a copy of an instance's log as it is now, as a
+	// file of the form that `muniment backup` writes. Without keys nothing
+	// personal can be read in it, and they are not answered: whoever has the
+	// machine backs them up there. CONFLICT if somebody was erased meanwhile:
+	// begin again. A file that ends before its sums is not whole.
+	ExportHostedInstance(context.Context, *v1.ExportHostedInstanceRequest) (*connect.ServerStreamForClient[v1.ExportHostedInstanceResponse], error)
 	// SuspendHostedInstance takes an instance out of service: nothing is served
 	// and nothing runs in it until it is resumed.
 	SuspendHostedInstance(context.Context, *v1.SuspendHostedInstanceRequest) (*v1.SuspendHostedInstanceResponse, error)
@@ -144,6 +153,12 @@ func NewHostedInstanceServiceClient(httpClient connect.HTTPClient, baseURL strin
 			connect.WithSchema(hostedInstanceServiceMethods.ByName("CreateOwnerLink")),
 			connect.WithClientOptions(opts...),
 		),
+		exportHostedInstance: connect.NewClient[v1.ExportHostedInstanceRequest, v1.ExportHostedInstanceResponse](
+			httpClient,
+			baseURL+HostedInstanceServiceExportHostedInstanceProcedure,
+			connect.WithSchema(hostedInstanceServiceMethods.ByName("ExportHostedInstance")),
+			connect.WithClientOptions(opts...),
+		),
 		suspendHostedInstance: connect.NewClient[v1.SuspendHostedInstanceRequest, v1.SuspendHostedInstanceResponse](
 			httpClient,
 			baseURL+HostedInstanceServiceSuspendHostedInstanceProcedure,
@@ -173,6 +188,7 @@ type hostedInstanceServiceClient struct {
 	addHostName           *connect.Client[v1.AddHostNameRequest, v1.AddHostNameResponse]
 	removeHostName        *connect.Client[v1.RemoveHostNameRequest, v1.RemoveHostNameResponse]
 	createOwnerLink       *connect.Client[v1.CreateOwnerLinkRequest, v1.CreateOwnerLinkResponse]
+	exportHostedInstance  *connect.Client[v1.ExportHostedInstanceRequest, v1.ExportHostedInstanceResponse]
 	suspendHostedInstance *connect.Client[v1.SuspendHostedInstanceRequest, v1.SuspendHostedInstanceResponse]
 	resumeHostedInstance  *connect.Client[v1.ResumeHostedInstanceRequest, v1.ResumeHostedInstanceResponse]
 	deleteHostedInstance  *connect.Client[v1.DeleteHostedInstanceRequest, v1.DeleteHostedInstanceResponse]
@@ -232,6 +248,11 @@ func (c *hostedInstanceServiceClient) CreateOwnerLink(ctx context.Context, req *
 	return nil, err
 }
 
+// ExportHostedInstance calls muniment.v1.HostedInstanceService.ExportHostedInstance.
+func (c *hostedInstanceServiceClient) ExportHostedInstance(ctx context.Context, req *v1.ExportHostedInstanceRequest) (*connect.ServerStreamForClient[v1.ExportHostedInstanceResponse], error) {
+	return c.exportHostedInstance.CallServerStream(ctx, connect.NewRequest(req))
+}
+
 // SuspendHostedInstance calls muniment.v1.HostedInstanceService.SuspendHostedInstance.
 func (c *hostedInstanceServiceClient) SuspendHostedInstance(ctx context.Context, req *v1.SuspendHostedInstanceRequest) (*v1.SuspendHostedInstanceResponse, error) {
 	response, err := c.suspendHostedInstance.CallUnary(ctx, connect.NewRequest(req))
@@ -281,6 +302,12 @@ type HostedInstanceServiceHandler interface {
 	// because the first was lost; the old one stops working. REFUSED as soon as
 	// anybody has signed in there: then it is for its own administrators.
 	CreateOwnerLink(context.Context, *v1.CreateOwnerLinkRequest) (*v1.CreateOwnerLinkResponse, error)
+	// ExportHostedInstance answers a copy of an instance's log as it is now, as a
+	// file of the form that `muniment backup` writes. Without keys nothing
+	// personal can be read in it, and they are not answered: whoever has the
+	// machine backs them up there. CONFLICT if somebody was erased meanwhile:
+	// begin again. A file that ends before its sums is not whole.
+	ExportHostedInstance(context.Context, *v1.ExportHostedInstanceRequest, *connect.ServerStream[v1.ExportHostedInstanceResponse]) error
 	// SuspendHostedInstance takes an instance out of service: nothing is served
 	// and nothing runs in it until it is resumed.
 	SuspendHostedInstance(context.Context, *v1.SuspendHostedInstanceRequest) (*v1.SuspendHostedInstanceResponse, error)
@@ -335,6 +362,12 @@ func NewHostedInstanceServiceHandler(svc HostedInstanceServiceHandler, opts ...c
 		connect.WithSchema(hostedInstanceServiceMethods.ByName("CreateOwnerLink")),
 		connect.WithHandlerOptions(opts...),
 	)
+	hostedInstanceServiceExportHostedInstanceHandler := connect.NewServerStreamHandlerSimple(
+		HostedInstanceServiceExportHostedInstanceProcedure,
+		svc.ExportHostedInstance,
+		connect.WithSchema(hostedInstanceServiceMethods.ByName("ExportHostedInstance")),
+		connect.WithHandlerOptions(opts...),
+	)
 	hostedInstanceServiceSuspendHostedInstanceHandler := connect.NewUnaryHandlerSimple(
 		HostedInstanceServiceSuspendHostedInstanceProcedure,
 		svc.SuspendHostedInstance,
@@ -367,6 +400,8 @@ func NewHostedInstanceServiceHandler(svc HostedInstanceServiceHandler, opts ...c
 			hostedInstanceServiceRemoveHostNameHandler.ServeHTTP(w, r)
 		case HostedInstanceServiceCreateOwnerLinkProcedure:
 			hostedInstanceServiceCreateOwnerLinkHandler.ServeHTTP(w, r)
+		case HostedInstanceServiceExportHostedInstanceProcedure:
+			hostedInstanceServiceExportHostedInstanceHandler.ServeHTTP(w, r)
 		case HostedInstanceServiceSuspendHostedInstanceProcedure:
 			hostedInstanceServiceSuspendHostedInstanceHandler.ServeHTTP(w, r)
 		case HostedInstanceServiceResumeHostedInstanceProcedure:
@@ -404,6 +439,10 @@ func (UnimplementedHostedInstanceServiceHandler) RemoveHostName(context.Context,
 
 func (UnimplementedHostedInstanceServiceHandler) CreateOwnerLink(context.Context, *v1.CreateOwnerLinkRequest) (*v1.CreateOwnerLinkResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.HostedInstanceService.CreateOwnerLink is not implemented"))
+}
+
+func (UnimplementedHostedInstanceServiceHandler) ExportHostedInstance(context.Context, *v1.ExportHostedInstanceRequest, *connect.ServerStream[v1.ExportHostedInstanceResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.HostedInstanceService.ExportHostedInstance is not implemented"))
 }
 
 func (UnimplementedHostedInstanceServiceHandler) SuspendHostedInstance(context.Context, *v1.SuspendHostedInstanceRequest) (*v1.SuspendHostedInstanceResponse, error) {
