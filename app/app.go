@@ -1,40 +1,44 @@
 // Package app holds applications: the OAuth clients of projects. An
-// application's id is its client id.
+// application's id is its client id. What sort of program it is, its type, is
+// settled when it is added and decides what it can have: secrets, redirect
+// URIs, origins.
 package app
 
 import (
-	"slices"
-
 	"muniment.dev/authz"
+	"muniment.dev/credential"
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/instance"
-	"muniment.dev/org"
 	"muniment.dev/project"
 )
 
-// WebAdded says that a web application, which can keep a secret, may ask
-// people to sign in from now on.
-type WebAdded struct {
-	Application    event.ID             `event:"application,public,subject,tag=app"`
-	Project        event.ID             `event:"project,public,tag=project"`
-	Organization   event.ID             `event:"organization,public,tag=org"`
-	Name           string               `event:"name,public"`
-	Redirects      []string             `event:"redirect_uris,public"`
-	LogoutRedirect []string             `event:"post_logout_redirect_uris,public"`
-	Algorithm      string               `event:"id_token_alg,public"` // JWS "alg": ES256 or RS256
-	Secret         event.Sealed[[]byte] `event:"secret,secret"`       // SHA-256 of it
+// Added says that an application is registered from now on. Where it has a
+// secret or a key, the record after it says so.
+type Added struct {
+	Application     event.ID `event:"application,public,tag=app"`
+	Project         event.ID `event:"project,public,tag=project"`
+	Organization    event.ID `event:"organization,public,tag=org"`
+	Type            string   `event:"type,public"` // a Type
+	Name            string   `event:"name,public"`
+	Redirects       []string `event:"redirect_uris,public"`
+	LogoutRedirect  []string `event:"post_logout_redirect_uris,public"`
+	Origins         []string `event:"allowed_origins,public,tag=origin"`
+	GrantTypes      []string `event:"grant_types,public"`
+	AccessTokenType string   `event:"access_token_type,public"` // jwt or opaque
+	AskConsent      bool     `event:"ask_consent,public"`
+	Algorithm       string   `event:"id_token_alg,public"` // JWS "alg": ES256 or RS256
+	AuthMethod      string   `event:"client_auth_method,public"`
+	APIAccess       bool     `event:"api_access,public"`
 }
 
-// NativeAdded says that an application that cannot keep a secret, on people's
-// own machines, may ask them to sign in from now on.
-type NativeAdded struct {
+// Renamed says that people see another name when they sign in.
+type Renamed struct {
 	Application  event.ID `event:"application,public,tag=app"`
 	Project      event.ID `event:"project,public,tag=project"`
 	Organization event.ID `event:"organization,public,tag=org"`
 	Name         string   `event:"name,public"`
-	Redirects    []string `event:"redirect_uris,public"`
 }
 
 // RedirectURIsChanged says where people may be sent back to from now on.
@@ -46,13 +50,43 @@ type RedirectURIsChanged struct {
 	LogoutRedirect []string `event:"post_logout_redirect_uris,public"`
 }
 
-// SecretRotated says that the application has another secret; the one before
-// does not work any more.
-type SecretRotated struct {
-	Application  event.ID             `event:"application,public,subject,tag=app"`
-	Project      event.ID             `event:"project,public,tag=project"`
-	Organization event.ID             `event:"organization,public,tag=org"`
-	Secret       event.Sealed[[]byte] `event:"secret,secret"`
+// OriginsChanged says from which web origins a single-page application calls
+// from now on.
+type OriginsChanged struct {
+	Application  event.ID `event:"application,public,tag=app"`
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+	Origins      []string `event:"allowed_origins,public,tag=origin"`
+}
+
+// SettingsChanged says how the application gets its tokens from now on. Tokens
+// that it has stay as they are.
+type SettingsChanged struct {
+	Application     event.ID `event:"application,public,tag=app"`
+	Project         event.ID `event:"project,public,tag=project"`
+	Organization    event.ID `event:"organization,public,tag=org"`
+	GrantTypes      []string `event:"grant_types,public"`
+	AccessTokenType string   `event:"access_token_type,public"`
+	AskConsent      bool     `event:"ask_consent,public"`
+	Algorithm       string   `event:"id_token_alg,public"`
+	AuthMethod      string   `event:"client_auth_method,public"`
+	APIAccess       bool     `event:"api_access,public"`
+}
+
+// Deactivated says that an application is out of use: nobody can sign in to it,
+// its secrets and keys prove nothing, and its tokens are good no more. Nothing
+// is deleted.
+type Deactivated struct {
+	Application  event.ID `event:"application,public,tag=app"`
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+}
+
+// Reactivated takes a deactivated application into use again.
+type Reactivated struct {
+	Application  event.ID `event:"application,public,tag=app"`
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
 }
 
 // Removed says that an application can ask nobody to sign in any more.
@@ -65,10 +99,17 @@ type Removed struct {
 // Events are the types that this slice owns.
 func Events() []event.Descriptor {
 	return []event.Descriptor{
-		event.Describe[WebAdded]("application.added", 1, "{actor} added the web application {name}"),
-		event.Describe[NativeAdded]("application.native.added", 1, "{actor} added the native application {name}"),
+		event.Describe[Added]("application.added", 1, "{actor} added the application {name}"),
+		event.Describe[Renamed]("application.renamed", 1, "{actor} renamed {application} to {name}"),
 		event.Describe[RedirectURIsChanged]("application.redirect-uris.changed", 1, "{actor} changed the redirect URIs of {application}"),
-		event.Describe[SecretRotated]("application.secret.rotated", 1, "{actor} rotated the secret of {application}"),
+		event.Describe[OriginsChanged]("application.origins.changed", 1, "{actor} changed the allowed origins of {application}"),
+		event.Describe[SettingsChanged]("application.settings.changed", 1, "{actor} changed the settings of {application}"),
+		event.Describe[SecretAdded]("application.secret.added", 1, "{actor} added a secret to {application}"),
+		event.Describe[SecretRemoved]("application.secret.removed", 1, "{actor} removed a secret of {application}"),
+		event.Describe[KeyAdded]("application.key.added", 1, "{actor} added a key to {application}"),
+		event.Describe[KeyRemoved]("application.key.removed", 1, "{actor} removed a key of {application}"),
+		event.Describe[Deactivated]("application.deactivated", 1, "{actor} deactivated the application {application}"),
+		event.Describe[Reactivated]("application.reactivated", 1, "{actor} reactivated the application {application}"),
 		event.Describe[Removed]("application.removed", 1, "{actor} removed the application {application}"),
 	}
 }
@@ -79,16 +120,15 @@ func Stream(id event.ID) event.Stream { return event.Stream{Kind: "application",
 // State is what commands and the OpenID provider need to know of an
 // application.
 type State struct {
-	Exists         bool
-	Native         bool
-	Application    event.ID
-	Project        event.ID
-	Organization   event.ID
-	Name           string
-	Redirects      []string
-	LogoutRedirect []string
-	Algorithm      string
-	Secret         event.Sealed[[]byte] // SHA-256
+	Exists       bool
+	Inactive     bool
+	Type         Type
+	Application  event.ID
+	Project      event.ID
+	Organization event.ID
+	Name         string
+	Settings
+	Credentials credential.Set
 
 	cli     event.ID // the command line's application, where a command asks for it
 	project project.State
@@ -97,21 +137,27 @@ type State struct {
 // Evolve folds one fact of the application's stream, or of its project's.
 func Evolve(s State, f event.Fact) State {
 	switch p := f.Payload.(type) {
-	case WebAdded:
-		s.Exists, s.Application, s.Project, s.Organization, s.Name = true, p.Application, p.Project, p.Organization, p.Name
-		s.Redirects, s.LogoutRedirect, s.Algorithm, s.Secret = p.Redirects, p.LogoutRedirect, p.Algorithm, p.Secret
-	case NativeAdded:
-		s.Exists, s.Native, s.Application, s.Project, s.Organization, s.Name = true, true, p.Application, p.Project, p.Organization, p.Name
-		s.Redirects, s.Algorithm = p.Redirects, "ES256"
+	case Added:
+		s.Exists, s.Type, s.Application, s.Project, s.Organization, s.Name = true, Type(p.Type), p.Application, p.Project, p.Organization, p.Name
+		s.Settings = settingsOf(p)
+	case Renamed:
+		s.Name = p.Name
 	case RedirectURIsChanged:
 		s.Redirects, s.LogoutRedirect = p.Redirects, p.LogoutRedirect
-	case SecretRotated:
-		s.Secret = p.Secret
+	case OriginsChanged:
+		s.Origins = p.Origins
+	case SettingsChanged:
+		s.Flow = Flow{p.GrantTypes, p.AccessTokenType, p.AskConsent, p.Algorithm, p.AuthMethod, p.APIAccess}
+	case Deactivated:
+		s.Inactive = true
+	case Reactivated:
+		s.Inactive = false
 	case Removed:
 		s.Exists = false
 	case instance.Created:
 		s.cli = p.CLI
 	default:
+		s.Credentials = evolveCredentials(s.Credentials, f)
 		s.project = project.Evolve(s.project, f)
 	}
 	return s
@@ -119,135 +165,32 @@ func Evolve(s State, f event.Fact) State {
 
 // Refusals.
 var (
-	ErrNotFound  = fault.New(fault.NotFound, "there is no such application")
-	ErrNoSecret  = fault.New(fault.Refused, "a native application has no secret")
-	ErrAlgorithm = fault.Field("id_token_alg", "must be ES256 or RS256")
+	ErrNotFound       = fault.New(fault.NotFound, "there is no such application")
+	ErrDeactivated    = fault.New(fault.Refused, "the application is deactivated already")
+	ErrNotDeactivated = fault.New(fault.Refused, "the application is not deactivated")
 )
+
+// Usable returns nil if the application is there and in use, else ErrNotFound:
+// what an application has become does not concern those who present its id.
+func (s State) Usable() error {
+	if !s.Exists || s.Inactive {
+		return ErrNotFound
+	}
+	return nil
+}
 
 // Facts are the facts of one application.
 func Facts(id event.ID) []decide.Facts { return []decide.Facts{{Stream: Stream(id)}} }
 
+// Standing are the facts that say whether an application is usable, whatever
+// its settings.
+func Standing(id event.ID) decide.Facts {
+	return decide.Facts{Stream: Stream(id), Types: []string{"application.added", "application.deactivated", "application.reactivated", "application.removed"}}
+}
+
 func one(id event.ID, payload any) []event.New {
 	return []event.New{{Stream: Stream(id), Payload: payload}}
 }
-
-func inProject(application, proj event.ID) []decide.Facts {
-	return append(Facts(application), decide.Facts{Types: []string{"project.added", "project.removed"}, Stream: project.Stream(proj)})
-}
-
-// AddWeb adds a web application.
-type AddWeb struct {
-	Application    event.ID // fresh
-	Project        event.ID
-	Name           string
-	Redirects      []string
-	LogoutRedirect []string
-	Algorithm      string
-	Secret         [32]byte // SHA-256 of it
-}
-
-// AddingWeb decides AddWeb.
-var AddingWeb = decide.Decider[State, AddWeb]{
-	Name:   "add a web application",
-	Query:  func(c AddWeb) []decide.Facts { return inProject(c.Application, c.Project) },
-	Evolve: Evolve,
-	Allow: func(a authz.Authority, s State, _ AddWeb) error {
-		return a.Need(authz.ManageProjects, authz.Of(s.project.Organization))
-	},
-	Decide: func(s State, c AddWeb) ([]event.New, error) {
-		if err := s.addable(c.Name); err != nil {
-			return nil, err
-		}
-		if c.Algorithm != "ES256" && c.Algorithm != "RS256" {
-			return nil, ErrAlgorithm
-		}
-		if err := checkURIs(c.Redirects, c.LogoutRedirect, false); err != nil {
-			return nil, err
-		}
-		return one(c.Application, WebAdded{c.Application, c.Project, s.project.Organization, c.Name,
-			c.Redirects, c.LogoutRedirect, c.Algorithm, event.Seal(c.Secret[:])}), nil
-	},
-}
-
-// AddNative adds a native application.
-type AddNative struct {
-	Application event.ID
-	Project     event.ID
-	Name        string
-	Redirects   []string
-}
-
-// AddingNative decides AddNative.
-var AddingNative = decide.Decider[State, AddNative]{
-	Name:   "add a native application",
-	Query:  func(c AddNative) []decide.Facts { return inProject(c.Application, c.Project) },
-	Evolve: Evolve,
-	Allow: func(a authz.Authority, s State, _ AddNative) error {
-		return a.Need(authz.ManageProjects, authz.Of(s.project.Organization))
-	},
-	Decide: func(s State, c AddNative) ([]event.New, error) {
-		if err := s.addable(c.Name); err != nil {
-			return nil, err
-		}
-		if err := checkURIs(c.Redirects, nil, true); err != nil {
-			return nil, err
-		}
-		return one(c.Application, NativeAdded{c.Application, c.Project, s.project.Organization, c.Name, c.Redirects}), nil
-	},
-}
-
-func (s State) addable(name string) error {
-	switch {
-	case s.Exists:
-		return fault.New(fault.Exists, "an application with this id exists already")
-	case !s.project.Exists:
-		return project.ErrNotFound
-	}
-	return org.CheckName(name)
-}
-
-// ChangeRedirectURIs replaces both lists.
-type ChangeRedirectURIs struct {
-	Application    event.ID
-	Redirects      []string
-	LogoutRedirect []string
-}
-
-// ChangingRedirectURIs decides ChangeRedirectURIs.
-var ChangingRedirectURIs = change("change redirect URIs", func(c ChangeRedirectURIs) event.ID { return c.Application },
-	func(s State, c ChangeRedirectURIs) (any, error) {
-		if err := checkURIs(c.Redirects, c.LogoutRedirect, s.Native); err != nil {
-			return nil, err
-		}
-		if slices.Equal(s.Redirects, c.Redirects) && slices.Equal(s.LogoutRedirect, c.LogoutRedirect) {
-			return nil, nil
-		}
-		return RedirectURIsChanged{s.Application, s.Project, s.Organization, c.Redirects, c.LogoutRedirect}, nil
-	})
-
-// RotateSecret replaces the secret.
-type RotateSecret struct {
-	Application event.ID
-	Secret      [32]byte // SHA-256 of it
-}
-
-// RotatingSecret decides RotateSecret.
-var RotatingSecret = change("rotate a client secret", func(c RotateSecret) event.ID { return c.Application },
-	func(s State, c RotateSecret) (any, error) {
-		if s.Native {
-			return nil, ErrNoSecret
-		}
-		return SecretRotated{s.Application, s.Project, s.Organization, event.Seal(c.Secret[:])}, nil
-	})
-
-// Remove ends an application.
-type Remove struct{ Application event.ID }
-
-// Removing decides Remove.
-var Removing = change("remove an application", func(c Remove) event.ID { return c.Application },
-	func(s State, c Remove) (any, error) {
-		return Removed{s.Application, s.Project, s.Organization}, nil
-	})
 
 // change makes the decider of a command that changes an existing application.
 func change[C any](name string, id func(C) event.ID, next func(State, C) (any, error)) decide.Decider[State, C] {

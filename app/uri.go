@@ -20,16 +20,19 @@ const (
 
 // checkURIs checks the addresses of an application as it registers them;
 // requests must match them exactly (RFC 9700 §2.1).
-func checkURIs(redirects, logout []string, native bool) error {
-	if len(redirects) == 0 {
-		return fault.Field("redirect_uris", "name at least one")
+func checkURIs(redirects, logout []string, t Type) error {
+	switch {
+	case !t.SignsIn() && len(redirects)+len(logout) > 0:
+		return fault.Field("redirect_uris", "nobody signs in to an API, so nobody returns to it")
+	case t.SignsIn() && len(redirects) == 0:
+		return fault.Field("redirect_uris", "name at least one: without any, nobody could sign in")
 	}
 	for field, list := range map[string][]string{"redirect_uris": redirects, "post_logout_redirect_uris": logout} {
 		if len(list) > maxURIs {
 			return fault.Field(field, "at most %d are possible", maxURIs)
 		}
 		for i, u := range list {
-			if err := CheckURI(u, native); err != nil {
+			if err := CheckURI(u, t == Native); err != nil {
 				return fault.Field(fmt.Sprintf("%s[%d]", field, i), "%v", err)
 			}
 			if slices.Contains(list[:i], u) {
@@ -104,4 +107,65 @@ func notInNames(c rune) bool {
 func loopback(host string) bool {
 	a, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && a.IsLoopback()
+}
+
+// checkOrigins checks the origins from which a single-page application calls.
+// They are compared with what a browser sends in Origin (RFC 6454 §6.2), so
+// they have exactly that form; there are no patterns.
+func checkOrigins(origins []string, t Type) error {
+	const field = "allowed_origins"
+	switch {
+	case t != SPA && len(origins) > 0:
+		return fault.Field(field, "only single-page applications call from a browser")
+	case t == SPA && len(origins) == 0:
+		return fault.Field(field, "name at least one: without any, the browser keeps the application from its tokens")
+	case len(origins) > maxURIs:
+		return fault.Field(field, "at most %d are possible", maxURIs)
+	}
+	for i, o := range origins {
+		if err := CheckOrigin(o); err != nil {
+			return fault.Field(fmt.Sprintf("%s[%d]", field, i), "%v", err)
+		}
+		if slices.Contains(origins[:i], o) {
+			return fault.Field(fmt.Sprintf("%s[%d]", field, i), "stands there twice")
+		}
+	}
+	return nil
+}
+
+// CheckOrigin says why raw may not be registered as an origin, or nil.
+func CheckOrigin(raw string) error {
+	switch {
+	case strings.Contains(raw, "*"):
+		return errors.New("must be one origin: a pattern would let in what nobody has registered")
+	case raw == "null":
+		return errors.New("must be scheme and host; null is the origin of every file and sandbox")
+	}
+	if err := CheckURI(raw, false); err != nil {
+		return err
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || raw != u.Scheme+"://"+u.Host:
+		return errors.New("must be scheme, host and port only, such as https://app.example.com, without a slash at its end")
+	case u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80":
+		return errors.New("must leave out the port that goes without saying, as browsers do")
+	}
+	return nil
+}
+
+// originsOf are the origins of redirect URIs, each once.
+func originsOf(redirects []string) (origins []string) {
+	for _, r := range redirects {
+		u, err := url.Parse(r)
+		if err != nil || u.Host == "" {
+			continue
+		}
+		o := u.Scheme + "://" + u.Host
+		o = strings.TrimSuffix(o, map[string]string{"https": ":443", "http": ":80"}[u.Scheme])
+		if !slices.Contains(origins, o) {
+			origins = append(origins, o)
+		}
+	}
+	return origins
 }

@@ -80,7 +80,7 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"user create", "user list", "user lock", "user get-erasure", "grant grant-role", "member add",
-		"project add-role", "application create-web", "application rotate-secret", "session end", "event list", "event watch",
+		"project add-role", "application create-web", "application create-secret", "session end", "event list", "event watch",
 		"event get", "event list-types", "instance get-checkpoint", "me get", "me list-events", "organization rename"} {
 		if !seen[name] {
 			t.Errorf("there is no %s", name)

@@ -9,14 +9,60 @@ import (
 	"muniment.dev/page"
 )
 
+// appKind is a kind of application, as its pages call it.
+type appKind struct {
+	Key, Word, Lede string
+	Kind            munimentv1.ApplicationKind
+}
+
+// appKinds are the kinds in the order in which they are offered.
+var appKinds = [...]appKind{
+	{"web", "Web application", "Runs on a server and keeps a secret. People sign in by OpenID Connect, authorization code with PKCE.", munimentv1.ApplicationKind_APPLICATION_KIND_WEB},
+	{"spa", "Single-page application", "Runs in the browser and can keep no secret. Its code is protected by PKCE; only its own origins may call.", munimentv1.ApplicationKind_APPLICATION_KIND_SINGLE_PAGE},
+	{"native", "Native application", "Runs on telephones and computers and can keep no secret. It is returned to on loopback, with any port, or by a scheme of its own.", munimentv1.ApplicationKind_APPLICATION_KIND_NATIVE},
+	{"api", "API", "Is called with tokens. Nobody signs in to it; it asks this server what a token is good for.", munimentv1.ApplicationKind_APPLICATION_KIND_API},
+}
+
+func kindOf(k munimentv1.ApplicationKind) appKind {
+	for _, a := range appKinds {
+		if a.Kind == k {
+			return a
+		}
+	}
+	return appKind{Word: "Application"}
+}
+
+// SignsIn reports whether people sign in to applications of the kind.
+func (k appKind) SignsIn() bool { return k.Kind != munimentv1.ApplicationKind_APPLICATION_KIND_API }
+
+// Confidential reports whether they can keep a secret.
+func (k appKind) Confidential() bool {
+	return k.Kind == munimentv1.ApplicationKind_APPLICATION_KIND_WEB || k.Kind == munimentv1.ApplicationKind_APPLICATION_KIND_API
+}
+
 // appForm is the data of appform.html.
 type appForm struct {
-	Project               *munimentv1.Project
-	Name, URIs, Logout    string
-	RS256                 bool
-	Command               string
-	Problem, NameError    string
-	URIError, LogoutError string
+	Project             *munimentv1.Project
+	Kind                appKind
+	Kinds               []appKind
+	Name, URIs, Logout  string
+	Origins, PublicKey  string
+	RS256               bool
+	Command             string
+	Problem, NameError  string
+	URIError            string
+	LogoutError         string
+	OriginError, KeyErr string
+}
+
+func (v *visit) appFormOf(pr *munimentv1.Project) appForm {
+	f := appForm{Project: pr, Kind: appKinds[0], Kinds: appKinds[:]}
+	for _, k := range appKinds {
+		if k.Key == v.r.URL.Query().Get("kind") {
+			f.Kind = k
+		}
+	}
+	return f
 }
 
 func (v *visit) newApplication() error {
@@ -24,7 +70,7 @@ func (v *visit) newApplication() error {
 	if err != nil {
 		return err
 	}
-	return v.appForm(http.StatusOK, appForm{Project: pr})
+	return v.appForm(http.StatusOK, v.appFormOf(pr))
 }
 
 func (v *visit) appForm(status int, f appForm) error {
@@ -37,61 +83,88 @@ func (v *visit) createApplication() error {
 	if err != nil {
 		return err
 	}
-	f := appForm{Project: pr, Name: v.form("name"), URIs: v.form("uris"), Logout: v.form("logout"), RS256: v.form("alg") == "RS256", Command: v.command()}
-	req := &munimentv1.CreateWebApplicationRequest{ProjectId: pr.GetId(), Name: f.Name, RedirectUris: lines(f.URIs), PostLogoutRedirectUris: lines(f.Logout), CommandId: f.Command}
-	if f.RS256 {
-		req.IdTokenAlg = munimentv1.SigningAlgorithm_SIGNING_ALGORITHM_RS256
-	}
-	got, err := v.c.API.Application.CreateWebApplication(v.ctx, req)
+	f := v.appFormOf(pr)
+	f.Name, f.URIs, f.Logout, f.Origins, f.PublicKey = v.form("name"), v.form("uris"), v.form("logout"), v.form("origins"), v.form("key")
+	f.RS256, f.Command = v.form("alg") == "RS256", v.command()
+	id, secret, err := v.addApplication(f)
 	if err == nil {
-		return v.showSecret(got.GetApplicationId(), f.Name, got.GetClientId(), got.GetClientSecret())
+		return v.showSecret(secretPage{Heading: f.Name + " is ready", ClientID: id, Secret: secret, Hidden: f.Kind.Confidential() && f.PublicKey == "",
+			Back: path("console", "applications", id), Nav: "projects"})
 	}
 	err = v.c.AsFault(err)
 	status, ok := formStatus(err)
 	if !ok {
 		return err
 	}
-	msg := page.Sentence(fault.Public(err))
-	switch field := faultField(err); {
-	case field == "name" || fault.Is(err, fault.Exists):
-		f.NameError = msg
-	case strings.HasPrefix(field, "redirect_uris"):
-		f.URIError = msg
-	case strings.HasPrefix(field, "post_logout_redirect_uris"):
-		f.LogoutError = msg
-	default:
-		f.Problem = msg
-	}
+	v.addressErrors(err, &f.NameError, &f.URIError, &f.LogoutError, &f.OriginError, &f.KeyErr, &f.Problem)
 	return v.appForm(status, f)
 }
 
-// secretPage is the data of secret.html: a secret, shown once.
-type secretPage struct {
-	Name, ClientID, Secret, Issuer, Back string
+// addApplication asks the API for a new application.
+func (v *visit) addApplication(f appForm) (id, secret string, err error) {
+	pr, uris, logout := f.Project.GetId(), lines(f.URIs), lines(f.Logout)
+	switch f.Kind.Key {
+	case "spa":
+		got, err := v.c.API.Application.CreateSinglePageApplication(v.ctx, &munimentv1.CreateSinglePageApplicationRequest{ProjectId: pr, Name: f.Name,
+			RedirectUris: uris, PostLogoutRedirectUris: logout, AllowedOrigins: lines(f.Origins), CommandId: f.Command})
+		return got.GetClientId(), "", err
+	case "native":
+		got, err := v.c.API.Application.CreateNativeApplication(v.ctx, &munimentv1.CreateNativeApplicationRequest{ProjectId: pr, Name: f.Name,
+			RedirectUris: uris, PostLogoutRedirectUris: logout, CommandId: f.Command})
+		return got.GetClientId(), "", err
+	case "api":
+		got, err := v.c.API.Application.CreateApiApplication(v.ctx, &munimentv1.CreateApiApplicationRequest{ProjectId: pr, Name: f.Name, PublicKey: f.PublicKey, CommandId: f.Command})
+		return got.GetClientId(), got.GetClientSecret(), err
+	}
+	req := &munimentv1.CreateWebApplicationRequest{ProjectId: pr, Name: f.Name, RedirectUris: uris, PostLogoutRedirectUris: logout, PublicKey: f.PublicKey, CommandId: f.Command}
+	if f.RS256 {
+		req.IdTokenAlg = munimentv1.SigningAlgorithm_SIGNING_ALGORITHM_RS256
+	}
+	got, err := v.c.API.Application.CreateWebApplication(v.ctx, req)
+	return got.GetClientId(), got.GetClientSecret(), err
 }
 
-func (v *visit) showSecret(id, name, clientID, secret string) error {
-	return v.show("secret", "projects", "The secret of "+name, secretPage{Name: name, ClientID: clientID, Secret: secret,
-		Issuer: v.c.Site.Origin(), Back: path("console", "applications", id)})
+// addressErrors puts what is wrong beside the field that it is about.
+func (v *visit) addressErrors(err error, name, uris, logout, origins, key, problem *string) {
+	to := problem
+	switch field := faultField(err); {
+	case field == "name" || fault.Is(err, fault.Exists):
+		to = name
+	case strings.HasPrefix(field, "redirect_uris"):
+		to = uris
+	case strings.HasPrefix(field, "post_logout_redirect_uris"):
+		to = logout
+	case strings.HasPrefix(field, "allowed_origins"):
+		to = origins
+	case field == "public_key":
+		to = key
+	}
+	*to = page.Sentence(fault.Public(err))
 }
 
 // appPage is the data of application.html.
 type appPage struct {
 	Curl        same
 	App         *munimentv1.Application
+	Kind        appKind
+	Secrets     []*munimentv1.ClientSecret
+	Keys        []*munimentv1.ClientKey
 	Project     string
 	Issuer      string
 	URIs        string
 	Logout      string
+	Origins     string
 	URIError    string
 	LogoutError string
+	OriginError string
 	Problem     string
 	Command     string
 	Events      []*munimentv1.Event
 	CanWrite    bool
+	CanOpenAPI  bool // administers the instance
 }
 
-func (v *visit) getApplication() (*munimentv1.Application, error) {
+func (v *visit) getApplication() (*munimentv1.GetApplicationResponse, error) {
 	id, err := v.id()
 	if err != nil {
 		return nil, err
@@ -100,19 +173,24 @@ func (v *visit) getApplication() (*munimentv1.Application, error) {
 	if err != nil {
 		return nil, v.c.AsFault(err)
 	}
-	return got.GetApplication(), nil
+	return got, nil
 }
 
 func (v *visit) application() error {
-	a, err := v.getApplication()
+	got, err := v.getApplication()
 	if err != nil {
 		return err
 	}
-	return v.showApplication(http.StatusOK, a, appPage{URIs: strings.Join(a.GetRedirectUris(), "\n"), Logout: strings.Join(a.GetPostLogoutRedirectUris(), "\n")})
+	return v.showApplication(http.StatusOK, got, appPage{})
 }
 
-func (v *visit) showApplication(status int, a *munimentv1.Application, p appPage) error {
-	p.App, p.Issuer, p.CanWrite = a, v.c.Site.Origin(), v.me.Writes(a.GetOrganizationId())
+func (v *visit) showApplication(status int, got *munimentv1.GetApplicationResponse, p appPage) error {
+	a := got.GetApplication()
+	p.App, p.Secrets, p.Keys, p.Kind = a, got.GetSecrets(), got.GetKeys(), kindOf(a.GetKind())
+	p.Issuer, p.CanWrite, p.CanOpenAPI = v.c.Site.Origin(), v.me.Writes(a.GetOrganizationId()), v.me.Writes("")
+	if p.Command == "" { // else what was typed is shown again
+		p.URIs, p.Logout, p.Origins = strings.Join(a.GetRedirectUris(), "\n"), strings.Join(a.GetPostLogoutRedirectUris(), "\n"), strings.Join(a.GetAllowedOrigins(), "\n")
+	}
 	p.Project = v.projectOf(a.GetProjectId()).GetName()
 	if v.me.audits() {
 		events, err := v.c.API.Event.ListEvents(v.ctx, &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Streams: []string{"application:" + a.GetId()}}, Descending: true, PageSize: 12, Read: v.read})
@@ -126,86 +204,4 @@ func (v *visit) showApplication(status int, a *munimentv1.Application, p appPage
 		return err
 	}
 	return v.showAs(status, "application", page.View{Nav: "projects", Title: a.GetName(), Data: p})
-}
-
-func (v *visit) changeAddresses() error {
-	a, err := v.getApplication()
-	if err != nil {
-		return err
-	}
-	p := appPage{URIs: v.form("uris"), Logout: v.form("logout"), Command: v.command()}
-	_, err = v.c.API.Application.ChangeRedirectUris(v.ctx, &munimentv1.ChangeRedirectUrisRequest{ApplicationId: a.GetId(),
-		RedirectUris: lines(p.URIs), PostLogoutRedirectUris: lines(p.Logout), CommandId: p.Command})
-	if err == nil {
-		return v.done(path("console", "applications", a.GetId()), "The addresses are changed. They are compared exactly.")
-	}
-	err = v.c.AsFault(err)
-	status, ok := formStatus(err)
-	if !ok {
-		return err
-	}
-	msg := page.Sentence(fault.Public(err))
-	switch field := faultField(err); {
-	case strings.HasPrefix(field, "redirect_uris"):
-		p.URIError = msg
-	case strings.HasPrefix(field, "post_logout_redirect_uris"):
-		p.LogoutError = msg
-	default:
-		p.Problem = msg
-	}
-	return v.showApplication(status, a, p)
-}
-
-// applicationQuestion is what is asked before an action on an application.
-func applicationQuestion(action string, a *munimentv1.Application) (q question, ok bool) {
-	q = question{Nav: "projects", Back: path("console", "applications", a.GetId()), Reason: true}
-	switch action {
-	case "rotate":
-		q.Heading, q.Button = "A new secret for "+a.GetName()+"?", "Make a new secret"
-		q.Points = []string{"The present secret stops working at once: the application lets nobody in until it has the new one.", "You will see the new one once."}
-	case "remove":
-		q.Heading, q.Button, q.Danger = "Remove "+a.GetName()+"?", "Remove", true
-		q.Points = []string{"Nobody can sign in to it, and its secret stops working at once.", "Its history stays in the log."}
-		q.Type, q.Typed = a.GetName(), "the application's name"
-	default:
-		return q, false
-	}
-	return q, true
-}
-
-func (v *visit) askApplication() error {
-	a, err := v.getApplication()
-	if err != nil {
-		return err
-	}
-	q, ok := applicationQuestion(v.r.PathValue("a"), a)
-	if !ok {
-		return v.nothing()
-	}
-	return v.ask(q)
-}
-
-func (v *visit) actApplication() error {
-	a, err := v.getApplication()
-	if err != nil {
-		return err
-	}
-	q, ok := applicationQuestion(v.r.PathValue("a"), a)
-	if !ok {
-		return v.nothing()
-	}
-	if ok, err := v.confirmed(q); !ok {
-		return err
-	}
-	if v.r.PathValue("a") == "rotate" {
-		got, err := v.c.API.Application.RotateSecret(v.ctx, &munimentv1.RotateSecretRequest{ApplicationId: a.GetId(), CommandId: v.command(), Reason: v.form("reason")})
-		if err != nil {
-			return v.refused(q.Back, err)
-		}
-		return v.showSecret(a.GetId(), a.GetName(), a.GetClientId(), got.GetClientSecret())
-	}
-	if _, err := v.c.API.Application.RemoveApplication(v.ctx, &munimentv1.RemoveApplicationRequest{ApplicationId: a.GetId(), CommandId: v.command(), Reason: v.form("reason")}); err != nil {
-		return v.refused(q.Back, err)
-	}
-	return v.done(path("console", "projects", a.GetProjectId()), "The application is removed.")
 }

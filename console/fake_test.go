@@ -105,7 +105,12 @@ func newBackend(t *testing.T) *backend {
 		projects: []*munimentv1.Project{{Id: booksID, OrganizationId: acmeID, Name: "Ledger Books", Created: ago(25 * 24 * time.Hour), Changed: ago(7 * 24 * time.Hour), Version: 3, Position: 5}},
 		roles:    []*munimentv1.Role{{ProjectId: booksID, Key: "auditor", Name: "Auditor"}, {ProjectId: booksID, Key: "editor", Name: "Editor"}},
 		apps: []*munimentv1.Application{{Id: appID, ProjectId: booksID, OrganizationId: acmeID, Name: "Bookkeeping", Kind: munimentv1.ApplicationKind_APPLICATION_KIND_WEB,
-			ClientId: "bookkeeping-4f60a1b2", RedirectUris: []string{"https://books.analytical.example/callback"}, IdTokenAlg: munimentv1.SigningAlgorithm_SIGNING_ALGORITHM_ES256, Created: ago(24 * 24 * time.Hour)}},
+			ClientId: "bookkeeping-4f60a1b2", RedirectUris: []string{"https://books.analytical.example/callback"}, IdTokenAlg: munimentv1.SigningAlgorithm_SIGNING_ALGORITHM_ES256, Created: ago(24 * 24 * time.Hour),
+			State: munimentv1.ApplicationState_APPLICATION_STATE_ACTIVE, ClientAuthMethod: munimentv1.ClientAuthMethod_CLIENT_AUTH_METHOD_CLIENT_SECRET,
+			GrantTypes: []munimentv1.GrantType{munimentv1.GrantType_GRANT_TYPE_AUTHORIZATION_CODE, munimentv1.GrantType_GRANT_TYPE_REFRESH_TOKEN}},
+			{Id: spaID, ProjectId: booksID, OrganizationId: acmeID, Name: "Till", Kind: munimentv1.ApplicationKind_APPLICATION_KIND_SINGLE_PAGE, ClientId: spaID, State: munimentv1.ApplicationState_APPLICATION_STATE_DEACTIVATED,
+				RedirectUris: []string{"https://till.analytical.example/"}, AllowedOrigins: []string{"https://till.analytical.example"}, ClientAuthMethod: munimentv1.ClientAuthMethod_CLIENT_AUTH_METHOD_NONE, Created: ago(time.Hour)},
+			{Id: apiID, ProjectId: booksID, OrganizationId: acmeID, Name: "Ledger API", Kind: munimentv1.ApplicationKind_APPLICATION_KIND_API, ClientId: apiID, State: munimentv1.ApplicationState_APPLICATION_STATE_ACTIVE, Created: ago(time.Hour)}},
 		grants: []*munimentv1.Grant{{UserId: graceID, ProjectId: booksID, OrganizationId: acmeID, RoleKeys: []string{"editor"}, Created: ago(9 * 24 * time.Hour)}},
 		members: []*munimentv1.Member{
 			{UserId: adaID, Scope: scopeOf(""), Role: owner, Created: ago(31 * 24 * time.Hour), Position: 3},

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/fault"
@@ -196,7 +199,11 @@ func (b *backend) ListRoles(context.Context, *munimentv1.ListRolesRequest) (*mun
 
 func (b *backend) GetApplication(_ context.Context, r *munimentv1.GetApplicationRequest) (*munimentv1.GetApplicationResponse, error) {
 	a, err := find(b.apps, func(a *munimentv1.Application) bool { return a.GetId() == r.GetApplicationId() })
-	return &munimentv1.GetApplicationResponse{Application: a}, err
+	if a.GetId() != appID {
+		return &munimentv1.GetApplicationResponse{Application: a}, err
+	}
+	return &munimentv1.GetApplicationResponse{Application: a, Secrets: []*munimentv1.ClientSecret{{Id: oldSecretID, Name: "production", Created: ago(24 * 24 * time.Hour)}, {Id: goneID, Created: ago(90 * 24 * time.Hour), Expires: ago(time.Hour)}},
+		Keys: []*munimentv1.ClientKey{{Id: keyID, Name: "next", Kid: "2026-11", Algorithm: "ES256", PublicKey: "{}", Created: ago(time.Hour), Expires: timestamppb.New(time.Now().Add(365 * 24 * time.Hour))}}}, err
 }
 
 func (b *backend) ListApplications(context.Context, *munimentv1.ListApplicationsRequest) (*munimentv1.ListApplicationsResponse, error) {
@@ -220,11 +227,6 @@ func (b *backend) CreateWebApplication(ctx context.Context, r *munimentv1.Create
 func (b *backend) ChangeRedirectUris(ctx context.Context, r *munimentv1.ChangeRedirectUrisRequest) (*munimentv1.ChangeRedirectUrisResponse, error) {
 	c, err := b.change(ctx, "ChangeRedirectUris", strings.Join(r.GetRedirectUris(), ","), strings.Join(r.GetPostLogoutRedirectUris(), ","))
 	return &munimentv1.ChangeRedirectUrisResponse{Change: c}, err
-}
-
-func (b *backend) RotateSecret(ctx context.Context, r *munimentv1.RotateSecretRequest) (*munimentv1.RotateSecretResponse, error) {
-	c, err := b.change(ctx, "RotateSecret", r.GetApplicationId())
-	return &munimentv1.RotateSecretResponse{Change: c, ClientSecret: "a-new-secret"}, err
 }
 
 func (b *backend) GrantRole(ctx context.Context, r *munimentv1.GrantRoleRequest) (*munimentv1.GrantRoleResponse, error) {

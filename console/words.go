@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/hex"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -34,6 +35,12 @@ func funcs() template.FuncMap {
 		"stream":       streamPath,
 		"actor":        actorPath,
 		"device":       device,
+		"kind":         kindOf,
+		"called":       called,
+		"expired":      expired,
+		"appState":     applicationState,
+		"grants":       grantsType,
+		"uses":         usedProof,
 		"join":         strings.Join,
 		"label":        label,
 		"group":        group,
@@ -128,6 +135,29 @@ func organizationState(s munimentv1.OrganizationState) badge {
 	case munimentv1.OrganizationState_ORGANIZATION_STATE_ACTIVE:
 		return badge{"Active", page.Good}
 	case munimentv1.OrganizationState_ORGANIZATION_STATE_DEACTIVATED:
+		return badge{"Deactivated", page.Warn}
+	}
+	return badge{"Unknown", page.Calm}
+}
+
+// grantsType reports whether an application gets tokens in a way.
+func grantsType(a *munimentv1.Application, name string) bool {
+	return slices.ContainsFunc(a.GetGrantTypes(), func(g munimentv1.GrantType) bool { return g.String() == name })
+}
+
+// usedProof is which of its secrets and keys a client proves itself by.
+func usedProof(authMethod string) string {
+	if authMethod == munimentv1.ClientAuthMethod_CLIENT_AUTH_METHOD_PRIVATE_KEY_JWT.String() {
+		return "KEY"
+	}
+	return "SECRET"
+}
+
+func applicationState(s munimentv1.ApplicationState) badge {
+	switch s {
+	case munimentv1.ApplicationState_APPLICATION_STATE_ACTIVE:
+		return badge{"Active", page.Good}
+	case munimentv1.ApplicationState_APPLICATION_STATE_DEACTIVATED:
 		return badge{"Deactivated", page.Warn}
 	}
 	return badge{"Unknown", page.Calm}

@@ -13,16 +13,18 @@ import (
 
 // credentials are how a client says who it is, RFC 6749 §2.3.1.
 type credentials struct {
-	id     string
-	secret string // empty if none was sent
+	id        string
+	secret    string // empty if none was sent
+	assertion string // RFC 7523 §2.2; empty if none was sent
 }
 
-// clientCredentials reads them: HTTP Basic, or client_id with or without
-// client_secret in the body. Only one way at a time, RFC 6749 §2.3.
+// clientCredentials reads them: HTTP Basic, client_id with or without
+// client_secret in the body, or an assertion. Only one way at a time, RFC 6749
+// §2.3.
 func clientCredentials(r *http.Request, ps params) (credentials, *refusal) {
 	in := credentials{id: ps.get("client_id"), secret: ps.get("client_secret")}
 	if ps.get("client_assertion") != "" || ps.get("client_assertion_type") != "" {
-		return in, refuse(codeInvalidClient, "client assertions are not supported")
+		return assertionCredentials(r, ps)
 	}
 	if len(r.Header.Values("Authorization")) == 0 {
 		if in.id == "" {
@@ -81,13 +83,15 @@ func (p *Provider) authenticate(r *http.Request, cr credentials) (Client, *refus
 	switch {
 	case err != nil:
 		return Client{}, no
-	case c.Type == Native:
+	case cr.assertion != "":
+		return c, p.proved(r, c, cr.assertion)
+	case c.Type.Public():
 		// A public client has no secret; one that sends it is not that client.
 		if cr.secret != "" {
 			return c, no
 		}
 		return c, nil
-	case !match:
+	case !match || len(c.Keys) > 0:
 		return c, no
 	}
 	return c, nil

@@ -36,6 +36,7 @@ type metadata struct {
 	TokenAuth        []string `json:"token_endpoint_auth_methods_supported"`
 	IntrospectAuth   []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevokeAuth       []string `json:"revocation_endpoint_auth_methods_supported"`
+	TokenAuthAlgs    []string `json:"token_endpoint_auth_signing_alg_values_supported"` // RFC 8414 §2: "none" MUST NOT be used
 	Claims           []string `json:"claims_supported"`
 	Challenges       []string `json:"code_challenge_methods_supported"`
 	Prompts          []string `json:"prompt_values_supported"`
@@ -56,7 +57,7 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 		ResponseTypes: []string{"code"}, ResponseModes: []string{modeQuery, modeFormPost}, GrantTypes: slices.Sorted(maps.Keys(p.issuers())),
 		ACRs: p.c.ACRs, Subjects: []string{"public"},
 		IDTokenAlgs: []string{ES256, RS256}, // Discovery §3: RS256 MUST be included
-		TokenAuth:   append(authMethods(), "none"), IntrospectAuth: authMethods(), RevokeAuth: append(authMethods(), "none"),
+		TokenAuth:   append(authMethods(), "none"), IntrospectAuth: authMethods(), RevokeAuth: append(authMethods(), "none"), TokenAuthAlgs: assertionAlgNames(),
 		Claims: []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash", "roles",
 			"name", "given_name", "family_name", "nickname", "preferred_username", "picture", "locale", "zoneinfo", "updated_at",
 			"email", "email_verified"},
@@ -65,7 +66,9 @@ func (p *Provider) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 }
 
 // authMethods are the ways in which clients prove who they are.
-func authMethods() []string { return []string{"client_secret_basic", "client_secret_post"} }
+func authMethods() []string {
+	return []string{"client_secret_basic", "client_secret_post", "private_key_jwt"}
+}
 
 func (p *Provider) serveKeys(w http.ResponseWriter, r *http.Request) {
 	keys, err := p.c.Keys.PublicKeys(r.Context())

@@ -141,7 +141,7 @@ func (f *flow) agreed() bool {
 // on the machine can take. Such a client gets no answer that the person did not
 // take part in, whatever they agreed to before (RFC 8252 §8.6).
 func (f *flow) pretendable(c Client) bool {
-	return c.Type == Native && !strings.HasPrefix(f.Req.Redirect, "https://")
+	return c.Type.Public() && !strings.HasPrefix(f.Req.Redirect, "https://")
 }
 
 // recall finds out what the person agreed to before.

@@ -23,16 +23,23 @@ type Clients interface {
 type ClientType uint8
 
 const (
-	Web    ClientType = iota // confidential: runs on a server and has a secret
-	Native                   // public: an app or a command-line tool, PKCE only, RFC 8252
+	Web     ClientType = iota // confidential: runs on a server and has a secret or a key
+	Native                    // public: an app or a command-line tool, PKCE only, RFC 8252
+	SPA                       // public: runs in the browser, PKCE only
+	API                       // confidential: a resource server, which gets no tokens and asks about them
+	Machine                   // confidential: a machine user, which gets tokens of its own, RFC 6749 §4.4
 )
+
+// Public reports whether clients of the type can keep no secret.
+func (t ClientType) Public() bool { return t == Native || t == SPA }
 
 // Client is an application as registered.
 type Client struct {
 	ID              string // client_id
 	Name            string // shown to people
 	Type            ClientType
-	Secrets         [][32]byte    // SHA-256 of each secret now valid (two while one is replaced); none for Native
+	Secrets         [][32]byte    // SHA-256 of each secret now valid (two while one is replaced); none for public clients
+	Keys            []ClientKey   // by which its assertions are checked, now valid; if there are any, secrets are not accepted
 	RedirectURIs    []string      // each accepted by app.CheckURI; compared exactly
 	PostLogoutURIs  []string      // the same
 	Project         string        // id of the project it belongs to; an audience of its access tokens
@@ -64,6 +71,22 @@ const (
 	JWT    TokenType = iota // RFC 9068: whoever has the keys can check it
 	Opaque                  // random: only this server can tell what it is good for
 )
+
+// ClientKey is a public key of a client, for private_key_jwt.
+type ClientKey struct {
+	ID        event.ID
+	KeyID     string // "kid" that an assertion may name
+	Algorithm string // JWS "alg": the only one that it is used with
+	Key       crypto.PublicKey
+}
+
+// Assertions remembers which assertions were used.
+type Assertions interface {
+	// UseAssertion records that c proved itself with an assertion with this
+	// jti, signed by k. One append; of any number of callers at once, and ever,
+	// exactly one gets nil, the others an error of kind Refused.
+	UseAssertion(ctx context.Context, c Client, k ClientKey, jti string, expires time.Time) error
+}
 
 // Session is a signed-in browser.
 type Session struct {

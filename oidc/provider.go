@@ -42,6 +42,8 @@ type Config struct {
 	Pages    Pages    // default PlainPages
 	Refusals Refusals // default nobody
 
+	Assertions Assertions // without it no client authenticates with private_key_jwt
+
 	// FlowKeys seal flow cookies: 32 random bytes each, the same on all nodes.
 	// The first seals, all open; keep an old one for an hour after a change.
 	FlowKeys [][32]byte

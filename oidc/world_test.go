@@ -44,6 +44,7 @@ type world struct {
 	ended    map[event.ID]oidc.EndReason
 	tokens   map[event.ID]*revocable
 	opaque   map[[32]byte]event.ID
+	used     map[string]bool // assertions
 	refused  []oidc.Refusal
 	users    map[event.ID]oidc.UserClaims
 	keys     []oidc.SigningKey
@@ -87,7 +88,7 @@ func s256(v string) string {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, clock: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), clients: map[string]oidc.Client{},
 		sessions: map[string]oidc.Session{}, grants: map[event.ID]*grant{}, byCode: map[[32]byte]event.ID{},
-		ended: map[event.ID]oidc.EndReason{}, tokens: map[event.ID]*revocable{}, opaque: map[[32]byte]event.ID{}, users: map[event.ID]oidc.UserClaims{}}
+		ended: map[event.ID]oidc.EndReason{}, tokens: map[event.ID]*revocable{}, used: map[string]bool{}, opaque: map[[32]byte]event.ID{}, users: map[event.ID]oidc.UserClaims{}}
 	w.clients["web"] = oidc.Client{ID: "web", Name: "Web", Secrets: [][32]byte{sha256.Sum256([]byte("older")), sha256.Sum256([]byte(webSecret))},
 		RedirectURIs: []string{callback, "https://rp.example/cb?tenant=a%20b"}, PostLogoutURIs: []string{"https://rp.example/bye"}, Project: "project-1"}
 	app := w.clients["web"]
@@ -106,7 +107,7 @@ func newWorld(t *testing.T) *world {
 	w.srv = httptest.NewServer(mux)
 	t.Cleanup(w.srv.Close)
 	var err error
-	w.op, err = oidc.New(oidc.Config{Issuer: w.srv.URL, Clients: w, Sessions: w, Grants: grantFake{w}, Refresh: w, Consents: w, Tokens: w, Users: userFake{w}, Keys: w, Refusals: w,
+	w.op, err = oidc.New(oidc.Config{Issuer: w.srv.URL, Clients: w, Sessions: w, Grants: grantFake{w}, Refresh: w, Consents: w, Tokens: w, Users: userFake{w}, Keys: w, Refusals: w, Assertions: w,
 		FlowKeys: [][32]byte{{1, 2, 3}}, ACRs: []string{"urn:muniment:acr:password", "urn:muniment:acr:mfa"},
 		Now: w.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {

@@ -94,7 +94,7 @@ func Evolve(s State, f event.Fact) State {
 	default:
 		s.org = org.Evolve(s.org, f)
 	}
-	if f.Type == nativeAdded && f.Stream.ID == s.cli {
+	if f.Type == applicationAdded && f.Stream.ID == s.cli {
 		s.OfInstance = true
 	}
 	return s
@@ -111,14 +111,14 @@ var (
 // Facts are the facts of one project.
 func Facts(id event.ID) []decide.Facts { return []decide.Facts{{Stream: Stream(id)}} }
 
-// nativeAdded is a type that package app owns.
-const nativeAdded = "application.native.added"
+// applicationAdded is a type that package app owns.
+const applicationAdded = "application.added"
 
 // ofInstance are the facts that say whether a project is the command line's.
 // Tokens of its application open the API for everybody who signs in with it, so
 // that it must be nobody's to change who has less authority than all of them.
 func ofInstance(id event.ID) []decide.Facts {
-	return []decide.Facts{{Types: []string{"instance.created"}}, {Types: []string{nativeAdded}, Tags: []event.Tag{event.NewTag("project", id.String())}}}
+	return []decide.Facts{{Types: []string{"instance.created"}}, {Types: []string{applicationAdded}, Tags: []event.Tag{event.NewTag("project", id.String())}}}
 }
 
 func one(id event.ID, payload any) []event.New {

@@ -113,7 +113,7 @@ func TestCommandLine(t *testing.T) {
 	cli := event.MustID("0e000000000000000000000000000001")
 	created := event.New{Stream: instance.Stream(other), Payload: instance.Created{Instance: other, CLI: cli}}
 	inDesk := func(id event.ID) event.New {
-		return event.New{Stream: app.Stream(id), Payload: app.NativeAdded{Application: id, Project: desk, Organization: acme, Name: "CLI", Redirects: []string{"http://127.0.0.1/cb"}}}
+		return event.New{Stream: app.Stream(id), Payload: app.Added{Application: id, Project: desk, Organization: acme, Type: "native", Name: "CLI", Redirects: []string{"http://127.0.0.1/cb"}}}
 	}
 	owner := eveIs(authz.Owner, event.ID{})
 	end := project.Remove{Project: desk}

@@ -9,9 +9,6 @@ import (
 	"testing"
 
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
-	appslice "muniment.dev/app"
-	"muniment.dev/decide"
-	"muniment.dev/event"
 	"muniment.dev/fault"
 )
 
@@ -79,10 +76,8 @@ func (p phone) refresh(m map[string]any) (int, map[string]any) {
 func TestConsent(t *testing.T) {
 	w := newWorld(t)
 	ctx := w.as(w.owner)
-	id := event.NewID()
-	must[decide.Result](t)(decide.Run(ctx, w.Core.Runner, appslice.AddingNative, bySystem("test"), appslice.AddNative{
-		Application: id, Project: event.MustID(w.project), Name: "Pocket", Redirects: []string{phoneRedirect}}))
-	app := id.String()
+	app := must[*munimentv1.CreateNativeApplicationResponse](t)(w.API.Application.CreateNativeApplication(ctx, &munimentv1.CreateNativeApplicationRequest{
+		ProjectId: w.project, Name: "Pocket", RedirectUris: []string{phoneRedirect}})).GetApplicationId()
 	p := phone{w, app}
 	c := w.browser()
 	m, asks, says := p.signIn(c, "openid offline_access")

@@ -22,6 +22,7 @@ import (
 	"muniment.dev/audit"
 	"muniment.dev/audit/stats"
 	"muniment.dev/authz"
+	"muniment.dev/credential"
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
@@ -45,7 +46,7 @@ import (
 // Registry returns the descriptors of all built-in event types. The table is
 // here and nowhere else.
 func Registry() *event.Registry {
-	return event.NewRegistry(authz.Events(), instance.Events(), org.Events(), policy.Events(), user.Events(), project.Events(),
+	return event.NewRegistry(authz.Events(), instance.Events(), org.Events(), policy.Events(), credential.Events(), user.Events(), project.Events(),
 		app.Events(), grant.Events(), session.Events(), audit.Events(), hosting.Events())
 }
 

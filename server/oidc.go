@@ -60,8 +60,8 @@ func (p *provider) app(ctx context.Context, client string) (app.State, error) {
 	if err != nil {
 		return a, err
 	}
-	if !a.Exists {
-		return a, app.ErrNotFound
+	if err := a.Usable(); err != nil {
+		return a, err
 	}
 	pr, err := decide.Read(ctx, p.core.Runner, "project", project.Facts(a.Project), project.State{}, project.Evolve)
 	if err != nil {
@@ -93,19 +93,20 @@ func (p *provider) Client(ctx context.Context, id string) (oidc.Client, error) {
 		return oidc.Client{}, err
 	}
 	c := oidc.Client{ID: id, Name: a.Name, RedirectURIs: a.Redirects, PostLogoutURIs: a.LogoutRedirect,
-		Project: a.Project.String(), IDTokenAlg: a.Algorithm}
-	if a.Native {
-		c.Type, c.AsksConsent = oidc.Native, id != CLIClient
+		Type: clientTypes[a.Type], Project: a.Project.String(), IDTokenAlg: a.Algorithm, AsksConsent: a.AskConsent}
+	if err := p.proofs(&c, a.AuthMethod, a.Credentials); err != nil {
+		return oidc.Client{}, err
 	}
-	if secret, ok := a.Secret.Get(); ok && len(secret) == 32 {
-		c.Secrets = [][32]byte{[32]byte(secret)}
-	}
-	c.GrantTypes, c.AccessTokenType = []string{oidc.GrantCode, oidc.GrantRefresh}, oidc.JWT
-	if id == CLIClient {
+	c.GrantTypes, c.AccessTokenType = append([]string{}, a.GrantTypes...), tokenTypes[a.AccessTokenType]
+	if a.APIAccess {
 		c.Scopes = []string{oidc.ScopeAPI}
 	}
 	return c, p.lifetimes(ctx, a.Organization, &c)
 }
+
+var tokenTypes = map[string]oidc.TokenType{app.JWT: oidc.JWT, app.Opaque: oidc.Opaque}
+
+var clientTypes = map[app.Type]oidc.ClientType{app.Web: oidc.Web, app.SPA: oidc.SPA, app.Native: oidc.Native, app.API: oidc.API}
 
 // Current implements oidc.Sessions.
 func (p *provider) Current(r *http.Request) (oidc.Session, error) {

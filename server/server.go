@@ -206,7 +206,7 @@ func (s *Server) openProvider(site *page.Site, logger *slog.Logger) error {
 	p := s.provider
 	s.keys = &keyring{core: s.Core}
 	s.working.Go(func() { s.keys.run(s.streams, logger) })
-	s.openid, err = oidc.New(oidc.Config{Issuer: s.URL(), LoginPath: login.PathLogin, Clients: p, Sessions: p, Grants: grants{p}, Refresh: p, Tokens: p, Users: p, Consents: p,
+	s.openid, err = oidc.New(oidc.Config{Issuer: s.URL(), LoginPath: login.PathLogin, Clients: p, Sessions: p, Grants: grants{p}, Refresh: p, Tokens: p, Users: p, Consents: p, Assertions: p,
 		Keys: s.keys, Pages: pages, FlowKeys: [][32]byte{[32]byte(flows)}, ACRs: []string{signin.ACR}, Now: s.Core.Log.Now, Log: logger})
 	return err
 }

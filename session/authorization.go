@@ -94,7 +94,7 @@ func AuthorizationFacts(c Subject) []decide.Facts {
 	return append(Facts(c.Session, c.User, c.Organization),
 		decide.Facts{Stream: AuthorizationStream(c.Authorization)},
 		ConsentFacts(c.User, c.Application),
-		decide.Facts{Types: []string{"application.added", "application.native.added", "application.removed"}, Stream: app.Stream(c.Application)},
+		app.Standing(c.Application),
 		decide.Facts{Types: []string{"project.added", "project.removed"}, Stream: project.Stream(c.Project)},
 	)
 }
@@ -136,7 +136,7 @@ func (s Authorization) usable(now event.Instant) error {
 
 // reachable checks application and project.
 func (s Authorization) reachable() error {
-	if !s.app.Exists || !s.project.Exists {
+	if s.app.Usable() != nil || !s.project.Exists {
 		return app.ErrNotFound
 	}
 	return nil

@@ -53,7 +53,8 @@ var (
 
 	deskAdded   = event.New{Stream: project.Stream(desk), Payload: project.Added{Project: desk, Organization: acme, Name: "Desk"}}
 	deskRemoved = event.New{Stream: project.Stream(desk), Payload: project.Removed{Project: desk, Organization: acme}}
-	webAdded    = event.New{Stream: app.Stream(web), Payload: app.WebAdded{Application: web, Project: desk, Organization: acme, Name: "Web", Redirects: []string{"https://a.example/cb"}, Algorithm: "ES256"}}
+	webAdded    = event.New{Stream: app.Stream(web), Payload: app.Added{Application: web, Project: desk, Organization: acme, Type: "web", Name: "Web", Redirects: []string{"https://a.example/cb"}, Algorithm: "ES256"}}
+	webOut      = event.New{Stream: app.Stream(web), Payload: app.Deactivated{Application: web, Project: desk, Organization: acme}}
 	webRemoved  = event.New{Stream: app.Stream(web), Payload: app.Removed{Application: web, Project: desk, Organization: acme}}
 )
 
@@ -188,6 +189,7 @@ func TestIssuingCode(t *testing.T) {
 		is{Name: "too late", As: asAda, Given: let(), When: late, Err: session.ErrNoSession},
 		is{Name: "locked", As: asAda, Given: let(locked), When: c, Kind: fault.Denied},
 		is{Name: "the application was removed", As: asAda, Given: let(webRemoved), When: c, Err: app.ErrNotFound},
+		is{Name: "the application was deactivated", As: asAda, Given: let(webOut), When: c, Err: app.ErrNotFound},
 		is{Name: "the project ended", As: asAda, Given: let(deskRemoved), When: c, Err: app.ErrNotFound},
 	)
 }
@@ -212,6 +214,7 @@ func TestRedeeming(t *testing.T) {
 		is{Name: "ended", As: app1, Given: let(issued(), over), When: c, Err: session.ErrAuthorizationEnded},
 		is{Name: "the session ended", As: app1, Given: let(issued(), ended("signed out")), When: c, Err: session.ErrAuthorizationEnded},
 		is{Name: "the person was locked", As: app1, Given: let(issued(), locked), When: c, Err: session.ErrAuthorizationEnded},
+		is{Name: "the application was deactivated", As: app1, Given: let(issued(), webOut), When: c, Err: session.ErrAuthorizationEnded},
 		is{Name: "the application was removed", As: app1, Given: let(issued(), webRemoved), When: c, Err: session.ErrAuthorizationEnded},
 		is{Name: "the project ended", As: app1, Given: let(issued(), deskRemoved), When: c, Err: session.ErrAuthorizationEnded},
 	)

@@ -55,14 +55,16 @@ var SettingUp = decide.Decider[bool, SetUp]{
 		if err := user.CheckEmail(c.Email); err != nil {
 			return nil, err
 		}
+		cli := app.Defaults(app.Native)
 		return []event.New{
 			{Stream: org.Stream(c.Organization), Payload: org.Added{Organization: c.Organization, Name: c.OrganizationName}},
 			{Stream: user.Stream(c.Owner), Payload: user.Registered{User: c.Owner, Organization: c.Organization, Email: event.Seal(c.Email),
 				GivenName: event.Seal(c.Names.Given), FamilyName: event.Seal(c.Names.Family), DisplayName: event.Seal(c.Names.Display)}},
 			{Stream: member.Stream(c.Member), Payload: authz.MemberAdded{Member: c.Member, User: c.Owner, Role: string(authz.Owner)}},
 			{Stream: project.Stream(c.Project), Payload: project.Added{Project: c.Project, Organization: c.Organization, Name: "Muniment"}},
-			{Stream: app.Stream(c.CLI), Payload: app.NativeAdded{Application: c.CLI, Project: c.Project, Organization: c.Organization,
-				Name: "Muniment command line", Redirects: []string{CLIRedirect}}},
+			{Stream: app.Stream(c.CLI), Payload: app.Added{Application: c.CLI, Project: c.Project, Organization: c.Organization,
+				Type: string(app.Native), Name: "Muniment command line", Redirects: []string{CLIRedirect}, GrantTypes: cli.GrantTypes,
+				AccessTokenType: cli.AccessTokenType, Algorithm: cli.Algorithm, AuthMethod: cli.AuthMethod, APIAccess: true}},
 			{Stream: user.Stream(c.Owner), Payload: user.SetupLinkCreated{User: c.Owner, Organization: c.Organization,
 				Digest: event.Seal(c.LinkDigest[:]), Expires: c.LinkExpires}},
 		}, nil

@@ -103,9 +103,7 @@ func (m *model) evolve(f event.Fact) error {
 		return m.offer(f, p.Project, p.Key, true)
 	case project.RoleRemoved:
 		return m.offer(f, p.Project, p.Key, false)
-	case app.WebAdded:
-		line(m.apps, p.Application).set(f.Position, true)
-	case app.NativeAdded:
+	case app.Added:
 		line(m.apps, p.Application).set(f.Position, true)
 	case app.Removed:
 		if !m.apps[p.Application].now() {

@@ -97,7 +97,8 @@ func (n *node) furnish(ctx context.Context, secret string, ids []event.ID) error
 				return err
 			}
 		}
-		if _, err := decide.Run(ctx, n.runner, app.AddingNative, env, app.AddNative{Application: a, Project: proj, Name: "App", Redirects: []string{"http://127.0.0.1/"}}); err != nil {
+		if _, err := decide.Run(ctx, n.runner, app.Adding, env, app.Add{Application: a, Project: proj, Type: app.Native, Name: "App",
+			Settings: app.Settings{Redirects: []string{"http://127.0.0.1/"}, Flow: app.Defaults(app.Native)}}); err != nil {
 			return err
 		}
 	}

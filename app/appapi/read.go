@@ -6,6 +6,7 @@ import (
 	"muniment.dev/api/adapter"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/app"
+	"muniment.dev/credential/credentialapi"
 	"muniment.dev/event"
 	"muniment.dev/view"
 	"muniment.dev/view/entity"
@@ -28,7 +29,9 @@ func (s *Service) GetApplication(ctx context.Context, req *munimentv1.GetApplica
 	if !ok || !r.Sees(row.ID("organization"), event.ID{}) {
 		return nil, app.ErrNotFound
 	}
-	return &munimentv1.GetApplicationResponse{Application: answer(row)}, nil
+	out := &munimentv1.GetApplicationResponse{Application: answer(row)}
+	out.Secrets, out.Keys, err = credentialapi.Of(ctx, r, app.Credentials, "application", id)
+	return out, err
 }
 
 // ListApplications answers the applications that match, oldest first.
@@ -65,15 +68,16 @@ func (s *Service) ListApplications(ctx context.Context, req *munimentv1.ListAppl
 func answer(row view.Row) *munimentv1.Application {
 	e, id := entity.Of(row), row.ID("id").String()
 	a := &munimentv1.Application{Id: id, ClientId: id, ProjectId: row.ID("project").String(), OrganizationId: row.ID("organization").String(),
-		Name: row.Text("name"), Kind: munimentv1.ApplicationKind_APPLICATION_KIND_WEB,
-		RedirectUris: row.Texts("redirect_uris"), PostLogoutRedirectUris: row.Texts("post_logout_redirect_uris"),
-		IdTokenAlg: munimentv1.SigningAlgorithm_SIGNING_ALGORITHM_ES256,
-		Created:    adapter.Time(e.Created), Changed: adapter.Time(e.Changed), Version: e.Version, Position: uint64(e.Position)}
-	if row.Bool("native") {
-		a.Kind = munimentv1.ApplicationKind_APPLICATION_KIND_NATIVE
+		Name: row.Text("name"), Kind: choice(kinds, row.Text("type")), State: munimentv1.ApplicationState_APPLICATION_STATE_ACTIVE,
+		RedirectUris: row.Texts("redirect_uris"), PostLogoutRedirectUris: row.Texts("post_logout_redirect_uris"), AllowedOrigins: row.Texts("allowed_origins"),
+		IdTokenAlg: choice(algorithms, row.Text("id_token_alg")), AccessTokenType: choice(tokenTypes, row.Text("access_token_type")),
+		AskConsent: row.Bool("ask_consent"), ClientAuthMethod: choice(authMethods, row.Text("client_auth_method")), ApiAccess: row.Bool("api_access"),
+		Created: adapter.Time(e.Created), Changed: adapter.Time(e.Changed), Version: e.Version, Position: uint64(e.Position)}
+	for _, g := range row.Texts("grant_types") {
+		a.GrantTypes = append(a.GrantTypes, choice(grantTypes, g))
 	}
-	if row.Text("id_token_alg") == "RS256" {
-		a.IdTokenAlg = munimentv1.SigningAlgorithm_SIGNING_ALGORITHM_RS256
+	if row.Bool("inactive") {
+		a.State = munimentv1.ApplicationState_APPLICATION_STATE_DEACTIVATED
 	}
 	return a
 }

@@ -116,7 +116,46 @@ var changes = []change{
 		return &munimentv1.ChangeRedirectUrisRequest{ApplicationId: i.Application(i.Project(org)), RedirectUris: []string{"https://app.example.org/other"}}
 	}},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
-		return &munimentv1.RotateSecretRequest{ApplicationId: i.Application(i.Project(org))}
+		return &munimentv1.CreateSinglePageApplicationRequest{ProjectId: i.Project(org), Name: i.Name("App"), RedirectUris: []string{"https://spa.example.org/"}}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.CreateNativeApplicationRequest{ProjectId: i.Project(org), Name: i.Name("App"), RedirectUris: []string{"org.example.app:/callback"}}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.CreateApiApplicationRequest{ProjectId: i.Project(org), Name: i.Name("App")}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.RenameApplicationRequest{ApplicationId: i.Application(i.Project(org)), Name: i.Name("Renamed")}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.ChangeAllowedOriginsRequest{ApplicationId: i.SinglePage(i.Project(org)), AllowedOrigins: []string{"https://other.example.org"}}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.ChangeApplicationSettingsRequest{ApplicationId: i.Application(i.Project(org)), AskConsent: proto.Bool(true)}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.CreateApplicationSecretRequest{ApplicationId: i.Application(i.Project(org)), Name: "next"}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		id := i.Application(i.Project(org))
+		secret := Must(i.API.Application.CreateApplicationSecret(i.AsOwner(), &munimentv1.CreateApplicationSecretRequest{ApplicationId: id})).GetSecretId()
+		return &munimentv1.RemoveApplicationSecretRequest{ApplicationId: id, SecretId: secret}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.AddApplicationKeyRequest{ApplicationId: i.Application(i.Project(org)), PublicKey: PublicKey}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		id := i.Application(i.Project(org))
+		key := Must(i.API.Application.AddApplicationKey(i.AsOwner(), &munimentv1.AddApplicationKeyRequest{ApplicationId: id, PublicKey: PublicKey})).GetKeyId()
+		return &munimentv1.RemoveApplicationKeyRequest{ApplicationId: id, KeyId: key}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.DeactivateApplicationRequest{ApplicationId: i.Application(i.Project(org))}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		id := i.Application(i.Project(org))
+		Must(i.API.Application.DeactivateApplication(i.AsOwner(), &munimentv1.DeactivateApplicationRequest{ApplicationId: id}))
+		return &munimentv1.ReactivateApplicationRequest{ApplicationId: id}
 	}},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
 		return &munimentv1.RemoveApplicationRequest{ApplicationId: i.Application(i.Project(org))}

@@ -177,6 +177,15 @@ func (i *Instance) NewApplication(project string) *munimentv1.CreateWebApplicati
 	return &munimentv1.CreateWebApplicationRequest{ProjectId: project, Name: i.Name("App"), RedirectUris: []string{"https://app.example.org/callback"}}
 }
 
+// SinglePage makes a single-page application and answers its id.
+func (i *Instance) SinglePage(project string) string {
+	return Must(i.API.Application.CreateSinglePageApplication(i.AsOwner(), &munimentv1.CreateSinglePageApplicationRequest{ProjectId: project, Name: i.Name("App"),
+		RedirectUris: []string{"https://spa.example.org/"}})).GetApplicationId()
+}
+
+// PublicKey is the P-256 key of RFC 7517 appendix A.1.
+const PublicKey = `{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","kid":"1"}`
+
 // SignedIn signs a person in and answers their session.
 func (i *Instance) SignedIn(user string) signin.Session {
 	return Must(i.SignIn.SignIn(call.WithFacts(i.t.Context(), call.Facts{}), signin.Attempt{Email: i.Email(user), Password: Password}))

@@ -68,7 +68,9 @@ func withoutSecrets(m proto.Message) proto.Message {
 		m.SetupLink = nil
 	case *munimentv1.CreateWebApplicationResponse:
 		m.ClientSecret = ""
-	case *munimentv1.RotateSecretResponse:
+	case *munimentv1.CreateApiApplicationResponse:
+		m.ClientSecret = ""
+	case *munimentv1.CreateApplicationSecretResponse:
 		m.ClientSecret = ""
 	}
 	return m
@@ -115,7 +117,8 @@ func TestAtOnce(t *testing.T) {
 	once := map[string]fault.Kind{"ReactivateOrganization": fault.Refused, "DeactivateOrganization": fault.Refused, "LockUser": fault.Refused,
 		"UnlockUser": fault.Refused, "DeactivateUser": fault.Refused, "ReactivateUser": fault.Refused, "EraseUser": fault.Erased,
 		"CreateUser": fault.Exists, "RemoveProject": fault.NotFound, "AddRole": fault.Exists, "RemoveRole": fault.NotFound,
-		"RemoveApplication": fault.NotFound, "GrantRole": fault.Refused, "WithdrawRole": fault.Refused, "AddMember": fault.Refused,
+		"RemoveApplication": fault.NotFound, "RemoveApplicationSecret": fault.NotFound, "RemoveApplicationKey": fault.NotFound, "AddApplicationKey": fault.Exists,
+		"DeactivateApplication": fault.Refused, "ReactivateApplication": fault.Refused, "GrantRole": fault.Refused, "WithdrawRole": fault.Refused, "AddMember": fault.Refused,
 		"RemoveMember": fault.Refused, "EndSession": fault.Refused, "CreateHostedInstance": fault.Exists, "AddHostName": fault.Exists, "RemoveHostName": fault.NotFound,
 		"SuspendHostedInstance": fault.Refused, "ResumeHostedInstance": fault.Refused, "DeleteHostedInstance": fault.Refused}
 	for _, c := range changes {

@@ -32,7 +32,7 @@ view < view/entity                             # what the tables of things have 
 view, eventlog/memlog < view/viewtest          # a log and a decoder for tests of views
 decide, view, view/entity < react                             # side effects follow facts and may command new ones
 
-react < member < instance < org < policy < idp < user < project < app < grant < session < custom < hook < notify < hosting < setup # the slices, each knows only those to its left
+react < member < instance < org < policy < idp < credential < user < project < app < grant < session < custom < hook < notify < hosting < setup # the slices, each knows only those to its left
 setup < SLICES                                 # short
 
 api/gen/muniment/v1 < api/gen/muniment/v1/munimentv1connect < EDGE # messages, then the services of them; made from api/proto
@@ -42,6 +42,7 @@ api/call, api/gen/muniment/v1, view < api/adapter < EDGE # what the slices' face
 react, ledger < audit                          # reads records through descriptors: it may not know a slice
 CONTRACTS < audit/stats < SERVER                # sums of what is in a log
 audit, audit/stats, EDGE < audit/auditapi                   # the API of the events and of their proofs
+credential, EDGE < credential/credentialapi < app/appapi, user/userapi # secrets made, credentials answered, for both
 SLICES, EDGE < member/memberapi, org/orgapi, policy/policyapi, idp/idpapi, user/userapi, project/projectapi, app/appapi, grant/grantapi, session/sessionapi, setup/setupapi < ADAPTERS # a slice's face in the API: translates, decides nothing
 SLICES, EDGE < history < ADAPTERS              # how things were, and what became of them: over all slices' tables
 SLICES, EDGE, ledger < instance/instanceapi < ADAPTERS # the head of the log, with its checkpoints and proofs

@@ -36,7 +36,7 @@ func TestProjectEnds(t *testing.T) {
 		t.Errorf("grants then: %v", g)
 	}
 	// A change to an application that ended with its project brings nothing back.
-	i.API.Application.RotateSecret(ctx, &munimentv1.RotateSecretRequest{ApplicationId: app})
+	i.API.Application.CreateApplicationSecret(ctx, &munimentv1.CreateApplicationSecretRequest{ApplicationId: app})
 	_, err = i.API.Application.GetApplication(ctx, &munimentv1.GetApplicationRequest{ApplicationId: app})
 	instancetest.Want(t, err, fault.NotFound, "")
 }

@@ -36,6 +36,10 @@ const (
 	ApplicationKind_APPLICATION_KIND_WEB ApplicationKind = 1
 	// Runs on the user's own machine and has no secret.
 	ApplicationKind_APPLICATION_KIND_NATIVE ApplicationKind = 2
+	// Runs in the browser and has no secret.
+	ApplicationKind_APPLICATION_KIND_SINGLE_PAGE ApplicationKind = 3
+	// Is called with tokens, and asks what they are good for.
+	ApplicationKind_APPLICATION_KIND_API ApplicationKind = 4
 )
 
 // Enum value maps for ApplicationKind.
@@ -44,11 +48,15 @@ var (
 		0: "APPLICATION_KIND_UNSPECIFIED",
 		1: "APPLICATION_KIND_WEB",
 		2: "APPLICATION_KIND_NATIVE",
+		3: "APPLICATION_KIND_SINGLE_PAGE",
+		4: "APPLICATION_KIND_API",
 	}
 	ApplicationKind_value = map[string]int32{
 		"APPLICATION_KIND_UNSPECIFIED": 0,
 		"APPLICATION_KIND_WEB":         1,
 		"APPLICATION_KIND_NATIVE":      2,
+		"APPLICATION_KIND_SINGLE_PAGE": 3,
+		"APPLICATION_KIND_API":         4,
 	}
 )
 
@@ -79,60 +87,60 @@ func (ApplicationKind) EnumDescriptor() ([]byte, []int) {
 	return file_muniment_v1_application_proto_rawDescGZIP(), []int{0}
 }
 
-// SigningAlgorithm is how ID tokens are signed (RFC 7518 §3.1).
-type SigningAlgorithm int32
+// ApplicationState is whether an application is in use.
+type ApplicationState int32
 
 const (
-	// In a request: ES256.
-	SigningAlgorithm_SIGNING_ALGORITHM_UNSPECIFIED SigningAlgorithm = 0
-	// ECDSA with P-256 and SHA-256.
-	SigningAlgorithm_SIGNING_ALGORITHM_ES256 SigningAlgorithm = 1
-	// RSASSA-PKCS1-v1_5 with SHA-256, for clients that know nothing else.
-	SigningAlgorithm_SIGNING_ALGORITHM_RS256 SigningAlgorithm = 2
+	// Not used.
+	ApplicationState_APPLICATION_STATE_UNSPECIFIED ApplicationState = 0
+	// In use.
+	ApplicationState_APPLICATION_STATE_ACTIVE ApplicationState = 1
+	// Out of use; nothing is deleted.
+	ApplicationState_APPLICATION_STATE_DEACTIVATED ApplicationState = 2
 )
 
-// Enum value maps for SigningAlgorithm.
+// Enum value maps for ApplicationState.
 var (
-	SigningAlgorithm_name = map[int32]string{
-		0: "SIGNING_ALGORITHM_UNSPECIFIED",
-		1: "SIGNING_ALGORITHM_ES256",
-		2: "SIGNING_ALGORITHM_RS256",
+	ApplicationState_name = map[int32]string{
+		0: "APPLICATION_STATE_UNSPECIFIED",
+		1: "APPLICATION_STATE_ACTIVE",
+		2: "APPLICATION_STATE_DEACTIVATED",
 	}
-	SigningAlgorithm_value = map[string]int32{
-		"SIGNING_ALGORITHM_UNSPECIFIED": 0,
-		"SIGNING_ALGORITHM_ES256":       1,
-		"SIGNING_ALGORITHM_RS256":       2,
+	ApplicationState_value = map[string]int32{
+		"APPLICATION_STATE_UNSPECIFIED": 0,
+		"APPLICATION_STATE_ACTIVE":      1,
+		"APPLICATION_STATE_DEACTIVATED": 2,
 	}
 )
 
-func (x SigningAlgorithm) Enum() *SigningAlgorithm {
-	p := new(SigningAlgorithm)
+func (x ApplicationState) Enum() *ApplicationState {
+	p := new(ApplicationState)
 	*p = x
 	return p
 }
 
-func (x SigningAlgorithm) String() string {
+func (x ApplicationState) String() string {
 	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
 }
 
-func (SigningAlgorithm) Descriptor() protoreflect.EnumDescriptor {
+func (ApplicationState) Descriptor() protoreflect.EnumDescriptor {
 	return file_muniment_v1_application_proto_enumTypes[1].Descriptor()
 }
 
-func (SigningAlgorithm) Type() protoreflect.EnumType {
+func (ApplicationState) Type() protoreflect.EnumType {
 	return &file_muniment_v1_application_proto_enumTypes[1]
 }
 
-func (x SigningAlgorithm) Number() protoreflect.EnumNumber {
+func (x ApplicationState) Number() protoreflect.EnumNumber {
 	return protoreflect.EnumNumber(x)
 }
 
-// Deprecated: Use SigningAlgorithm.Descriptor instead.
-func (SigningAlgorithm) EnumDescriptor() ([]byte, []int) {
+// Deprecated: Use ApplicationState.Descriptor instead.
+func (ApplicationState) EnumDescriptor() ([]byte, []int) {
 	return file_muniment_v1_application_proto_rawDescGZIP(), []int{1}
 }
 
-// Application is a program that people sign in to.
+// Application is a program that people sign in to, or that checks their tokens.
 type Application struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the application.
@@ -160,7 +168,21 @@ type Application struct {
 	// Number of records about it (stream version).
 	Version uint64 `protobuf:"varint,12,opt,name=version,proto3" json:"version,omitempty"`
 	// Position of the last of these records.
-	Position      uint64 `protobuf:"varint,13,opt,name=position,proto3" json:"position,omitempty"`
+	Position uint64 `protobuf:"varint,13,opt,name=position,proto3" json:"position,omitempty"`
+	// Whether it is in use.
+	State ApplicationState `protobuf:"varint,14,opt,name=state,proto3,enum=muniment.v1.ApplicationState" json:"state,omitempty"`
+	// Origins from which it calls; of a single-page application.
+	AllowedOrigins []string `protobuf:"bytes,15,rep,name=allowed_origins,json=allowedOrigins,proto3" json:"allowed_origins,omitempty"`
+	// How it gets tokens.
+	GrantTypes []GrantType `protobuf:"varint,16,rep,packed,name=grant_types,json=grantTypes,proto3,enum=muniment.v1.GrantType" json:"grant_types,omitempty"`
+	// What its access tokens look like.
+	AccessTokenType AccessTokenType `protobuf:"varint,17,opt,name=access_token_type,json=accessTokenType,proto3,enum=muniment.v1.AccessTokenType" json:"access_token_type,omitempty"`
+	// People are asked before they are let in for the first time.
+	AskConsent bool `protobuf:"varint,18,opt,name=ask_consent,json=askConsent,proto3" json:"ask_consent,omitempty"`
+	// How it proves itself.
+	ClientAuthMethod ClientAuthMethod `protobuf:"varint,19,opt,name=client_auth_method,json=clientAuthMethod,proto3,enum=muniment.v1.ClientAuthMethod" json:"client_auth_method,omitempty"`
+	// Its tokens may open this API, for whoever signs in to it.
+	ApiAccess     bool `protobuf:"varint,20,opt,name=api_access,json=apiAccess,proto3" json:"api_access,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -286,6 +308,55 @@ func (x *Application) GetPosition() uint64 {
 	return 0
 }
 
+func (x *Application) GetState() ApplicationState {
+	if x != nil {
+		return x.State
+	}
+	return ApplicationState_APPLICATION_STATE_UNSPECIFIED
+}
+
+func (x *Application) GetAllowedOrigins() []string {
+	if x != nil {
+		return x.AllowedOrigins
+	}
+	return nil
+}
+
+func (x *Application) GetGrantTypes() []GrantType {
+	if x != nil {
+		return x.GrantTypes
+	}
+	return nil
+}
+
+func (x *Application) GetAccessTokenType() AccessTokenType {
+	if x != nil {
+		return x.AccessTokenType
+	}
+	return AccessTokenType_ACCESS_TOKEN_TYPE_UNSPECIFIED
+}
+
+func (x *Application) GetAskConsent() bool {
+	if x != nil {
+		return x.AskConsent
+	}
+	return false
+}
+
+func (x *Application) GetClientAuthMethod() ClientAuthMethod {
+	if x != nil {
+		return x.ClientAuthMethod
+	}
+	return ClientAuthMethod_CLIENT_AUTH_METHOD_UNSPECIFIED
+}
+
+func (x *Application) GetApiAccess() bool {
+	if x != nil {
+		return x.ApiAccess
+	}
+	return false
+}
+
 type CreateWebApplicationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Project that it shall belong to.
@@ -298,6 +369,9 @@ type CreateWebApplicationRequest struct {
 	PostLogoutRedirectUris []string `protobuf:"bytes,4,rep,name=post_logout_redirect_uris,json=postLogoutRedirectUris,proto3" json:"post_logout_redirect_uris,omitempty"`
 	// How ID tokens shall be signed.
 	IdTokenAlg SigningAlgorithm `protobuf:"varint,5,opt,name=id_token_alg,json=idTokenAlg,proto3,enum=muniment.v1.SigningAlgorithm" json:"id_token_alg,omitempty"`
+	// A public key, a JWK or PEM: the application then signs assertions
+	// (private_key_jwt). Left out: it gets a secret.
+	PublicKey string `protobuf:"bytes,6,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
 	// Makes the call idempotent; see the conventions.
 	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
 	// Why; see the conventions.
@@ -371,6 +445,13 @@ func (x *CreateWebApplicationRequest) GetIdTokenAlg() SigningAlgorithm {
 	return SigningAlgorithm_SIGNING_ALGORITHM_UNSPECIFIED
 }
 
+func (x *CreateWebApplicationRequest) GetPublicKey() string {
+	if x != nil {
+		return x.PublicKey
+	}
+	return ""
+}
+
 func (x *CreateWebApplicationRequest) GetCommandId() string {
 	if x != nil {
 		return x.CommandId
@@ -393,7 +474,8 @@ type CreateWebApplicationResponse struct {
 	ApplicationId string `protobuf:"bytes,2,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
 	// Its client id.
 	ClientId string `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
-	// Its secret, shown once. Empty in a replayed answer.
+	// Its secret, shown once. Empty in a replayed answer, and if a public key
+	// was given.
 	ClientSecret  string `protobuf:"bytes,4,opt,name=client_secret,json=clientSecret,proto3" json:"client_secret,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -457,6 +539,479 @@ func (x *CreateWebApplicationResponse) GetClientSecret() string {
 	return ""
 }
 
+type CreateSinglePageApplicationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Project that it shall belong to.
+	ProjectId string `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	// Name, 1 to 200 bytes. Two may have the same.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// 1 to 20 absolute URIs without fragment: https, or http on loopback.
+	RedirectUris []string `protobuf:"bytes,3,rep,name=redirect_uris,json=redirectUris,proto3" json:"redirect_uris,omitempty"`
+	// At most 20 URIs of the same form.
+	PostLogoutRedirectUris []string `protobuf:"bytes,4,rep,name=post_logout_redirect_uris,json=postLogoutRedirectUris,proto3" json:"post_logout_redirect_uris,omitempty"`
+	// Origins from which it calls, at most 20, such as https://app.example.org;
+	// left out: those of its redirect URIs.
+	AllowedOrigins []string `protobuf:"bytes,5,rep,name=allowed_origins,json=allowedOrigins,proto3" json:"allowed_origins,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateSinglePageApplicationRequest) Reset() {
+	*x = CreateSinglePageApplicationRequest{}
+	mi := &file_muniment_v1_application_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateSinglePageApplicationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateSinglePageApplicationRequest) ProtoMessage() {}
+
+func (x *CreateSinglePageApplicationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateSinglePageApplicationRequest.ProtoReflect.Descriptor instead.
+func (*CreateSinglePageApplicationRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CreateSinglePageApplicationRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *CreateSinglePageApplicationRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateSinglePageApplicationRequest) GetRedirectUris() []string {
+	if x != nil {
+		return x.RedirectUris
+	}
+	return nil
+}
+
+func (x *CreateSinglePageApplicationRequest) GetPostLogoutRedirectUris() []string {
+	if x != nil {
+		return x.PostLogoutRedirectUris
+	}
+	return nil
+}
+
+func (x *CreateSinglePageApplicationRequest) GetAllowedOrigins() []string {
+	if x != nil {
+		return x.AllowedOrigins
+	}
+	return nil
+}
+
+func (x *CreateSinglePageApplicationRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *CreateSinglePageApplicationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type CreateSinglePageApplicationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	// Id of the new application.
+	ApplicationId string `protobuf:"bytes,2,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// Its client id.
+	ClientId      string `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateSinglePageApplicationResponse) Reset() {
+	*x = CreateSinglePageApplicationResponse{}
+	mi := &file_muniment_v1_application_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateSinglePageApplicationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateSinglePageApplicationResponse) ProtoMessage() {}
+
+func (x *CreateSinglePageApplicationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateSinglePageApplicationResponse.ProtoReflect.Descriptor instead.
+func (*CreateSinglePageApplicationResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CreateSinglePageApplicationResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *CreateSinglePageApplicationResponse) GetApplicationId() string {
+	if x != nil {
+		return x.ApplicationId
+	}
+	return ""
+}
+
+func (x *CreateSinglePageApplicationResponse) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+type CreateNativeApplicationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Project that it shall belong to.
+	ProjectId string `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	// Name, 1 to 200 bytes. Two may have the same.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// 1 to 20 absolute URIs without fragment: http on loopback, where any port
+	// goes, a scheme of its own with a dot, such as com.example.app:/callback,
+	// or https.
+	RedirectUris []string `protobuf:"bytes,3,rep,name=redirect_uris,json=redirectUris,proto3" json:"redirect_uris,omitempty"`
+	// At most 20 URIs of the same form.
+	PostLogoutRedirectUris []string `protobuf:"bytes,4,rep,name=post_logout_redirect_uris,json=postLogoutRedirectUris,proto3" json:"post_logout_redirect_uris,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateNativeApplicationRequest) Reset() {
+	*x = CreateNativeApplicationRequest{}
+	mi := &file_muniment_v1_application_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateNativeApplicationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateNativeApplicationRequest) ProtoMessage() {}
+
+func (x *CreateNativeApplicationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateNativeApplicationRequest.ProtoReflect.Descriptor instead.
+func (*CreateNativeApplicationRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CreateNativeApplicationRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *CreateNativeApplicationRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateNativeApplicationRequest) GetRedirectUris() []string {
+	if x != nil {
+		return x.RedirectUris
+	}
+	return nil
+}
+
+func (x *CreateNativeApplicationRequest) GetPostLogoutRedirectUris() []string {
+	if x != nil {
+		return x.PostLogoutRedirectUris
+	}
+	return nil
+}
+
+func (x *CreateNativeApplicationRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *CreateNativeApplicationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type CreateNativeApplicationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	// Id of the new application.
+	ApplicationId string `protobuf:"bytes,2,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// Its client id.
+	ClientId      string `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateNativeApplicationResponse) Reset() {
+	*x = CreateNativeApplicationResponse{}
+	mi := &file_muniment_v1_application_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateNativeApplicationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateNativeApplicationResponse) ProtoMessage() {}
+
+func (x *CreateNativeApplicationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateNativeApplicationResponse.ProtoReflect.Descriptor instead.
+func (*CreateNativeApplicationResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CreateNativeApplicationResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *CreateNativeApplicationResponse) GetApplicationId() string {
+	if x != nil {
+		return x.ApplicationId
+	}
+	return ""
+}
+
+func (x *CreateNativeApplicationResponse) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+type CreateApiApplicationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Project that it shall belong to.
+	ProjectId string `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	// Name, 1 to 200 bytes. Two may have the same.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// A public key, a JWK or PEM: the API then signs assertions
+	// (private_key_jwt). Left out: it gets a secret.
+	PublicKey string `protobuf:"bytes,3,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateApiApplicationRequest) Reset() {
+	*x = CreateApiApplicationRequest{}
+	mi := &file_muniment_v1_application_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateApiApplicationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateApiApplicationRequest) ProtoMessage() {}
+
+func (x *CreateApiApplicationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateApiApplicationRequest.ProtoReflect.Descriptor instead.
+func (*CreateApiApplicationRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CreateApiApplicationRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *CreateApiApplicationRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateApiApplicationRequest) GetPublicKey() string {
+	if x != nil {
+		return x.PublicKey
+	}
+	return ""
+}
+
+func (x *CreateApiApplicationRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *CreateApiApplicationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type CreateApiApplicationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	// Id of the new application.
+	ApplicationId string `protobuf:"bytes,2,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// Its client id.
+	ClientId string `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// Its secret, shown once. Empty in a replayed answer, and if a public key
+	// was given.
+	ClientSecret  string `protobuf:"bytes,4,opt,name=client_secret,json=clientSecret,proto3" json:"client_secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateApiApplicationResponse) Reset() {
+	*x = CreateApiApplicationResponse{}
+	mi := &file_muniment_v1_application_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateApiApplicationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateApiApplicationResponse) ProtoMessage() {}
+
+func (x *CreateApiApplicationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateApiApplicationResponse.ProtoReflect.Descriptor instead.
+func (*CreateApiApplicationResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CreateApiApplicationResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *CreateApiApplicationResponse) GetApplicationId() string {
+	if x != nil {
+		return x.ApplicationId
+	}
+	return ""
+}
+
+func (x *CreateApiApplicationResponse) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *CreateApiApplicationResponse) GetClientSecret() string {
+	if x != nil {
+		return x.ClientSecret
+	}
+	return ""
+}
+
 type GetApplicationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the application.
@@ -469,7 +1024,7 @@ type GetApplicationRequest struct {
 
 func (x *GetApplicationRequest) Reset() {
 	*x = GetApplicationRequest{}
-	mi := &file_muniment_v1_application_proto_msgTypes[3]
+	mi := &file_muniment_v1_application_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -481,7 +1036,7 @@ func (x *GetApplicationRequest) String() string {
 func (*GetApplicationRequest) ProtoMessage() {}
 
 func (x *GetApplicationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_application_proto_msgTypes[3]
+	mi := &file_muniment_v1_application_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -494,7 +1049,7 @@ func (x *GetApplicationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetApplicationRequest.ProtoReflect.Descriptor instead.
 func (*GetApplicationRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_application_proto_rawDescGZIP(), []int{3}
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetApplicationRequest) GetApplicationId() string {
@@ -514,14 +1069,18 @@ func (x *GetApplicationRequest) GetRead() *Read {
 type GetApplicationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The application.
-	Application   *Application `protobuf:"bytes,1,opt,name=application,proto3" json:"application,omitempty"`
+	Application *Application `protobuf:"bytes,1,opt,name=application,proto3" json:"application,omitempty"`
+	// Its secrets, oldest first, expired ones too.
+	Secrets []*ClientSecret `protobuf:"bytes,2,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	// Its keys, oldest first, expired ones too.
+	Keys          []*ClientKey `protobuf:"bytes,3,rep,name=keys,proto3" json:"keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetApplicationResponse) Reset() {
 	*x = GetApplicationResponse{}
-	mi := &file_muniment_v1_application_proto_msgTypes[4]
+	mi := &file_muniment_v1_application_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -533,7 +1092,7 @@ func (x *GetApplicationResponse) String() string {
 func (*GetApplicationResponse) ProtoMessage() {}
 
 func (x *GetApplicationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_application_proto_msgTypes[4]
+	mi := &file_muniment_v1_application_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -546,12 +1105,26 @@ func (x *GetApplicationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetApplicationResponse.ProtoReflect.Descriptor instead.
 func (*GetApplicationResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_application_proto_rawDescGZIP(), []int{4}
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetApplicationResponse) GetApplication() *Application {
 	if x != nil {
 		return x.Application
+	}
+	return nil
+}
+
+func (x *GetApplicationResponse) GetSecrets() []*ClientSecret {
+	if x != nil {
+		return x.Secrets
+	}
+	return nil
+}
+
+func (x *GetApplicationResponse) GetKeys() []*ClientKey {
+	if x != nil {
+		return x.Keys
 	}
 	return nil
 }
@@ -571,7 +1144,7 @@ type ApplicationFilter struct {
 
 func (x *ApplicationFilter) Reset() {
 	*x = ApplicationFilter{}
-	mi := &file_muniment_v1_application_proto_msgTypes[5]
+	mi := &file_muniment_v1_application_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -583,7 +1156,7 @@ func (x *ApplicationFilter) String() string {
 func (*ApplicationFilter) ProtoMessage() {}
 
 func (x *ApplicationFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_application_proto_msgTypes[5]
+	mi := &file_muniment_v1_application_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -596,7 +1169,7 @@ func (x *ApplicationFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplicationFilter.ProtoReflect.Descriptor instead.
 func (*ApplicationFilter) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_application_proto_rawDescGZIP(), []int{5}
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ApplicationFilter) GetProjectId() string {
@@ -636,7 +1209,7 @@ type ListApplicationsRequest struct {
 
 func (x *ListApplicationsRequest) Reset() {
 	*x = ListApplicationsRequest{}
-	mi := &file_muniment_v1_application_proto_msgTypes[6]
+	mi := &file_muniment_v1_application_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -648,7 +1221,7 @@ func (x *ListApplicationsRequest) String() string {
 func (*ListApplicationsRequest) ProtoMessage() {}
 
 func (x *ListApplicationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_application_proto_msgTypes[6]
+	mi := &file_muniment_v1_application_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -661,7 +1234,7 @@ func (x *ListApplicationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListApplicationsRequest.ProtoReflect.Descriptor instead.
 func (*ListApplicationsRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_application_proto_rawDescGZIP(), []int{6}
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListApplicationsRequest) GetFilter() *ApplicationFilter {
@@ -704,7 +1277,7 @@ type ListApplicationsResponse struct {
 
 func (x *ListApplicationsResponse) Reset() {
 	*x = ListApplicationsResponse{}
-	mi := &file_muniment_v1_application_proto_msgTypes[7]
+	mi := &file_muniment_v1_application_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +1289,7 @@ func (x *ListApplicationsResponse) String() string {
 func (*ListApplicationsResponse) ProtoMessage() {}
 
 func (x *ListApplicationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_application_proto_msgTypes[7]
+	mi := &file_muniment_v1_application_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +1302,7 @@ func (x *ListApplicationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListApplicationsResponse.ProtoReflect.Descriptor instead.
 func (*ListApplicationsResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_application_proto_rawDescGZIP(), []int{7}
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListApplicationsResponse) GetApplications() []*Application {
@@ -744,6 +1317,123 @@ func (x *ListApplicationsResponse) GetNextPageToken() string {
 		return x.NextPageToken
 	}
 	return ""
+}
+
+type RenameApplicationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the application.
+	ApplicationId string `protobuf:"bytes,1,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// New name, 1 to 200 bytes.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenameApplicationRequest) Reset() {
+	*x = RenameApplicationRequest{}
+	mi := &file_muniment_v1_application_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameApplicationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameApplicationRequest) ProtoMessage() {}
+
+func (x *RenameApplicationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameApplicationRequest.ProtoReflect.Descriptor instead.
+func (*RenameApplicationRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RenameApplicationRequest) GetApplicationId() string {
+	if x != nil {
+		return x.ApplicationId
+	}
+	return ""
+}
+
+func (x *RenameApplicationRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RenameApplicationRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *RenameApplicationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RenameApplicationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenameApplicationResponse) Reset() {
+	*x = RenameApplicationResponse{}
+	mi := &file_muniment_v1_application_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameApplicationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameApplicationResponse) ProtoMessage() {}
+
+func (x *RenameApplicationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameApplicationResponse.ProtoReflect.Descriptor instead.
+func (*RenameApplicationResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RenameApplicationResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
 }
 
 type ChangeRedirectUrisRequest struct {
@@ -764,7 +1454,7 @@ type ChangeRedirectUrisRequest struct {
 
 func (x *ChangeRedirectUrisRequest) Reset() {
 	*x = ChangeRedirectUrisRequest{}
-	mi := &file_muniment_v1_application_proto_msgTypes[8]
+	mi := &file_muniment_v1_application_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +1466,7 @@ func (x *ChangeRedirectUrisRequest) String() string {
 func (*ChangeRedirectUrisRequest) ProtoMessage() {}
 
 func (x *ChangeRedirectUrisRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_application_proto_msgTypes[8]
+	mi := &file_muniment_v1_application_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +1479,7 @@ func (x *ChangeRedirectUrisRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRedirectUrisRequest.ProtoReflect.Descriptor instead.
 func (*ChangeRedirectUrisRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_application_proto_rawDescGZIP(), []int{8}
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ChangeRedirectUrisRequest) GetApplicationId() string {
@@ -837,7 +1527,7 @@ type ChangeRedirectUrisResponse struct {
 
 func (x *ChangeRedirectUrisResponse) Reset() {
 	*x = ChangeRedirectUrisResponse{}
-	mi := &file_muniment_v1_application_proto_msgTypes[9]
+	mi := &file_muniment_v1_application_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -849,7 +1539,7 @@ func (x *ChangeRedirectUrisResponse) String() string {
 func (*ChangeRedirectUrisResponse) ProtoMessage() {}
 
 func (x *ChangeRedirectUrisResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_application_proto_msgTypes[9]
+	mi := &file_muniment_v1_application_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -862,7 +1552,7 @@ func (x *ChangeRedirectUrisResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeRedirectUrisResponse.ProtoReflect.Descriptor instead.
 func (*ChangeRedirectUrisResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_application_proto_rawDescGZIP(), []int{9}
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ChangeRedirectUrisResponse) GetChange() *Change {
@@ -872,7 +1562,124 @@ func (x *ChangeRedirectUrisResponse) GetChange() *Change {
 	return nil
 }
 
-type RotateSecretRequest struct {
+type ChangeAllowedOriginsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the application.
+	ApplicationId string `protobuf:"bytes,1,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// All origins from now on, 1 to 20: scheme, host and port, compared exactly.
+	AllowedOrigins []string `protobuf:"bytes,2,rep,name=allowed_origins,json=allowedOrigins,proto3" json:"allowed_origins,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeAllowedOriginsRequest) Reset() {
+	*x = ChangeAllowedOriginsRequest{}
+	mi := &file_muniment_v1_application_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeAllowedOriginsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeAllowedOriginsRequest) ProtoMessage() {}
+
+func (x *ChangeAllowedOriginsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeAllowedOriginsRequest.ProtoReflect.Descriptor instead.
+func (*ChangeAllowedOriginsRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ChangeAllowedOriginsRequest) GetApplicationId() string {
+	if x != nil {
+		return x.ApplicationId
+	}
+	return ""
+}
+
+func (x *ChangeAllowedOriginsRequest) GetAllowedOrigins() []string {
+	if x != nil {
+		return x.AllowedOrigins
+	}
+	return nil
+}
+
+func (x *ChangeAllowedOriginsRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *ChangeAllowedOriginsRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ChangeAllowedOriginsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeAllowedOriginsResponse) Reset() {
+	*x = ChangeAllowedOriginsResponse{}
+	mi := &file_muniment_v1_application_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeAllowedOriginsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeAllowedOriginsResponse) ProtoMessage() {}
+
+func (x *ChangeAllowedOriginsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeAllowedOriginsResponse.ProtoReflect.Descriptor instead.
+func (*ChangeAllowedOriginsResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ChangeAllowedOriginsResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type DeactivateApplicationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the application.
 	ApplicationId string `protobuf:"bytes,1,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
@@ -884,21 +1691,21 @@ type RotateSecretRequest struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RotateSecretRequest) Reset() {
-	*x = RotateSecretRequest{}
-	mi := &file_muniment_v1_application_proto_msgTypes[10]
+func (x *DeactivateApplicationRequest) Reset() {
+	*x = DeactivateApplicationRequest{}
+	mi := &file_muniment_v1_application_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RotateSecretRequest) String() string {
+func (x *DeactivateApplicationRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RotateSecretRequest) ProtoMessage() {}
+func (*DeactivateApplicationRequest) ProtoMessage() {}
 
-func (x *RotateSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_application_proto_msgTypes[10]
+func (x *DeactivateApplicationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,57 +1716,55 @@ func (x *RotateSecretRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RotateSecretRequest.ProtoReflect.Descriptor instead.
-func (*RotateSecretRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_application_proto_rawDescGZIP(), []int{10}
+// Deprecated: Use DeactivateApplicationRequest.ProtoReflect.Descriptor instead.
+func (*DeactivateApplicationRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{20}
 }
 
-func (x *RotateSecretRequest) GetApplicationId() string {
+func (x *DeactivateApplicationRequest) GetApplicationId() string {
 	if x != nil {
 		return x.ApplicationId
 	}
 	return ""
 }
 
-func (x *RotateSecretRequest) GetCommandId() string {
+func (x *DeactivateApplicationRequest) GetCommandId() string {
 	if x != nil {
 		return x.CommandId
 	}
 	return ""
 }
 
-func (x *RotateSecretRequest) GetReason() string {
+func (x *DeactivateApplicationRequest) GetReason() string {
 	if x != nil {
 		return x.Reason
 	}
 	return ""
 }
 
-type RotateSecretResponse struct {
+type DeactivateApplicationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where the change stands in the log.
-	Change *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
-	// The new secret, shown once. Empty in a replayed answer.
-	ClientSecret  string `protobuf:"bytes,2,opt,name=client_secret,json=clientSecret,proto3" json:"client_secret,omitempty"`
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *RotateSecretResponse) Reset() {
-	*x = RotateSecretResponse{}
-	mi := &file_muniment_v1_application_proto_msgTypes[11]
+func (x *DeactivateApplicationResponse) Reset() {
+	*x = DeactivateApplicationResponse{}
+	mi := &file_muniment_v1_application_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *RotateSecretResponse) String() string {
+func (x *DeactivateApplicationResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*RotateSecretResponse) ProtoMessage() {}
+func (*DeactivateApplicationResponse) ProtoMessage() {}
 
-func (x *RotateSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_application_proto_msgTypes[11]
+func (x *DeactivateApplicationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,23 +1775,124 @@ func (x *RotateSecretResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use RotateSecretResponse.ProtoReflect.Descriptor instead.
-func (*RotateSecretResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_application_proto_rawDescGZIP(), []int{11}
+// Deprecated: Use DeactivateApplicationResponse.ProtoReflect.Descriptor instead.
+func (*DeactivateApplicationResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{21}
 }
 
-func (x *RotateSecretResponse) GetChange() *Change {
+func (x *DeactivateApplicationResponse) GetChange() *Change {
 	if x != nil {
 		return x.Change
 	}
 	return nil
 }
 
-func (x *RotateSecretResponse) GetClientSecret() string {
+type ReactivateApplicationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the application.
+	ApplicationId string `protobuf:"bytes,1,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReactivateApplicationRequest) Reset() {
+	*x = ReactivateApplicationRequest{}
+	mi := &file_muniment_v1_application_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReactivateApplicationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReactivateApplicationRequest) ProtoMessage() {}
+
+func (x *ReactivateApplicationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[22]
 	if x != nil {
-		return x.ClientSecret
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReactivateApplicationRequest.ProtoReflect.Descriptor instead.
+func (*ReactivateApplicationRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ReactivateApplicationRequest) GetApplicationId() string {
+	if x != nil {
+		return x.ApplicationId
 	}
 	return ""
+}
+
+func (x *ReactivateApplicationRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *ReactivateApplicationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ReactivateApplicationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReactivateApplicationResponse) Reset() {
+	*x = ReactivateApplicationResponse{}
+	mi := &file_muniment_v1_application_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReactivateApplicationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReactivateApplicationResponse) ProtoMessage() {}
+
+func (x *ReactivateApplicationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_application_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReactivateApplicationResponse.ProtoReflect.Descriptor instead.
+func (*ReactivateApplicationResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ReactivateApplicationResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
 }
 
 type RemoveApplicationRequest struct {
@@ -1003,7 +1909,7 @@ type RemoveApplicationRequest struct {
 
 func (x *RemoveApplicationRequest) Reset() {
 	*x = RemoveApplicationRequest{}
-	mi := &file_muniment_v1_application_proto_msgTypes[12]
+	mi := &file_muniment_v1_application_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1921,7 @@ func (x *RemoveApplicationRequest) String() string {
 func (*RemoveApplicationRequest) ProtoMessage() {}
 
 func (x *RemoveApplicationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_application_proto_msgTypes[12]
+	mi := &file_muniment_v1_application_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1934,7 @@ func (x *RemoveApplicationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveApplicationRequest.ProtoReflect.Descriptor instead.
 func (*RemoveApplicationRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_application_proto_rawDescGZIP(), []int{12}
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RemoveApplicationRequest) GetApplicationId() string {
@@ -1062,7 +1968,7 @@ type RemoveApplicationResponse struct {
 
 func (x *RemoveApplicationResponse) Reset() {
 	*x = RemoveApplicationResponse{}
-	mi := &file_muniment_v1_application_proto_msgTypes[13]
+	mi := &file_muniment_v1_application_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1074,7 +1980,7 @@ func (x *RemoveApplicationResponse) String() string {
 func (*RemoveApplicationResponse) ProtoMessage() {}
 
 func (x *RemoveApplicationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_application_proto_msgTypes[13]
+	mi := &file_muniment_v1_application_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1087,7 +1993,7 @@ func (x *RemoveApplicationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveApplicationResponse.ProtoReflect.Descriptor instead.
 func (*RemoveApplicationResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_application_proto_rawDescGZIP(), []int{13}
+	return file_muniment_v1_application_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RemoveApplicationResponse) GetChange() *Change {
@@ -1101,7 +2007,7 @@ var File_muniment_v1_application_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_application_proto_rawDesc = "" +
 	"\n" +
-	"\x1dmuniment/v1/application.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\x8b\x04\n" +
+	"\x1dmuniment/v1/application.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&muniment/v1/application_settings.proto\x1a\x18muniment/v1/common.proto\x1a\x1cmuniment/v1/credential.proto\"\xf9\x06\n" +
 	"\vApplication\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -1118,7 +2024,17 @@ const file_muniment_v1_application_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
 	"\achanged\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\achanged\x12\x18\n" +
 	"\aversion\x18\f \x01(\x04R\aversion\x12\x1a\n" +
-	"\bposition\x18\r \x01(\x04R\bposition\"\xad\x02\n" +
+	"\bposition\x18\r \x01(\x04R\bposition\x123\n" +
+	"\x05state\x18\x0e \x01(\x0e2\x1d.muniment.v1.ApplicationStateR\x05state\x12'\n" +
+	"\x0fallowed_origins\x18\x0f \x03(\tR\x0eallowedOrigins\x127\n" +
+	"\vgrant_types\x18\x10 \x03(\x0e2\x16.muniment.v1.GrantTypeR\n" +
+	"grantTypes\x12H\n" +
+	"\x11access_token_type\x18\x11 \x01(\x0e2\x1c.muniment.v1.AccessTokenTypeR\x0faccessTokenType\x12\x1f\n" +
+	"\vask_consent\x18\x12 \x01(\bR\n" +
+	"askConsent\x12K\n" +
+	"\x12client_auth_method\x18\x13 \x01(\x0e2\x1d.muniment.v1.ClientAuthMethodR\x10clientAuthMethod\x12\x1d\n" +
+	"\n" +
+	"api_access\x18\x14 \x01(\bR\tapiAccess\"\xcc\x02\n" +
 	"\x1bCreateWebApplicationRequest\x12\x1d\n" +
 	"\n" +
 	"project_id\x18\x01 \x01(\tR\tprojectId\x12\x12\n" +
@@ -1128,18 +2044,63 @@ const file_muniment_v1_application_proto_rawDesc = "" +
 	"\fid_token_alg\x18\x05 \x01(\x0e2\x1d.muniment.v1.SigningAlgorithmR\n" +
 	"idTokenAlg\x12\x1d\n" +
 	"\n" +
+	"public_key\x18\x06 \x01(\tR\tpublicKey\x12\x1d\n" +
+	"\n" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"\xb9\x01\n" +
 	"\x1cCreateWebApplicationResponse\x12+\n" +
 	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\x12%\n" +
 	"\x0eapplication_id\x18\x02 \x01(\tR\rapplicationId\x12\x1b\n" +
 	"\tclient_id\x18\x03 \x01(\tR\bclientId\x12(\n" +
+	"\rclient_secret\x18\x04 \x01(\tB\x03\x80\x01\x01R\fclientSecret\"\x9c\x02\n" +
+	"\"CreateSinglePageApplicationRequest\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x01 \x01(\tR\tprojectId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
+	"\rredirect_uris\x18\x03 \x03(\tR\fredirectUris\x129\n" +
+	"\x19post_logout_redirect_uris\x18\x04 \x03(\tR\x16postLogoutRedirectUris\x12'\n" +
+	"\x0fallowed_origins\x18\x05 \x03(\tR\x0eallowedOrigins\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"\x96\x01\n" +
+	"#CreateSinglePageApplicationResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\x12%\n" +
+	"\x0eapplication_id\x18\x02 \x01(\tR\rapplicationId\x12\x1b\n" +
+	"\tclient_id\x18\x03 \x01(\tR\bclientId\"\xef\x01\n" +
+	"\x1eCreateNativeApplicationRequest\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x01 \x01(\tR\tprojectId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
+	"\rredirect_uris\x18\x03 \x03(\tR\fredirectUris\x129\n" +
+	"\x19post_logout_redirect_uris\x18\x04 \x03(\tR\x16postLogoutRedirectUris\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"\x92\x01\n" +
+	"\x1fCreateNativeApplicationResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\x12%\n" +
+	"\x0eapplication_id\x18\x02 \x01(\tR\rapplicationId\x12\x1b\n" +
+	"\tclient_id\x18\x03 \x01(\tR\bclientId\"\xab\x01\n" +
+	"\x1bCreateApiApplicationRequest\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x01 \x01(\tR\tprojectId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x03 \x01(\tR\tpublicKey\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"\xb9\x01\n" +
+	"\x1cCreateApiApplicationResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\x12%\n" +
+	"\x0eapplication_id\x18\x02 \x01(\tR\rapplicationId\x12\x1b\n" +
+	"\tclient_id\x18\x03 \x01(\tR\bclientId\x12(\n" +
 	"\rclient_secret\x18\x04 \x01(\tB\x03\x80\x01\x01R\fclientSecret\"e\n" +
 	"\x15GetApplicationRequest\x12%\n" +
 	"\x0eapplication_id\x18\x01 \x01(\tR\rapplicationId\x12%\n" +
-	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"T\n" +
+	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"\xb5\x01\n" +
 	"\x16GetApplicationResponse\x12:\n" +
-	"\vapplication\x18\x01 \x01(\v2\x18.muniment.v1.ApplicationR\vapplication\"x\n" +
+	"\vapplication\x18\x01 \x01(\v2\x18.muniment.v1.ApplicationR\vapplication\x123\n" +
+	"\asecrets\x18\x02 \x03(\v2\x19.muniment.v1.ClientSecretR\asecrets\x12*\n" +
+	"\x04keys\x18\x03 \x03(\v2\x16.muniment.v1.ClientKeyR\x04keys\"x\n" +
 	"\x11ApplicationFilter\x12\x1d\n" +
 	"\n" +
 	"project_id\x18\x01 \x01(\tR\tprojectId\x12'\n" +
@@ -1153,7 +2114,15 @@ const file_muniment_v1_application_proto_rawDesc = "" +
 	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"\x80\x01\n" +
 	"\x18ListApplicationsResponse\x12<\n" +
 	"\fapplications\x18\x01 \x03(\v2\x18.muniment.v1.ApplicationR\fapplications\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xde\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x91\x01\n" +
+	"\x18RenameApplicationRequest\x12%\n" +
+	"\x0eapplication_id\x18\x01 \x01(\tR\rapplicationId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"H\n" +
+	"\x19RenameApplicationResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\xde\x01\n" +
 	"\x19ChangeRedirectUrisRequest\x12%\n" +
 	"\x0eapplication_id\x18\x01 \x01(\tR\rapplicationId\x12#\n" +
 	"\rredirect_uris\x18\x02 \x03(\tR\fredirectUris\x129\n" +
@@ -1162,36 +2131,63 @@ const file_muniment_v1_application_proto_rawDesc = "" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"I\n" +
 	"\x1aChangeRedirectUrisResponse\x12+\n" +
-	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"x\n" +
-	"\x13RotateSecretRequest\x12%\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\xa9\x01\n" +
+	"\x1bChangeAllowedOriginsRequest\x12%\n" +
+	"\x0eapplication_id\x18\x01 \x01(\tR\rapplicationId\x12'\n" +
+	"\x0fallowed_origins\x18\x02 \x03(\tR\x0eallowedOrigins\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"K\n" +
+	"\x1cChangeAllowedOriginsResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x81\x01\n" +
+	"\x1cDeactivateApplicationRequest\x12%\n" +
 	"\x0eapplication_id\x18\x01 \x01(\tR\rapplicationId\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
-	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"m\n" +
-	"\x14RotateSecretResponse\x12+\n" +
-	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\x12(\n" +
-	"\rclient_secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\fclientSecret\"}\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"L\n" +
+	"\x1dDeactivateApplicationResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x81\x01\n" +
+	"\x1cReactivateApplicationRequest\x12%\n" +
+	"\x0eapplication_id\x18\x01 \x01(\tR\rapplicationId\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"L\n" +
+	"\x1dReactivateApplicationResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"}\n" +
 	"\x18RemoveApplicationRequest\x12%\n" +
 	"\x0eapplication_id\x18\x01 \x01(\tR\rapplicationId\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"H\n" +
 	"\x19RemoveApplicationResponse\x12+\n" +
-	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change*j\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change*\xa6\x01\n" +
 	"\x0fApplicationKind\x12 \n" +
 	"\x1cAPPLICATION_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14APPLICATION_KIND_WEB\x10\x01\x12\x1b\n" +
-	"\x17APPLICATION_KIND_NATIVE\x10\x02*o\n" +
-	"\x10SigningAlgorithm\x12!\n" +
-	"\x1dSIGNING_ALGORITHM_UNSPECIFIED\x10\x00\x12\x1b\n" +
-	"\x17SIGNING_ALGORITHM_ES256\x10\x01\x12\x1b\n" +
-	"\x17SIGNING_ALGORITHM_RS256\x10\x022\xff\x06\n" +
+	"\x17APPLICATION_KIND_NATIVE\x10\x02\x12 \n" +
+	"\x1cAPPLICATION_KIND_SINGLE_PAGE\x10\x03\x12\x18\n" +
+	"\x14APPLICATION_KIND_API\x10\x04*v\n" +
+	"\x10ApplicationState\x12!\n" +
+	"\x1dAPPLICATION_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18APPLICATION_STATE_ACTIVE\x10\x01\x12!\n" +
+	"\x1dAPPLICATION_STATE_DEACTIVATED\x10\x022\xd2\x15\n" +
 	"\x12ApplicationService\x12\x92\x01\n" +
-	"\x14CreateWebApplication\x12(.muniment.v1.CreateWebApplicationRequest\x1a).muniment.v1.CreateWebApplicationResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/applications:createWeb\x12\x84\x01\n" +
+	"\x14CreateWebApplication\x12(.muniment.v1.CreateWebApplicationRequest\x1a).muniment.v1.CreateWebApplicationResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/applications:createWeb\x12\xae\x01\n" +
+	"\x1bCreateSinglePageApplication\x12/.muniment.v1.CreateSinglePageApplicationRequest\x1a0.muniment.v1.CreateSinglePageApplicationResponse\",\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/applications:createSinglePage\x12\x9e\x01\n" +
+	"\x17CreateNativeApplication\x12+.muniment.v1.CreateNativeApplicationRequest\x1a,.muniment.v1.CreateNativeApplicationResponse\"(\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/applications:createNative\x12\x92\x01\n" +
+	"\x14CreateApiApplication\x12(.muniment.v1.CreateApiApplicationRequest\x1a).muniment.v1.CreateApiApplicationResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/applications:createApi\x12\x84\x01\n" +
 	"\x0eGetApplication\x12\".muniment.v1.GetApplicationRequest\x1a#.muniment.v1.GetApplicationResponse\")\x82\xd3\xe4\x93\x02#\x12!/v1/applications/{application_id}\x12y\n" +
-	"\x10ListApplications\x12$.muniment.v1.ListApplicationsRequest\x1a%.muniment.v1.ListApplicationsResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/applications\x12\xa6\x01\n" +
-	"\x12ChangeRedirectUris\x12&.muniment.v1.ChangeRedirectUrisRequest\x1a'.muniment.v1.ChangeRedirectUrisResponse\"?\x82\xd3\xe4\x93\x029:\x01*\"4/v1/applications/{application_id}:changeRedirectUris\x12\x8e\x01\n" +
-	"\fRotateSecret\x12 .muniment.v1.RotateSecretRequest\x1a!.muniment.v1.RotateSecretResponse\"9\x82\xd3\xe4\x93\x023:\x01*\"./v1/applications/{application_id}:rotateSecret\x12\x97\x01\n" +
+	"\x10ListApplications\x12$.muniment.v1.ListApplicationsRequest\x1a%.muniment.v1.ListApplicationsResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/applications\x12\x97\x01\n" +
+	"\x11RenameApplication\x12%.muniment.v1.RenameApplicationRequest\x1a&.muniment.v1.RenameApplicationResponse\"3\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/applications/{application_id}:rename\x12\xa6\x01\n" +
+	"\x12ChangeRedirectUris\x12&.muniment.v1.ChangeRedirectUrisRequest\x1a'.muniment.v1.ChangeRedirectUrisResponse\"?\x82\xd3\xe4\x93\x029:\x01*\"4/v1/applications/{application_id}:changeRedirectUris\x12\xae\x01\n" +
+	"\x14ChangeAllowedOrigins\x12(.muniment.v1.ChangeAllowedOriginsRequest\x1a).muniment.v1.ChangeAllowedOriginsResponse\"A\x82\xd3\xe4\x93\x02;:\x01*\"6/v1/applications/{application_id}:changeAllowedOrigins\x12\xb7\x01\n" +
+	"\x19ChangeApplicationSettings\x12-.muniment.v1.ChangeApplicationSettingsRequest\x1a..muniment.v1.ChangeApplicationSettingsResponse\";\x82\xd3\xe4\x93\x025:\x01*\"0/v1/applications/{application_id}:changeSettings\x12\xaf\x01\n" +
+	"\x17CreateApplicationSecret\x12+.muniment.v1.CreateApplicationSecretRequest\x1a,.muniment.v1.CreateApplicationSecretResponse\"9\x82\xd3\xe4\x93\x023:\x01*\"./v1/applications/{application_id}:createSecret\x12\xaf\x01\n" +
+	"\x17RemoveApplicationSecret\x12+.muniment.v1.RemoveApplicationSecretRequest\x1a,.muniment.v1.RemoveApplicationSecretResponse\"9\x82\xd3\xe4\x93\x023:\x01*\"./v1/applications/{application_id}:removeSecret\x12\x97\x01\n" +
+	"\x11AddApplicationKey\x12%.muniment.v1.AddApplicationKeyRequest\x1a&.muniment.v1.AddApplicationKeyResponse\"3\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/applications/{application_id}:addKey\x12\xa3\x01\n" +
+	"\x14RemoveApplicationKey\x12(.muniment.v1.RemoveApplicationKeyRequest\x1a).muniment.v1.RemoveApplicationKeyResponse\"6\x82\xd3\xe4\x93\x020:\x01*\"+/v1/applications/{application_id}:removeKey\x12\xa7\x01\n" +
+	"\x15DeactivateApplication\x12).muniment.v1.DeactivateApplicationRequest\x1a*.muniment.v1.DeactivateApplicationResponse\"7\x82\xd3\xe4\x93\x021:\x01*\",/v1/applications/{application_id}:deactivate\x12\xa7\x01\n" +
+	"\x15ReactivateApplication\x12).muniment.v1.ReactivateApplicationRequest\x1a*.muniment.v1.ReactivateApplicationResponse\"7\x82\xd3\xe4\x93\x021:\x01*\",/v1/applications/{application_id}:reactivate\x12\x97\x01\n" +
 	"\x11RemoveApplication\x12%.muniment.v1.RemoveApplicationRequest\x1a&.muniment.v1.RemoveApplicationResponse\"3\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/applications/{application_id}:removeB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
 
 var (
@@ -1207,60 +2203,122 @@ func file_muniment_v1_application_proto_rawDescGZIP() []byte {
 }
 
 var file_muniment_v1_application_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_muniment_v1_application_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_muniment_v1_application_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_muniment_v1_application_proto_goTypes = []any{
-	(ApplicationKind)(0),                 // 0: muniment.v1.ApplicationKind
-	(SigningAlgorithm)(0),                // 1: muniment.v1.SigningAlgorithm
-	(*Application)(nil),                  // 2: muniment.v1.Application
-	(*CreateWebApplicationRequest)(nil),  // 3: muniment.v1.CreateWebApplicationRequest
-	(*CreateWebApplicationResponse)(nil), // 4: muniment.v1.CreateWebApplicationResponse
-	(*GetApplicationRequest)(nil),        // 5: muniment.v1.GetApplicationRequest
-	(*GetApplicationResponse)(nil),       // 6: muniment.v1.GetApplicationResponse
-	(*ApplicationFilter)(nil),            // 7: muniment.v1.ApplicationFilter
-	(*ListApplicationsRequest)(nil),      // 8: muniment.v1.ListApplicationsRequest
-	(*ListApplicationsResponse)(nil),     // 9: muniment.v1.ListApplicationsResponse
-	(*ChangeRedirectUrisRequest)(nil),    // 10: muniment.v1.ChangeRedirectUrisRequest
-	(*ChangeRedirectUrisResponse)(nil),   // 11: muniment.v1.ChangeRedirectUrisResponse
-	(*RotateSecretRequest)(nil),          // 12: muniment.v1.RotateSecretRequest
-	(*RotateSecretResponse)(nil),         // 13: muniment.v1.RotateSecretResponse
-	(*RemoveApplicationRequest)(nil),     // 14: muniment.v1.RemoveApplicationRequest
-	(*RemoveApplicationResponse)(nil),    // 15: muniment.v1.RemoveApplicationResponse
-	(*timestamppb.Timestamp)(nil),        // 16: google.protobuf.Timestamp
-	(*Change)(nil),                       // 17: muniment.v1.Change
-	(*Read)(nil),                         // 18: muniment.v1.Read
+	(ApplicationKind)(0),                        // 0: muniment.v1.ApplicationKind
+	(ApplicationState)(0),                       // 1: muniment.v1.ApplicationState
+	(*Application)(nil),                         // 2: muniment.v1.Application
+	(*CreateWebApplicationRequest)(nil),         // 3: muniment.v1.CreateWebApplicationRequest
+	(*CreateWebApplicationResponse)(nil),        // 4: muniment.v1.CreateWebApplicationResponse
+	(*CreateSinglePageApplicationRequest)(nil),  // 5: muniment.v1.CreateSinglePageApplicationRequest
+	(*CreateSinglePageApplicationResponse)(nil), // 6: muniment.v1.CreateSinglePageApplicationResponse
+	(*CreateNativeApplicationRequest)(nil),      // 7: muniment.v1.CreateNativeApplicationRequest
+	(*CreateNativeApplicationResponse)(nil),     // 8: muniment.v1.CreateNativeApplicationResponse
+	(*CreateApiApplicationRequest)(nil),         // 9: muniment.v1.CreateApiApplicationRequest
+	(*CreateApiApplicationResponse)(nil),        // 10: muniment.v1.CreateApiApplicationResponse
+	(*GetApplicationRequest)(nil),               // 11: muniment.v1.GetApplicationRequest
+	(*GetApplicationResponse)(nil),              // 12: muniment.v1.GetApplicationResponse
+	(*ApplicationFilter)(nil),                   // 13: muniment.v1.ApplicationFilter
+	(*ListApplicationsRequest)(nil),             // 14: muniment.v1.ListApplicationsRequest
+	(*ListApplicationsResponse)(nil),            // 15: muniment.v1.ListApplicationsResponse
+	(*RenameApplicationRequest)(nil),            // 16: muniment.v1.RenameApplicationRequest
+	(*RenameApplicationResponse)(nil),           // 17: muniment.v1.RenameApplicationResponse
+	(*ChangeRedirectUrisRequest)(nil),           // 18: muniment.v1.ChangeRedirectUrisRequest
+	(*ChangeRedirectUrisResponse)(nil),          // 19: muniment.v1.ChangeRedirectUrisResponse
+	(*ChangeAllowedOriginsRequest)(nil),         // 20: muniment.v1.ChangeAllowedOriginsRequest
+	(*ChangeAllowedOriginsResponse)(nil),        // 21: muniment.v1.ChangeAllowedOriginsResponse
+	(*DeactivateApplicationRequest)(nil),        // 22: muniment.v1.DeactivateApplicationRequest
+	(*DeactivateApplicationResponse)(nil),       // 23: muniment.v1.DeactivateApplicationResponse
+	(*ReactivateApplicationRequest)(nil),        // 24: muniment.v1.ReactivateApplicationRequest
+	(*ReactivateApplicationResponse)(nil),       // 25: muniment.v1.ReactivateApplicationResponse
+	(*RemoveApplicationRequest)(nil),            // 26: muniment.v1.RemoveApplicationRequest
+	(*RemoveApplicationResponse)(nil),           // 27: muniment.v1.RemoveApplicationResponse
+	(SigningAlgorithm)(0),                       // 28: muniment.v1.SigningAlgorithm
+	(*timestamppb.Timestamp)(nil),               // 29: google.protobuf.Timestamp
+	(GrantType)(0),                              // 30: muniment.v1.GrantType
+	(AccessTokenType)(0),                        // 31: muniment.v1.AccessTokenType
+	(ClientAuthMethod)(0),                       // 32: muniment.v1.ClientAuthMethod
+	(*Change)(nil),                              // 33: muniment.v1.Change
+	(*Read)(nil),                                // 34: muniment.v1.Read
+	(*ClientSecret)(nil),                        // 35: muniment.v1.ClientSecret
+	(*ClientKey)(nil),                           // 36: muniment.v1.ClientKey
+	(*ChangeApplicationSettingsRequest)(nil),    // 37: muniment.v1.ChangeApplicationSettingsRequest
+	(*CreateApplicationSecretRequest)(nil),      // 38: muniment.v1.CreateApplicationSecretRequest
+	(*RemoveApplicationSecretRequest)(nil),      // 39: muniment.v1.RemoveApplicationSecretRequest
+	(*AddApplicationKeyRequest)(nil),            // 40: muniment.v1.AddApplicationKeyRequest
+	(*RemoveApplicationKeyRequest)(nil),         // 41: muniment.v1.RemoveApplicationKeyRequest
+	(*ChangeApplicationSettingsResponse)(nil),   // 42: muniment.v1.ChangeApplicationSettingsResponse
+	(*CreateApplicationSecretResponse)(nil),     // 43: muniment.v1.CreateApplicationSecretResponse
+	(*RemoveApplicationSecretResponse)(nil),     // 44: muniment.v1.RemoveApplicationSecretResponse
+	(*AddApplicationKeyResponse)(nil),           // 45: muniment.v1.AddApplicationKeyResponse
+	(*RemoveApplicationKeyResponse)(nil),        // 46: muniment.v1.RemoveApplicationKeyResponse
 }
 var file_muniment_v1_application_proto_depIdxs = []int32{
 	0,  // 0: muniment.v1.Application.kind:type_name -> muniment.v1.ApplicationKind
-	1,  // 1: muniment.v1.Application.id_token_alg:type_name -> muniment.v1.SigningAlgorithm
-	16, // 2: muniment.v1.Application.created:type_name -> google.protobuf.Timestamp
-	16, // 3: muniment.v1.Application.changed:type_name -> google.protobuf.Timestamp
-	1,  // 4: muniment.v1.CreateWebApplicationRequest.id_token_alg:type_name -> muniment.v1.SigningAlgorithm
-	17, // 5: muniment.v1.CreateWebApplicationResponse.change:type_name -> muniment.v1.Change
-	18, // 6: muniment.v1.GetApplicationRequest.read:type_name -> muniment.v1.Read
-	2,  // 7: muniment.v1.GetApplicationResponse.application:type_name -> muniment.v1.Application
-	7,  // 8: muniment.v1.ListApplicationsRequest.filter:type_name -> muniment.v1.ApplicationFilter
-	18, // 9: muniment.v1.ListApplicationsRequest.read:type_name -> muniment.v1.Read
-	2,  // 10: muniment.v1.ListApplicationsResponse.applications:type_name -> muniment.v1.Application
-	17, // 11: muniment.v1.ChangeRedirectUrisResponse.change:type_name -> muniment.v1.Change
-	17, // 12: muniment.v1.RotateSecretResponse.change:type_name -> muniment.v1.Change
-	17, // 13: muniment.v1.RemoveApplicationResponse.change:type_name -> muniment.v1.Change
-	3,  // 14: muniment.v1.ApplicationService.CreateWebApplication:input_type -> muniment.v1.CreateWebApplicationRequest
-	5,  // 15: muniment.v1.ApplicationService.GetApplication:input_type -> muniment.v1.GetApplicationRequest
-	8,  // 16: muniment.v1.ApplicationService.ListApplications:input_type -> muniment.v1.ListApplicationsRequest
-	10, // 17: muniment.v1.ApplicationService.ChangeRedirectUris:input_type -> muniment.v1.ChangeRedirectUrisRequest
-	12, // 18: muniment.v1.ApplicationService.RotateSecret:input_type -> muniment.v1.RotateSecretRequest
-	14, // 19: muniment.v1.ApplicationService.RemoveApplication:input_type -> muniment.v1.RemoveApplicationRequest
-	4,  // 20: muniment.v1.ApplicationService.CreateWebApplication:output_type -> muniment.v1.CreateWebApplicationResponse
-	6,  // 21: muniment.v1.ApplicationService.GetApplication:output_type -> muniment.v1.GetApplicationResponse
-	9,  // 22: muniment.v1.ApplicationService.ListApplications:output_type -> muniment.v1.ListApplicationsResponse
-	11, // 23: muniment.v1.ApplicationService.ChangeRedirectUris:output_type -> muniment.v1.ChangeRedirectUrisResponse
-	13, // 24: muniment.v1.ApplicationService.RotateSecret:output_type -> muniment.v1.RotateSecretResponse
-	15, // 25: muniment.v1.ApplicationService.RemoveApplication:output_type -> muniment.v1.RemoveApplicationResponse
-	20, // [20:26] is the sub-list for method output_type
-	14, // [14:20] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	28, // 1: muniment.v1.Application.id_token_alg:type_name -> muniment.v1.SigningAlgorithm
+	29, // 2: muniment.v1.Application.created:type_name -> google.protobuf.Timestamp
+	29, // 3: muniment.v1.Application.changed:type_name -> google.protobuf.Timestamp
+	1,  // 4: muniment.v1.Application.state:type_name -> muniment.v1.ApplicationState
+	30, // 5: muniment.v1.Application.grant_types:type_name -> muniment.v1.GrantType
+	31, // 6: muniment.v1.Application.access_token_type:type_name -> muniment.v1.AccessTokenType
+	32, // 7: muniment.v1.Application.client_auth_method:type_name -> muniment.v1.ClientAuthMethod
+	28, // 8: muniment.v1.CreateWebApplicationRequest.id_token_alg:type_name -> muniment.v1.SigningAlgorithm
+	33, // 9: muniment.v1.CreateWebApplicationResponse.change:type_name -> muniment.v1.Change
+	33, // 10: muniment.v1.CreateSinglePageApplicationResponse.change:type_name -> muniment.v1.Change
+	33, // 11: muniment.v1.CreateNativeApplicationResponse.change:type_name -> muniment.v1.Change
+	33, // 12: muniment.v1.CreateApiApplicationResponse.change:type_name -> muniment.v1.Change
+	34, // 13: muniment.v1.GetApplicationRequest.read:type_name -> muniment.v1.Read
+	2,  // 14: muniment.v1.GetApplicationResponse.application:type_name -> muniment.v1.Application
+	35, // 15: muniment.v1.GetApplicationResponse.secrets:type_name -> muniment.v1.ClientSecret
+	36, // 16: muniment.v1.GetApplicationResponse.keys:type_name -> muniment.v1.ClientKey
+	13, // 17: muniment.v1.ListApplicationsRequest.filter:type_name -> muniment.v1.ApplicationFilter
+	34, // 18: muniment.v1.ListApplicationsRequest.read:type_name -> muniment.v1.Read
+	2,  // 19: muniment.v1.ListApplicationsResponse.applications:type_name -> muniment.v1.Application
+	33, // 20: muniment.v1.RenameApplicationResponse.change:type_name -> muniment.v1.Change
+	33, // 21: muniment.v1.ChangeRedirectUrisResponse.change:type_name -> muniment.v1.Change
+	33, // 22: muniment.v1.ChangeAllowedOriginsResponse.change:type_name -> muniment.v1.Change
+	33, // 23: muniment.v1.DeactivateApplicationResponse.change:type_name -> muniment.v1.Change
+	33, // 24: muniment.v1.ReactivateApplicationResponse.change:type_name -> muniment.v1.Change
+	33, // 25: muniment.v1.RemoveApplicationResponse.change:type_name -> muniment.v1.Change
+	3,  // 26: muniment.v1.ApplicationService.CreateWebApplication:input_type -> muniment.v1.CreateWebApplicationRequest
+	5,  // 27: muniment.v1.ApplicationService.CreateSinglePageApplication:input_type -> muniment.v1.CreateSinglePageApplicationRequest
+	7,  // 28: muniment.v1.ApplicationService.CreateNativeApplication:input_type -> muniment.v1.CreateNativeApplicationRequest
+	9,  // 29: muniment.v1.ApplicationService.CreateApiApplication:input_type -> muniment.v1.CreateApiApplicationRequest
+	11, // 30: muniment.v1.ApplicationService.GetApplication:input_type -> muniment.v1.GetApplicationRequest
+	14, // 31: muniment.v1.ApplicationService.ListApplications:input_type -> muniment.v1.ListApplicationsRequest
+	16, // 32: muniment.v1.ApplicationService.RenameApplication:input_type -> muniment.v1.RenameApplicationRequest
+	18, // 33: muniment.v1.ApplicationService.ChangeRedirectUris:input_type -> muniment.v1.ChangeRedirectUrisRequest
+	20, // 34: muniment.v1.ApplicationService.ChangeAllowedOrigins:input_type -> muniment.v1.ChangeAllowedOriginsRequest
+	37, // 35: muniment.v1.ApplicationService.ChangeApplicationSettings:input_type -> muniment.v1.ChangeApplicationSettingsRequest
+	38, // 36: muniment.v1.ApplicationService.CreateApplicationSecret:input_type -> muniment.v1.CreateApplicationSecretRequest
+	39, // 37: muniment.v1.ApplicationService.RemoveApplicationSecret:input_type -> muniment.v1.RemoveApplicationSecretRequest
+	40, // 38: muniment.v1.ApplicationService.AddApplicationKey:input_type -> muniment.v1.AddApplicationKeyRequest
+	41, // 39: muniment.v1.ApplicationService.RemoveApplicationKey:input_type -> muniment.v1.RemoveApplicationKeyRequest
+	22, // 40: muniment.v1.ApplicationService.DeactivateApplication:input_type -> muniment.v1.DeactivateApplicationRequest
+	24, // 41: muniment.v1.ApplicationService.ReactivateApplication:input_type -> muniment.v1.ReactivateApplicationRequest
+	26, // 42: muniment.v1.ApplicationService.RemoveApplication:input_type -> muniment.v1.RemoveApplicationRequest
+	4,  // 43: muniment.v1.ApplicationService.CreateWebApplication:output_type -> muniment.v1.CreateWebApplicationResponse
+	6,  // 44: muniment.v1.ApplicationService.CreateSinglePageApplication:output_type -> muniment.v1.CreateSinglePageApplicationResponse
+	8,  // 45: muniment.v1.ApplicationService.CreateNativeApplication:output_type -> muniment.v1.CreateNativeApplicationResponse
+	10, // 46: muniment.v1.ApplicationService.CreateApiApplication:output_type -> muniment.v1.CreateApiApplicationResponse
+	12, // 47: muniment.v1.ApplicationService.GetApplication:output_type -> muniment.v1.GetApplicationResponse
+	15, // 48: muniment.v1.ApplicationService.ListApplications:output_type -> muniment.v1.ListApplicationsResponse
+	17, // 49: muniment.v1.ApplicationService.RenameApplication:output_type -> muniment.v1.RenameApplicationResponse
+	19, // 50: muniment.v1.ApplicationService.ChangeRedirectUris:output_type -> muniment.v1.ChangeRedirectUrisResponse
+	21, // 51: muniment.v1.ApplicationService.ChangeAllowedOrigins:output_type -> muniment.v1.ChangeAllowedOriginsResponse
+	42, // 52: muniment.v1.ApplicationService.ChangeApplicationSettings:output_type -> muniment.v1.ChangeApplicationSettingsResponse
+	43, // 53: muniment.v1.ApplicationService.CreateApplicationSecret:output_type -> muniment.v1.CreateApplicationSecretResponse
+	44, // 54: muniment.v1.ApplicationService.RemoveApplicationSecret:output_type -> muniment.v1.RemoveApplicationSecretResponse
+	45, // 55: muniment.v1.ApplicationService.AddApplicationKey:output_type -> muniment.v1.AddApplicationKeyResponse
+	46, // 56: muniment.v1.ApplicationService.RemoveApplicationKey:output_type -> muniment.v1.RemoveApplicationKeyResponse
+	23, // 57: muniment.v1.ApplicationService.DeactivateApplication:output_type -> muniment.v1.DeactivateApplicationResponse
+	25, // 58: muniment.v1.ApplicationService.ReactivateApplication:output_type -> muniment.v1.ReactivateApplicationResponse
+	27, // 59: muniment.v1.ApplicationService.RemoveApplication:output_type -> muniment.v1.RemoveApplicationResponse
+	43, // [43:60] is the sub-list for method output_type
+	26, // [26:43] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_application_proto_init() }
@@ -1268,14 +2326,16 @@ func file_muniment_v1_application_proto_init() {
 	if File_muniment_v1_application_proto != nil {
 		return
 	}
+	file_muniment_v1_application_settings_proto_init()
 	file_muniment_v1_common_proto_init()
+	file_muniment_v1_credential_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_application_proto_rawDesc), len(file_muniment_v1_application_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   14,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

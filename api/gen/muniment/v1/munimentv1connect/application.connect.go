@@ -39,18 +39,51 @@ const (
 	// ApplicationServiceCreateWebApplicationProcedure is the fully-qualified name of the
 	// ApplicationService's CreateWebApplication RPC.
 	ApplicationServiceCreateWebApplicationProcedure = "/muniment.v1.ApplicationService/CreateWebApplication"
+	// ApplicationServiceCreateSinglePageApplicationProcedure is the fully-qualified name of the
+	// ApplicationService's CreateSinglePageApplication RPC.
+	ApplicationServiceCreateSinglePageApplicationProcedure = "/muniment.v1.ApplicationService/CreateSinglePageApplication"
+	// ApplicationServiceCreateNativeApplicationProcedure is the fully-qualified name of the
+	// ApplicationService's CreateNativeApplication RPC.
+	ApplicationServiceCreateNativeApplicationProcedure = "/muniment.v1.ApplicationService/CreateNativeApplication"
+	// ApplicationServiceCreateApiApplicationProcedure is the fully-qualified name of the
+	// ApplicationService's CreateApiApplication RPC.
+	ApplicationServiceCreateApiApplicationProcedure = "/muniment.v1.ApplicationService/CreateApiApplication"
 	// ApplicationServiceGetApplicationProcedure is the fully-qualified name of the ApplicationService's
 	// GetApplication RPC.
 	ApplicationServiceGetApplicationProcedure = "/muniment.v1.ApplicationService/GetApplication"
 	// ApplicationServiceListApplicationsProcedure is the fully-qualified name of the
 	// ApplicationService's ListApplications RPC.
 	ApplicationServiceListApplicationsProcedure = "/muniment.v1.ApplicationService/ListApplications"
+	// ApplicationServiceRenameApplicationProcedure is the fully-qualified name of the
+	// ApplicationService's RenameApplication RPC.
+	ApplicationServiceRenameApplicationProcedure = "/muniment.v1.ApplicationService/RenameApplication"
 	// ApplicationServiceChangeRedirectUrisProcedure is the fully-qualified name of the
 	// ApplicationService's ChangeRedirectUris RPC.
 	ApplicationServiceChangeRedirectUrisProcedure = "/muniment.v1.ApplicationService/ChangeRedirectUris"
-	// ApplicationServiceRotateSecretProcedure is the fully-qualified name of the ApplicationService's
-	// RotateSecret RPC.
-	ApplicationServiceRotateSecretProcedure = "/muniment.v1.ApplicationService/RotateSecret"
+	// ApplicationServiceChangeAllowedOriginsProcedure is the fully-qualified name of the
+	// ApplicationService's ChangeAllowedOrigins RPC.
+	ApplicationServiceChangeAllowedOriginsProcedure = "/muniment.v1.ApplicationService/ChangeAllowedOrigins"
+	// ApplicationServiceChangeApplicationSettingsProcedure is the fully-qualified name of the
+	// ApplicationService's ChangeApplicationSettings RPC.
+	ApplicationServiceChangeApplicationSettingsProcedure = "/muniment.v1.ApplicationService/ChangeApplicationSettings"
+	// ApplicationServiceCreateApplicationSecretProcedure is the fully-qualified name of the
+	// ApplicationService's CreateApplicationSecret RPC.
+	ApplicationServiceCreateApplicationSecretProcedure = "/muniment.v1.ApplicationService/CreateApplicationSecret"
+	// ApplicationServiceRemoveApplicationSecretProcedure is the fully-qualified name of the
+	// ApplicationService's RemoveApplicationSecret RPC.
+	ApplicationServiceRemoveApplicationSecretProcedure = "/muniment.v1.ApplicationService/RemoveApplicationSecret"
+	// ApplicationServiceAddApplicationKeyProcedure is the fully-qualified name of the
+	// ApplicationService's AddApplicationKey RPC.
+	ApplicationServiceAddApplicationKeyProcedure = "/muniment.v1.ApplicationService/AddApplicationKey"
+	// ApplicationServiceRemoveApplicationKeyProcedure is the fully-qualified name of the
+	// ApplicationService's RemoveApplicationKey RPC.
+	ApplicationServiceRemoveApplicationKeyProcedure = "/muniment.v1.ApplicationService/RemoveApplicationKey"
+	// ApplicationServiceDeactivateApplicationProcedure is the fully-qualified name of the
+	// ApplicationService's DeactivateApplication RPC.
+	ApplicationServiceDeactivateApplicationProcedure = "/muniment.v1.ApplicationService/DeactivateApplication"
+	// ApplicationServiceReactivateApplicationProcedure is the fully-qualified name of the
+	// ApplicationService's ReactivateApplication RPC.
+	ApplicationServiceReactivateApplicationProcedure = "/muniment.v1.ApplicationService/ReactivateApplication"
 	// ApplicationServiceRemoveApplicationProcedure is the fully-qualified name of the
 	// ApplicationService's RemoveApplication RPC.
 	ApplicationServiceRemoveApplicationProcedure = "/muniment.v1.ApplicationService/RemoveApplication"
@@ -60,20 +93,60 @@ const (
 type ApplicationServiceClient interface {
 	// CreateWebApplication registers a web application that runs on a server
 	// and can keep a secret (OpenID Connect, authorization code with PKCE).
-	// The secret is in this answer and nowhere else.
+	// The secret is in this answer and nowhere else; with a public key, the
+	// application proves itself by signed assertions and has no secret.
 	CreateWebApplication(context.Context, *v1.CreateWebApplicationRequest) (*v1.CreateWebApplicationResponse, error)
-	// GetApplication answers one application.
+	// CreateSinglePageApplication registers an application that runs in the
+	// browser. It has no secret; its code is protected by PKCE, and its own
+	// origins may call (CORS).
+	CreateSinglePageApplication(context.Context, *v1.CreateSinglePageApplicationRequest) (*v1.CreateSinglePageApplicationResponse, error)
+	// CreateNativeApplication registers an application on people's own machines.
+	// It has no secret; it is returned to on loopback, with any port, or by a
+	// scheme of its own (RFC 8252).
+	CreateNativeApplication(context.Context, *v1.CreateNativeApplicationRequest) (*v1.CreateNativeApplicationResponse, error)
+	// CreateApiApplication registers an API that others call with tokens. Nobody
+	// signs in to it; with its secret or key it asks what tokens are good for
+	// (RFC 7662).
+	CreateApiApplication(context.Context, *v1.CreateApiApplicationRequest) (*v1.CreateApiApplicationResponse, error)
+	// GetApplication answers one application, with what is known of its secrets
+	// and keys.
 	GetApplication(context.Context, *v1.GetApplicationRequest) (*v1.GetApplicationResponse, error)
 	// ListApplications answers the applications that match, oldest first.
 	ListApplications(context.Context, *v1.ListApplicationsRequest) (*v1.ListApplicationsResponse, error)
+	// RenameApplication gives an application another name.
+	RenameApplication(context.Context, *v1.RenameApplicationRequest) (*v1.RenameApplicationResponse, error)
 	// ChangeRedirectUris replaces the addresses that the application may be
 	// returned to.
 	ChangeRedirectUris(context.Context, *v1.ChangeRedirectUrisRequest) (*v1.ChangeRedirectUrisResponse, error)
-	// RotateSecret gives the application a new secret, shown in this answer
-	// only. The old one stops working at once.
-	RotateSecret(context.Context, *v1.RotateSecretRequest) (*v1.RotateSecretResponse, error)
+	// ChangeAllowedOrigins replaces the origins from which a single-page
+	// application calls.
+	ChangeAllowedOrigins(context.Context, *v1.ChangeAllowedOriginsRequest) (*v1.ChangeAllowedOriginsResponse, error)
+	// ChangeApplicationSettings changes the settings that are given and leaves
+	// the others. INVALID for what weakens this kind of application; REFUSED if
+	// it could not prove itself any more.
+	ChangeApplicationSettings(context.Context, *v1.ChangeApplicationSettingsRequest) (*v1.ChangeApplicationSettingsResponse, error)
+	// CreateApplicationSecret gives the application one more secret, shown in
+	// this answer only. The others work as before: put the new one to use, then
+	// remove the old one. REFUSED for what cannot keep a secret.
+	CreateApplicationSecret(context.Context, *v1.CreateApplicationSecretRequest) (*v1.CreateApplicationSecretResponse, error)
+	// RemoveApplicationSecret ends a secret at once. REFUSED for the last one
+	// that works.
+	RemoveApplicationSecret(context.Context, *v1.RemoveApplicationSecretRequest) (*v1.RemoveApplicationSecretResponse, error)
+	// AddApplicationKey lets the application sign assertions with one more key
+	// (private_key_jwt). REFUSED for what cannot keep a private key.
+	AddApplicationKey(context.Context, *v1.AddApplicationKeyRequest) (*v1.AddApplicationKeyResponse, error)
+	// RemoveApplicationKey ends a key at once. REFUSED for the last one that
+	// works.
+	RemoveApplicationKey(context.Context, *v1.RemoveApplicationKeyRequest) (*v1.RemoveApplicationKeyResponse, error)
+	// DeactivateApplication takes an application out of use: nobody signs in to
+	// it, and its secrets, keys and tokens are good no more. REFUSED if it is
+	// deactivated already.
+	DeactivateApplication(context.Context, *v1.DeactivateApplicationRequest) (*v1.DeactivateApplicationResponse, error)
+	// ReactivateApplication takes a deactivated application into use again, with
+	// the secrets and keys that it had.
+	ReactivateApplication(context.Context, *v1.ReactivateApplicationRequest) (*v1.ReactivateApplicationResponse, error)
 	// RemoveApplication ends an application: nobody can sign in to it, and its
-	// secret no longer works.
+	// secrets and keys no longer work.
 	RemoveApplication(context.Context, *v1.RemoveApplicationRequest) (*v1.RemoveApplicationResponse, error)
 }
 
@@ -94,6 +167,24 @@ func NewApplicationServiceClient(httpClient connect.HTTPClient, baseURL string, 
 			connect.WithSchema(applicationServiceMethods.ByName("CreateWebApplication")),
 			connect.WithClientOptions(opts...),
 		),
+		createSinglePageApplication: connect.NewClient[v1.CreateSinglePageApplicationRequest, v1.CreateSinglePageApplicationResponse](
+			httpClient,
+			baseURL+ApplicationServiceCreateSinglePageApplicationProcedure,
+			connect.WithSchema(applicationServiceMethods.ByName("CreateSinglePageApplication")),
+			connect.WithClientOptions(opts...),
+		),
+		createNativeApplication: connect.NewClient[v1.CreateNativeApplicationRequest, v1.CreateNativeApplicationResponse](
+			httpClient,
+			baseURL+ApplicationServiceCreateNativeApplicationProcedure,
+			connect.WithSchema(applicationServiceMethods.ByName("CreateNativeApplication")),
+			connect.WithClientOptions(opts...),
+		),
+		createApiApplication: connect.NewClient[v1.CreateApiApplicationRequest, v1.CreateApiApplicationResponse](
+			httpClient,
+			baseURL+ApplicationServiceCreateApiApplicationProcedure,
+			connect.WithSchema(applicationServiceMethods.ByName("CreateApiApplication")),
+			connect.WithClientOptions(opts...),
+		),
 		getApplication: connect.NewClient[v1.GetApplicationRequest, v1.GetApplicationResponse](
 			httpClient,
 			baseURL+ApplicationServiceGetApplicationProcedure,
@@ -106,16 +197,64 @@ func NewApplicationServiceClient(httpClient connect.HTTPClient, baseURL string, 
 			connect.WithSchema(applicationServiceMethods.ByName("ListApplications")),
 			connect.WithClientOptions(opts...),
 		),
+		renameApplication: connect.NewClient[v1.RenameApplicationRequest, v1.RenameApplicationResponse](
+			httpClient,
+			baseURL+ApplicationServiceRenameApplicationProcedure,
+			connect.WithSchema(applicationServiceMethods.ByName("RenameApplication")),
+			connect.WithClientOptions(opts...),
+		),
 		changeRedirectUris: connect.NewClient[v1.ChangeRedirectUrisRequest, v1.ChangeRedirectUrisResponse](
 			httpClient,
 			baseURL+ApplicationServiceChangeRedirectUrisProcedure,
 			connect.WithSchema(applicationServiceMethods.ByName("ChangeRedirectUris")),
 			connect.WithClientOptions(opts...),
 		),
-		rotateSecret: connect.NewClient[v1.RotateSecretRequest, v1.RotateSecretResponse](
+		changeAllowedOrigins: connect.NewClient[v1.ChangeAllowedOriginsRequest, v1.ChangeAllowedOriginsResponse](
 			httpClient,
-			baseURL+ApplicationServiceRotateSecretProcedure,
-			connect.WithSchema(applicationServiceMethods.ByName("RotateSecret")),
+			baseURL+ApplicationServiceChangeAllowedOriginsProcedure,
+			connect.WithSchema(applicationServiceMethods.ByName("ChangeAllowedOrigins")),
+			connect.WithClientOptions(opts...),
+		),
+		changeApplicationSettings: connect.NewClient[v1.ChangeApplicationSettingsRequest, v1.ChangeApplicationSettingsResponse](
+			httpClient,
+			baseURL+ApplicationServiceChangeApplicationSettingsProcedure,
+			connect.WithSchema(applicationServiceMethods.ByName("ChangeApplicationSettings")),
+			connect.WithClientOptions(opts...),
+		),
+		createApplicationSecret: connect.NewClient[v1.CreateApplicationSecretRequest, v1.CreateApplicationSecretResponse](
+			httpClient,
+			baseURL+ApplicationServiceCreateApplicationSecretProcedure,
+			connect.WithSchema(applicationServiceMethods.ByName("CreateApplicationSecret")),
+			connect.WithClientOptions(opts...),
+		),
+		removeApplicationSecret: connect.NewClient[v1.RemoveApplicationSecretRequest, v1.RemoveApplicationSecretResponse](
+			httpClient,
+			baseURL+ApplicationServiceRemoveApplicationSecretProcedure,
+			connect.WithSchema(applicationServiceMethods.ByName("RemoveApplicationSecret")),
+			connect.WithClientOptions(opts...),
+		),
+		addApplicationKey: connect.NewClient[v1.AddApplicationKeyRequest, v1.AddApplicationKeyResponse](
+			httpClient,
+			baseURL+ApplicationServiceAddApplicationKeyProcedure,
+			connect.WithSchema(applicationServiceMethods.ByName("AddApplicationKey")),
+			connect.WithClientOptions(opts...),
+		),
+		removeApplicationKey: connect.NewClient[v1.RemoveApplicationKeyRequest, v1.RemoveApplicationKeyResponse](
+			httpClient,
+			baseURL+ApplicationServiceRemoveApplicationKeyProcedure,
+			connect.WithSchema(applicationServiceMethods.ByName("RemoveApplicationKey")),
+			connect.WithClientOptions(opts...),
+		),
+		deactivateApplication: connect.NewClient[v1.DeactivateApplicationRequest, v1.DeactivateApplicationResponse](
+			httpClient,
+			baseURL+ApplicationServiceDeactivateApplicationProcedure,
+			connect.WithSchema(applicationServiceMethods.ByName("DeactivateApplication")),
+			connect.WithClientOptions(opts...),
+		),
+		reactivateApplication: connect.NewClient[v1.ReactivateApplicationRequest, v1.ReactivateApplicationResponse](
+			httpClient,
+			baseURL+ApplicationServiceReactivateApplicationProcedure,
+			connect.WithSchema(applicationServiceMethods.ByName("ReactivateApplication")),
 			connect.WithClientOptions(opts...),
 		),
 		removeApplication: connect.NewClient[v1.RemoveApplicationRequest, v1.RemoveApplicationResponse](
@@ -129,17 +268,55 @@ func NewApplicationServiceClient(httpClient connect.HTTPClient, baseURL string, 
 
 // applicationServiceClient implements ApplicationServiceClient.
 type applicationServiceClient struct {
-	createWebApplication *connect.Client[v1.CreateWebApplicationRequest, v1.CreateWebApplicationResponse]
-	getApplication       *connect.Client[v1.GetApplicationRequest, v1.GetApplicationResponse]
-	listApplications     *connect.Client[v1.ListApplicationsRequest, v1.ListApplicationsResponse]
-	changeRedirectUris   *connect.Client[v1.ChangeRedirectUrisRequest, v1.ChangeRedirectUrisResponse]
-	rotateSecret         *connect.Client[v1.RotateSecretRequest, v1.RotateSecretResponse]
-	removeApplication    *connect.Client[v1.RemoveApplicationRequest, v1.RemoveApplicationResponse]
+	createWebApplication        *connect.Client[v1.CreateWebApplicationRequest, v1.CreateWebApplicationResponse]
+	createSinglePageApplication *connect.Client[v1.CreateSinglePageApplicationRequest, v1.CreateSinglePageApplicationResponse]
+	createNativeApplication     *connect.Client[v1.CreateNativeApplicationRequest, v1.CreateNativeApplicationResponse]
+	createApiApplication        *connect.Client[v1.CreateApiApplicationRequest, v1.CreateApiApplicationResponse]
+	getApplication              *connect.Client[v1.GetApplicationRequest, v1.GetApplicationResponse]
+	listApplications            *connect.Client[v1.ListApplicationsRequest, v1.ListApplicationsResponse]
+	renameApplication           *connect.Client[v1.RenameApplicationRequest, v1.RenameApplicationResponse]
+	changeRedirectUris          *connect.Client[v1.ChangeRedirectUrisRequest, v1.ChangeRedirectUrisResponse]
+	changeAllowedOrigins        *connect.Client[v1.ChangeAllowedOriginsRequest, v1.ChangeAllowedOriginsResponse]
+	changeApplicationSettings   *connect.Client[v1.ChangeApplicationSettingsRequest, v1.ChangeApplicationSettingsResponse]
+	createApplicationSecret     *connect.Client[v1.CreateApplicationSecretRequest, v1.CreateApplicationSecretResponse]
+	removeApplicationSecret     *connect.Client[v1.RemoveApplicationSecretRequest, v1.RemoveApplicationSecretResponse]
+	addApplicationKey           *connect.Client[v1.AddApplicationKeyRequest, v1.AddApplicationKeyResponse]
+	removeApplicationKey        *connect.Client[v1.RemoveApplicationKeyRequest, v1.RemoveApplicationKeyResponse]
+	deactivateApplication       *connect.Client[v1.DeactivateApplicationRequest, v1.DeactivateApplicationResponse]
+	reactivateApplication       *connect.Client[v1.ReactivateApplicationRequest, v1.ReactivateApplicationResponse]
+	removeApplication           *connect.Client[v1.RemoveApplicationRequest, v1.RemoveApplicationResponse]
 }
 
 // CreateWebApplication calls muniment.v1.ApplicationService.CreateWebApplication.
 func (c *applicationServiceClient) CreateWebApplication(ctx context.Context, req *v1.CreateWebApplicationRequest) (*v1.CreateWebApplicationResponse, error) {
 	response, err := c.createWebApplication.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CreateSinglePageApplication calls muniment.v1.ApplicationService.CreateSinglePageApplication.
+func (c *applicationServiceClient) CreateSinglePageApplication(ctx context.Context, req *v1.CreateSinglePageApplicationRequest) (*v1.CreateSinglePageApplicationResponse, error) {
+	response, err := c.createSinglePageApplication.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CreateNativeApplication calls muniment.v1.ApplicationService.CreateNativeApplication.
+func (c *applicationServiceClient) CreateNativeApplication(ctx context.Context, req *v1.CreateNativeApplicationRequest) (*v1.CreateNativeApplicationResponse, error) {
+	response, err := c.createNativeApplication.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CreateApiApplication calls muniment.v1.ApplicationService.CreateApiApplication.
+func (c *applicationServiceClient) CreateApiApplication(ctx context.Context, req *v1.CreateApiApplicationRequest) (*v1.CreateApiApplicationResponse, error) {
+	response, err := c.createApiApplication.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -164,6 +341,15 @@ func (c *applicationServiceClient) ListApplications(ctx context.Context, req *v1
 	return nil, err
 }
 
+// RenameApplication calls muniment.v1.ApplicationService.RenameApplication.
+func (c *applicationServiceClient) RenameApplication(ctx context.Context, req *v1.RenameApplicationRequest) (*v1.RenameApplicationResponse, error) {
+	response, err := c.renameApplication.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ChangeRedirectUris calls muniment.v1.ApplicationService.ChangeRedirectUris.
 func (c *applicationServiceClient) ChangeRedirectUris(ctx context.Context, req *v1.ChangeRedirectUrisRequest) (*v1.ChangeRedirectUrisResponse, error) {
 	response, err := c.changeRedirectUris.CallUnary(ctx, connect.NewRequest(req))
@@ -173,9 +359,72 @@ func (c *applicationServiceClient) ChangeRedirectUris(ctx context.Context, req *
 	return nil, err
 }
 
-// RotateSecret calls muniment.v1.ApplicationService.RotateSecret.
-func (c *applicationServiceClient) RotateSecret(ctx context.Context, req *v1.RotateSecretRequest) (*v1.RotateSecretResponse, error) {
-	response, err := c.rotateSecret.CallUnary(ctx, connect.NewRequest(req))
+// ChangeAllowedOrigins calls muniment.v1.ApplicationService.ChangeAllowedOrigins.
+func (c *applicationServiceClient) ChangeAllowedOrigins(ctx context.Context, req *v1.ChangeAllowedOriginsRequest) (*v1.ChangeAllowedOriginsResponse, error) {
+	response, err := c.changeAllowedOrigins.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ChangeApplicationSettings calls muniment.v1.ApplicationService.ChangeApplicationSettings.
+func (c *applicationServiceClient) ChangeApplicationSettings(ctx context.Context, req *v1.ChangeApplicationSettingsRequest) (*v1.ChangeApplicationSettingsResponse, error) {
+	response, err := c.changeApplicationSettings.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CreateApplicationSecret calls muniment.v1.ApplicationService.CreateApplicationSecret.
+func (c *applicationServiceClient) CreateApplicationSecret(ctx context.Context, req *v1.CreateApplicationSecretRequest) (*v1.CreateApplicationSecretResponse, error) {
+	response, err := c.createApplicationSecret.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RemoveApplicationSecret calls muniment.v1.ApplicationService.RemoveApplicationSecret.
+func (c *applicationServiceClient) RemoveApplicationSecret(ctx context.Context, req *v1.RemoveApplicationSecretRequest) (*v1.RemoveApplicationSecretResponse, error) {
+	response, err := c.removeApplicationSecret.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AddApplicationKey calls muniment.v1.ApplicationService.AddApplicationKey.
+func (c *applicationServiceClient) AddApplicationKey(ctx context.Context, req *v1.AddApplicationKeyRequest) (*v1.AddApplicationKeyResponse, error) {
+	response, err := c.addApplicationKey.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RemoveApplicationKey calls muniment.v1.ApplicationService.RemoveApplicationKey.
+func (c *applicationServiceClient) RemoveApplicationKey(ctx context.Context, req *v1.RemoveApplicationKeyRequest) (*v1.RemoveApplicationKeyResponse, error) {
+	response, err := c.removeApplicationKey.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DeactivateApplication calls muniment.v1.ApplicationService.DeactivateApplication.
+func (c *applicationServiceClient) DeactivateApplication(ctx context.Context, req *v1.DeactivateApplicationRequest) (*v1.DeactivateApplicationResponse, error) {
+	response, err := c.deactivateApplication.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReactivateApplication calls muniment.v1.ApplicationService.ReactivateApplication.
+func (c *applicationServiceClient) ReactivateApplication(ctx context.Context, req *v1.ReactivateApplicationRequest) (*v1.ReactivateApplicationResponse, error) {
+	response, err := c.reactivateApplication.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -195,20 +444,60 @@ func (c *applicationServiceClient) RemoveApplication(ctx context.Context, req *v
 type ApplicationServiceHandler interface {
 	// CreateWebApplication registers a web application that runs on a server
 	// and can keep a secret (OpenID Connect, authorization code with PKCE).
-	// The secret is in this answer and nowhere else.
+	// The secret is in this answer and nowhere else; with a public key, the
+	// application proves itself by signed assertions and has no secret.
 	CreateWebApplication(context.Context, *v1.CreateWebApplicationRequest) (*v1.CreateWebApplicationResponse, error)
-	// GetApplication answers one application.
+	// CreateSinglePageApplication registers an application that runs in the
+	// browser. It has no secret; its code is protected by PKCE, and its own
+	// origins may call (CORS).
+	CreateSinglePageApplication(context.Context, *v1.CreateSinglePageApplicationRequest) (*v1.CreateSinglePageApplicationResponse, error)
+	// CreateNativeApplication registers an application on people's own machines.
+	// It has no secret; it is returned to on loopback, with any port, or by a
+	// scheme of its own (RFC 8252).
+	CreateNativeApplication(context.Context, *v1.CreateNativeApplicationRequest) (*v1.CreateNativeApplicationResponse, error)
+	// CreateApiApplication registers an API that others call with tokens. Nobody
+	// signs in to it; with its secret or key it asks what tokens are good for
+	// (RFC 7662).
+	CreateApiApplication(context.Context, *v1.CreateApiApplicationRequest) (*v1.CreateApiApplicationResponse, error)
+	// GetApplication answers one application, with what is known of its secrets
+	// and keys.
 	GetApplication(context.Context, *v1.GetApplicationRequest) (*v1.GetApplicationResponse, error)
 	// ListApplications answers the applications that match, oldest first.
 	ListApplications(context.Context, *v1.ListApplicationsRequest) (*v1.ListApplicationsResponse, error)
+	// RenameApplication gives an application another name.
+	RenameApplication(context.Context, *v1.RenameApplicationRequest) (*v1.RenameApplicationResponse, error)
 	// ChangeRedirectUris replaces the addresses that the application may be
 	// returned to.
 	ChangeRedirectUris(context.Context, *v1.ChangeRedirectUrisRequest) (*v1.ChangeRedirectUrisResponse, error)
-	// RotateSecret gives the application a new secret, shown in this answer
-	// only. The old one stops working at once.
-	RotateSecret(context.Context, *v1.RotateSecretRequest) (*v1.RotateSecretResponse, error)
+	// ChangeAllowedOrigins replaces the origins from which a single-page
+	// application calls.
+	ChangeAllowedOrigins(context.Context, *v1.ChangeAllowedOriginsRequest) (*v1.ChangeAllowedOriginsResponse, error)
+	// ChangeApplicationSettings changes the settings that are given and leaves
+	// the others. INVALID for what weakens this kind of application; REFUSED if
+	// it could not prove itself any more.
+	ChangeApplicationSettings(context.Context, *v1.ChangeApplicationSettingsRequest) (*v1.ChangeApplicationSettingsResponse, error)
+	// CreateApplicationSecret gives the application one more secret, shown in
+	// this answer only. The others work as before: put the new one to use, then
+	// remove the old one. REFUSED for what cannot keep a secret.
+	CreateApplicationSecret(context.Context, *v1.CreateApplicationSecretRequest) (*v1.CreateApplicationSecretResponse, error)
+	// RemoveApplicationSecret ends a secret at once. REFUSED for the last one
+	// that works.
+	RemoveApplicationSecret(context.Context, *v1.RemoveApplicationSecretRequest) (*v1.RemoveApplicationSecretResponse, error)
+	// AddApplicationKey lets the application sign assertions with one more key
+	// (private_key_jwt). REFUSED for what cannot keep a private key.
+	AddApplicationKey(context.Context, *v1.AddApplicationKeyRequest) (*v1.AddApplicationKeyResponse, error)
+	// RemoveApplicationKey ends a key at once. REFUSED for the last one that
+	// works.
+	RemoveApplicationKey(context.Context, *v1.RemoveApplicationKeyRequest) (*v1.RemoveApplicationKeyResponse, error)
+	// DeactivateApplication takes an application out of use: nobody signs in to
+	// it, and its secrets, keys and tokens are good no more. REFUSED if it is
+	// deactivated already.
+	DeactivateApplication(context.Context, *v1.DeactivateApplicationRequest) (*v1.DeactivateApplicationResponse, error)
+	// ReactivateApplication takes a deactivated application into use again, with
+	// the secrets and keys that it had.
+	ReactivateApplication(context.Context, *v1.ReactivateApplicationRequest) (*v1.ReactivateApplicationResponse, error)
 	// RemoveApplication ends an application: nobody can sign in to it, and its
-	// secret no longer works.
+	// secrets and keys no longer work.
 	RemoveApplication(context.Context, *v1.RemoveApplicationRequest) (*v1.RemoveApplicationResponse, error)
 }
 
@@ -225,6 +514,24 @@ func NewApplicationServiceHandler(svc ApplicationServiceHandler, opts ...connect
 		connect.WithSchema(applicationServiceMethods.ByName("CreateWebApplication")),
 		connect.WithHandlerOptions(opts...),
 	)
+	applicationServiceCreateSinglePageApplicationHandler := connect.NewUnaryHandlerSimple(
+		ApplicationServiceCreateSinglePageApplicationProcedure,
+		svc.CreateSinglePageApplication,
+		connect.WithSchema(applicationServiceMethods.ByName("CreateSinglePageApplication")),
+		connect.WithHandlerOptions(opts...),
+	)
+	applicationServiceCreateNativeApplicationHandler := connect.NewUnaryHandlerSimple(
+		ApplicationServiceCreateNativeApplicationProcedure,
+		svc.CreateNativeApplication,
+		connect.WithSchema(applicationServiceMethods.ByName("CreateNativeApplication")),
+		connect.WithHandlerOptions(opts...),
+	)
+	applicationServiceCreateApiApplicationHandler := connect.NewUnaryHandlerSimple(
+		ApplicationServiceCreateApiApplicationProcedure,
+		svc.CreateApiApplication,
+		connect.WithSchema(applicationServiceMethods.ByName("CreateApiApplication")),
+		connect.WithHandlerOptions(opts...),
+	)
 	applicationServiceGetApplicationHandler := connect.NewUnaryHandlerSimple(
 		ApplicationServiceGetApplicationProcedure,
 		svc.GetApplication,
@@ -237,16 +544,64 @@ func NewApplicationServiceHandler(svc ApplicationServiceHandler, opts ...connect
 		connect.WithSchema(applicationServiceMethods.ByName("ListApplications")),
 		connect.WithHandlerOptions(opts...),
 	)
+	applicationServiceRenameApplicationHandler := connect.NewUnaryHandlerSimple(
+		ApplicationServiceRenameApplicationProcedure,
+		svc.RenameApplication,
+		connect.WithSchema(applicationServiceMethods.ByName("RenameApplication")),
+		connect.WithHandlerOptions(opts...),
+	)
 	applicationServiceChangeRedirectUrisHandler := connect.NewUnaryHandlerSimple(
 		ApplicationServiceChangeRedirectUrisProcedure,
 		svc.ChangeRedirectUris,
 		connect.WithSchema(applicationServiceMethods.ByName("ChangeRedirectUris")),
 		connect.WithHandlerOptions(opts...),
 	)
-	applicationServiceRotateSecretHandler := connect.NewUnaryHandlerSimple(
-		ApplicationServiceRotateSecretProcedure,
-		svc.RotateSecret,
-		connect.WithSchema(applicationServiceMethods.ByName("RotateSecret")),
+	applicationServiceChangeAllowedOriginsHandler := connect.NewUnaryHandlerSimple(
+		ApplicationServiceChangeAllowedOriginsProcedure,
+		svc.ChangeAllowedOrigins,
+		connect.WithSchema(applicationServiceMethods.ByName("ChangeAllowedOrigins")),
+		connect.WithHandlerOptions(opts...),
+	)
+	applicationServiceChangeApplicationSettingsHandler := connect.NewUnaryHandlerSimple(
+		ApplicationServiceChangeApplicationSettingsProcedure,
+		svc.ChangeApplicationSettings,
+		connect.WithSchema(applicationServiceMethods.ByName("ChangeApplicationSettings")),
+		connect.WithHandlerOptions(opts...),
+	)
+	applicationServiceCreateApplicationSecretHandler := connect.NewUnaryHandlerSimple(
+		ApplicationServiceCreateApplicationSecretProcedure,
+		svc.CreateApplicationSecret,
+		connect.WithSchema(applicationServiceMethods.ByName("CreateApplicationSecret")),
+		connect.WithHandlerOptions(opts...),
+	)
+	applicationServiceRemoveApplicationSecretHandler := connect.NewUnaryHandlerSimple(
+		ApplicationServiceRemoveApplicationSecretProcedure,
+		svc.RemoveApplicationSecret,
+		connect.WithSchema(applicationServiceMethods.ByName("RemoveApplicationSecret")),
+		connect.WithHandlerOptions(opts...),
+	)
+	applicationServiceAddApplicationKeyHandler := connect.NewUnaryHandlerSimple(
+		ApplicationServiceAddApplicationKeyProcedure,
+		svc.AddApplicationKey,
+		connect.WithSchema(applicationServiceMethods.ByName("AddApplicationKey")),
+		connect.WithHandlerOptions(opts...),
+	)
+	applicationServiceRemoveApplicationKeyHandler := connect.NewUnaryHandlerSimple(
+		ApplicationServiceRemoveApplicationKeyProcedure,
+		svc.RemoveApplicationKey,
+		connect.WithSchema(applicationServiceMethods.ByName("RemoveApplicationKey")),
+		connect.WithHandlerOptions(opts...),
+	)
+	applicationServiceDeactivateApplicationHandler := connect.NewUnaryHandlerSimple(
+		ApplicationServiceDeactivateApplicationProcedure,
+		svc.DeactivateApplication,
+		connect.WithSchema(applicationServiceMethods.ByName("DeactivateApplication")),
+		connect.WithHandlerOptions(opts...),
+	)
+	applicationServiceReactivateApplicationHandler := connect.NewUnaryHandlerSimple(
+		ApplicationServiceReactivateApplicationProcedure,
+		svc.ReactivateApplication,
+		connect.WithSchema(applicationServiceMethods.ByName("ReactivateApplication")),
 		connect.WithHandlerOptions(opts...),
 	)
 	applicationServiceRemoveApplicationHandler := connect.NewUnaryHandlerSimple(
@@ -259,14 +614,36 @@ func NewApplicationServiceHandler(svc ApplicationServiceHandler, opts ...connect
 		switch r.URL.Path {
 		case ApplicationServiceCreateWebApplicationProcedure:
 			applicationServiceCreateWebApplicationHandler.ServeHTTP(w, r)
+		case ApplicationServiceCreateSinglePageApplicationProcedure:
+			applicationServiceCreateSinglePageApplicationHandler.ServeHTTP(w, r)
+		case ApplicationServiceCreateNativeApplicationProcedure:
+			applicationServiceCreateNativeApplicationHandler.ServeHTTP(w, r)
+		case ApplicationServiceCreateApiApplicationProcedure:
+			applicationServiceCreateApiApplicationHandler.ServeHTTP(w, r)
 		case ApplicationServiceGetApplicationProcedure:
 			applicationServiceGetApplicationHandler.ServeHTTP(w, r)
 		case ApplicationServiceListApplicationsProcedure:
 			applicationServiceListApplicationsHandler.ServeHTTP(w, r)
+		case ApplicationServiceRenameApplicationProcedure:
+			applicationServiceRenameApplicationHandler.ServeHTTP(w, r)
 		case ApplicationServiceChangeRedirectUrisProcedure:
 			applicationServiceChangeRedirectUrisHandler.ServeHTTP(w, r)
-		case ApplicationServiceRotateSecretProcedure:
-			applicationServiceRotateSecretHandler.ServeHTTP(w, r)
+		case ApplicationServiceChangeAllowedOriginsProcedure:
+			applicationServiceChangeAllowedOriginsHandler.ServeHTTP(w, r)
+		case ApplicationServiceChangeApplicationSettingsProcedure:
+			applicationServiceChangeApplicationSettingsHandler.ServeHTTP(w, r)
+		case ApplicationServiceCreateApplicationSecretProcedure:
+			applicationServiceCreateApplicationSecretHandler.ServeHTTP(w, r)
+		case ApplicationServiceRemoveApplicationSecretProcedure:
+			applicationServiceRemoveApplicationSecretHandler.ServeHTTP(w, r)
+		case ApplicationServiceAddApplicationKeyProcedure:
+			applicationServiceAddApplicationKeyHandler.ServeHTTP(w, r)
+		case ApplicationServiceRemoveApplicationKeyProcedure:
+			applicationServiceRemoveApplicationKeyHandler.ServeHTTP(w, r)
+		case ApplicationServiceDeactivateApplicationProcedure:
+			applicationServiceDeactivateApplicationHandler.ServeHTTP(w, r)
+		case ApplicationServiceReactivateApplicationProcedure:
+			applicationServiceReactivateApplicationHandler.ServeHTTP(w, r)
 		case ApplicationServiceRemoveApplicationProcedure:
 			applicationServiceRemoveApplicationHandler.ServeHTTP(w, r)
 		default:
@@ -282,6 +659,18 @@ func (UnimplementedApplicationServiceHandler) CreateWebApplication(context.Conte
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.CreateWebApplication is not implemented"))
 }
 
+func (UnimplementedApplicationServiceHandler) CreateSinglePageApplication(context.Context, *v1.CreateSinglePageApplicationRequest) (*v1.CreateSinglePageApplicationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.CreateSinglePageApplication is not implemented"))
+}
+
+func (UnimplementedApplicationServiceHandler) CreateNativeApplication(context.Context, *v1.CreateNativeApplicationRequest) (*v1.CreateNativeApplicationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.CreateNativeApplication is not implemented"))
+}
+
+func (UnimplementedApplicationServiceHandler) CreateApiApplication(context.Context, *v1.CreateApiApplicationRequest) (*v1.CreateApiApplicationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.CreateApiApplication is not implemented"))
+}
+
 func (UnimplementedApplicationServiceHandler) GetApplication(context.Context, *v1.GetApplicationRequest) (*v1.GetApplicationResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.GetApplication is not implemented"))
 }
@@ -290,12 +679,44 @@ func (UnimplementedApplicationServiceHandler) ListApplications(context.Context, 
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.ListApplications is not implemented"))
 }
 
+func (UnimplementedApplicationServiceHandler) RenameApplication(context.Context, *v1.RenameApplicationRequest) (*v1.RenameApplicationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.RenameApplication is not implemented"))
+}
+
 func (UnimplementedApplicationServiceHandler) ChangeRedirectUris(context.Context, *v1.ChangeRedirectUrisRequest) (*v1.ChangeRedirectUrisResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.ChangeRedirectUris is not implemented"))
 }
 
-func (UnimplementedApplicationServiceHandler) RotateSecret(context.Context, *v1.RotateSecretRequest) (*v1.RotateSecretResponse, error) {
-	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.RotateSecret is not implemented"))
+func (UnimplementedApplicationServiceHandler) ChangeAllowedOrigins(context.Context, *v1.ChangeAllowedOriginsRequest) (*v1.ChangeAllowedOriginsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.ChangeAllowedOrigins is not implemented"))
+}
+
+func (UnimplementedApplicationServiceHandler) ChangeApplicationSettings(context.Context, *v1.ChangeApplicationSettingsRequest) (*v1.ChangeApplicationSettingsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.ChangeApplicationSettings is not implemented"))
+}
+
+func (UnimplementedApplicationServiceHandler) CreateApplicationSecret(context.Context, *v1.CreateApplicationSecretRequest) (*v1.CreateApplicationSecretResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.CreateApplicationSecret is not implemented"))
+}
+
+func (UnimplementedApplicationServiceHandler) RemoveApplicationSecret(context.Context, *v1.RemoveApplicationSecretRequest) (*v1.RemoveApplicationSecretResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.RemoveApplicationSecret is not implemented"))
+}
+
+func (UnimplementedApplicationServiceHandler) AddApplicationKey(context.Context, *v1.AddApplicationKeyRequest) (*v1.AddApplicationKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.AddApplicationKey is not implemented"))
+}
+
+func (UnimplementedApplicationServiceHandler) RemoveApplicationKey(context.Context, *v1.RemoveApplicationKeyRequest) (*v1.RemoveApplicationKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.RemoveApplicationKey is not implemented"))
+}
+
+func (UnimplementedApplicationServiceHandler) DeactivateApplication(context.Context, *v1.DeactivateApplicationRequest) (*v1.DeactivateApplicationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.DeactivateApplication is not implemented"))
+}
+
+func (UnimplementedApplicationServiceHandler) ReactivateApplication(context.Context, *v1.ReactivateApplicationRequest) (*v1.ReactivateApplicationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.ReactivateApplication is not implemented"))
 }
 
 func (UnimplementedApplicationServiceHandler) RemoveApplication(context.Context, *v1.RemoveApplicationRequest) (*v1.RemoveApplicationResponse, error) {

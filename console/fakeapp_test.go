@@ -1,0 +1,81 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
+)
+
+const (
+	spaID       = "d1d1d2d3d4d5d6d7d8d9dadbdcdddedf"
+	apiID       = "d2d1d2d3d4d5d6d7d8d9dadbdcdddedf"
+	oldSecretID = "d3d1d2d3d4d5d6d7d8d9dadbdcdddedf"
+	keyID       = "d4d1d2d3d4d5d6d7d8d9dadbdcdddedf"
+)
+
+func (b *backend) CreateSinglePageApplication(ctx context.Context, r *munimentv1.CreateSinglePageApplicationRequest) (*munimentv1.CreateSinglePageApplicationResponse, error) {
+	c, err := b.change(ctx, "CreateSinglePageApplication", r.GetName(), strings.Join(r.GetRedirectUris(), ","), strings.Join(r.GetAllowedOrigins(), ","))
+	return &munimentv1.CreateSinglePageApplicationResponse{Change: c, ApplicationId: appID, ClientId: appID}, err
+}
+
+func (b *backend) CreateNativeApplication(ctx context.Context, r *munimentv1.CreateNativeApplicationRequest) (*munimentv1.CreateNativeApplicationResponse, error) {
+	c, err := b.change(ctx, "CreateNativeApplication", r.GetName(), strings.Join(r.GetRedirectUris(), ","))
+	return &munimentv1.CreateNativeApplicationResponse{Change: c, ApplicationId: appID, ClientId: appID}, err
+}
+
+func (b *backend) CreateApiApplication(ctx context.Context, r *munimentv1.CreateApiApplicationRequest) (*munimentv1.CreateApiApplicationResponse, error) {
+	c, err := b.change(ctx, "CreateApiApplication", r.GetName(), r.GetPublicKey())
+	return &munimentv1.CreateApiApplicationResponse{Change: c, ApplicationId: appID, ClientId: appID, ClientSecret: "an-api-secret"}, err
+}
+
+func (b *backend) RenameApplication(ctx context.Context, r *munimentv1.RenameApplicationRequest) (*munimentv1.RenameApplicationResponse, error) {
+	c, err := b.change(ctx, "RenameApplication", r.GetName())
+	return &munimentv1.RenameApplicationResponse{Change: c}, err
+}
+
+func (b *backend) ChangeAllowedOrigins(ctx context.Context, r *munimentv1.ChangeAllowedOriginsRequest) (*munimentv1.ChangeAllowedOriginsResponse, error) {
+	c, err := b.change(ctx, "ChangeAllowedOrigins", strings.Join(r.GetAllowedOrigins(), ","))
+	return &munimentv1.ChangeAllowedOriginsResponse{Change: c}, err
+}
+
+func (b *backend) ChangeApplicationSettings(ctx context.Context, r *munimentv1.ChangeApplicationSettingsRequest) (*munimentv1.ChangeApplicationSettingsResponse, error) {
+	c, err := b.change(ctx, "ChangeApplicationSettings", fmt.Sprint(r.GetGrantTypes()), r.GetAccessTokenType().String(), r.GetIdTokenAlg().String(), r.GetClientAuthMethod().String(), fmt.Sprint(r.GetAskConsent()), fmt.Sprint(r.GetApiAccess()))
+	return &munimentv1.ChangeApplicationSettingsResponse{Change: c}, err
+}
+
+func (b *backend) CreateApplicationSecret(ctx context.Context, r *munimentv1.CreateApplicationSecretRequest) (*munimentv1.CreateApplicationSecretResponse, error) {
+	c, err := b.change(ctx, "CreateApplicationSecret", r.GetName(), fmt.Sprint(r.GetExpires() != nil))
+	return &munimentv1.CreateApplicationSecretResponse{Change: c, SecretId: graceID, ClientSecret: "a-new-secret"}, err
+}
+
+func (b *backend) RemoveApplicationSecret(ctx context.Context, r *munimentv1.RemoveApplicationSecretRequest) (*munimentv1.RemoveApplicationSecretResponse, error) {
+	c, err := b.change(ctx, "RemoveApplicationSecret", r.GetSecretId())
+	return &munimentv1.RemoveApplicationSecretResponse{Change: c}, err
+}
+
+func (b *backend) AddApplicationKey(ctx context.Context, r *munimentv1.AddApplicationKeyRequest) (*munimentv1.AddApplicationKeyResponse, error) {
+	c, err := b.change(ctx, "AddApplicationKey", r.GetName(), r.GetPublicKey())
+	return &munimentv1.AddApplicationKeyResponse{Change: c}, err
+}
+
+func (b *backend) RemoveApplicationKey(ctx context.Context, r *munimentv1.RemoveApplicationKeyRequest) (*munimentv1.RemoveApplicationKeyResponse, error) {
+	c, err := b.change(ctx, "RemoveApplicationKey", r.GetKeyId())
+	return &munimentv1.RemoveApplicationKeyResponse{Change: c}, err
+}
+
+func (b *backend) DeactivateApplication(ctx context.Context, r *munimentv1.DeactivateApplicationRequest) (*munimentv1.DeactivateApplicationResponse, error) {
+	c, err := b.change(ctx, "DeactivateApplication", r.GetApplicationId())
+	return &munimentv1.DeactivateApplicationResponse{Change: c}, err
+}
+
+func (b *backend) ReactivateApplication(ctx context.Context, r *munimentv1.ReactivateApplicationRequest) (*munimentv1.ReactivateApplicationResponse, error) {
+	c, err := b.change(ctx, "ReactivateApplication", r.GetApplicationId())
+	return &munimentv1.ReactivateApplicationResponse{Change: c}, err
+}
+
+func (b *backend) RemoveApplication(ctx context.Context, r *munimentv1.RemoveApplicationRequest) (*munimentv1.RemoveApplicationResponse, error) {
+	c, err := b.change(ctx, "RemoveApplication", r.GetApplicationId())
+	return &munimentv1.RemoveApplicationResponse{Change: c}, err
+}
