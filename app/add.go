@@ -26,7 +26,7 @@ type Add struct {
 var Adding = decide.Decider[State, Add]{
 	Name: "add an application",
 	Query: func(c Add) []decide.Facts {
-		return append(Facts(c.Application), decide.Facts{Types: []string{"project.added", "project.removed"}, Stream: project.Stream(c.Project)})
+		return append(Facts(c.Application), decide.Facts{Types: project.Types, Stream: project.Stream(c.Project)})
 	},
 	Evolve: Evolve,
 	Allow: func(a authz.Authority, s State, c Add) error {

@@ -72,6 +72,7 @@ type Authority struct {
 	deactivated bool // or erased
 	members     []membership
 	inactive    []event.ID // organizations
+	removed     []event.ID // organizations
 }
 
 type membership struct {
@@ -93,8 +94,13 @@ func (a Authority) May(right Right, in Scope) bool {
 		return false
 	}
 	return slices.ContainsFunc(a.members, func(m membership) bool {
-		return (m.scope == Instance || m.scope == in && !slices.Contains(a.inactive, in.Organization)) && slices.Contains(table[m.role], right)
+		return (m.scope == Instance || m.scope == in && a.inUse(in.Organization)) && slices.Contains(table[m.role], right)
 	})
+}
+
+// inUse reports whether an organization is neither deactivated nor removed.
+func (a Authority) inUse(organization event.ID) bool {
+	return !slices.Contains(a.inactive, organization) && !slices.Contains(a.removed, organization)
 }
 
 // Blocked reports whether the user is locked, deactivated or erased.

@@ -35,6 +35,19 @@ type OrganizationReactivated struct {
 	Organization event.ID `event:"organization,public,tag=org"`
 }
 
+// OrganizationRemoved says that an organization is no more: what a deactivation
+// does, and it is no longer listed. Nothing is deleted: its people, projects and
+// members are as they were, out of use with it.
+type OrganizationRemoved struct {
+	Organization event.ID `event:"organization,public,tag=org"`
+}
+
+// OrganizationRestored brings a removed organization back, in use or
+// deactivated as it was.
+type OrganizationRestored struct {
+	Organization event.ID `event:"organization,public,tag=org"`
+}
+
 // Refused says that somebody tried what they had no authority for. Nothing
 // changed.
 type Refused struct {
@@ -50,6 +63,8 @@ func Events() []event.Descriptor {
 		event.Describe[MemberRemoved]("member.removed", 1, "{actor} removed {user} as {role} of {organization}"),
 		event.Describe[OrganizationDeactivated]("organization.deactivated", 1, "{actor} deactivated the organization {organization}"),
 		event.Describe[OrganizationReactivated]("organization.reactivated", 1, "{actor} reactivated the organization {organization}"),
+		event.Describe[OrganizationRemoved]("organization.removed", 1, "{actor} removed the organization {organization}"),
+		event.Describe[OrganizationRestored]("organization.restored", 1, "{actor} restored the organization {organization}"),
 		event.Describe[Refused]("access.refused", 1, "{actor} was refused to {command}: {right}"),
 	}
 }
@@ -69,7 +84,7 @@ func Query(a event.Actor) event.Query {
 	return event.Query{
 		{Types: []string{"member.added", "member.removed"}, All: []event.Term{event.TagTerm(event.NewTag("user", a.ID.String()))}},
 		{Types: slices.Concat(blocking, freeing), All: []event.Term{event.StreamTerm(event.Stream{Kind: "user", ID: a.ID})}},
-		{Types: []string{"organization.deactivated", "organization.reactivated"}},
+		{Types: []string{"organization.deactivated", "organization.reactivated", "organization.removed", "organization.restored"}},
 	}
 }
 
@@ -82,6 +97,10 @@ func Evolve(a Authority, f event.Fact) Authority {
 		a.members = slices.DeleteFunc(slices.Clone(a.members), func(m membership) bool { return m.id == p.Member })
 	case OrganizationDeactivated:
 		a.inactive = append(slices.Clone(a.inactive), p.Organization)
+	case OrganizationRemoved:
+		a.removed = append(slices.Clone(a.removed), p.Organization)
+	case OrganizationRestored:
+		a.removed = slices.DeleteFunc(slices.Clone(a.removed), func(o event.ID) bool { return o == p.Organization })
 	case OrganizationReactivated:
 		a.inactive = slices.DeleteFunc(slices.Clone(a.inactive), func(o event.ID) bool { return o == p.Organization })
 	}

@@ -108,6 +108,8 @@ var pagesToSee = [][3]string{
 	{"hosted-deleted", "/console/instances/" + goneInID, "Jacquard"},
 	{"hosted-trouble", "/console/instances/" + badInID, "Menabrea"},
 	{"hosted-delete", "/console/instances/" + restsID + "/delete", "Delete Clement?"},
+	{"settings", "/console/instance/settings", "Settings"},
+	{"organization-remove", "/console/organizations/" + acmeID + "/remove", "Remove Analytical Engines?"},
 	{"account", "/account", "Ada Lovelace"},
 	{"password", "/account/password", "Change my password"},
 	{"my-events", "/account/events", "My events"},

@@ -2,7 +2,6 @@ package console
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -271,51 +270,4 @@ func (b *backend) ListSessions(_ context.Context, r *munimentv1.ListSessionsRequ
 func (b *backend) EndSession(ctx context.Context, r *munimentv1.EndSessionRequest) (*munimentv1.EndSessionResponse, error) {
 	c, err := b.change(ctx, "EndSession", r.GetSessionId())
 	return &munimentv1.EndSessionResponse{Change: c}, err
-}
-
-func (b *backend) GetPolicies(_ context.Context, r *munimentv1.GetPoliciesRequest) (*munimentv1.GetPoliciesResponse, error) {
-	out := &munimentv1.GetPoliciesResponse{PasswordPolicy: &munimentv1.PasswordPolicy{MinLength: 15, History: 5}, PasswordSource: munimentv1.PolicySource_POLICY_SOURCE_INSTANCE,
-		LockoutPolicy: &munimentv1.LockoutPolicy{Attempts: 20, WindowSeconds: 900, DurationSeconds: 900}, LockoutSource: munimentv1.PolicySource_POLICY_SOURCE_BUILT_IN,
-		SessionPolicy: &munimentv1.SessionPolicy{LifetimeSeconds: 43200, IdleSeconds: 1800}, SessionSource: munimentv1.PolicySource_POLICY_SOURCE_BUILT_IN,
-		TokenPolicy: &munimentv1.TokenPolicy{AccessSeconds: 300, IdSeconds: 600, RefreshIdleSeconds: 1209600, RefreshLifetimeSeconds: 7776000}, TokenSource: munimentv1.PolicySource_POLICY_SOURCE_BUILT_IN}
-	if r.GetScope().GetOrganizationId() != "" {
-		out.LockoutSource = munimentv1.PolicySource_POLICY_SOURCE_ORGANIZATION
-	}
-	return out, nil
-}
-
-func (b *backend) ChangeSessionPolicy(ctx context.Context, r *munimentv1.ChangeSessionPolicyRequest) (*munimentv1.ChangeSessionPolicyResponse, error) {
-	if n := r.GetPolicy().GetLifetimeSeconds(); n < 300 {
-		return nil, fault.Field("policy.lifetime_seconds", "must be from 300 to 7776000")
-	}
-	c, err := b.change(ctx, "ChangeSessionPolicy", r.GetScope().GetOrganizationId(), fmt.Sprint(r.GetPolicy().GetLifetimeSeconds(), " ", r.GetPolicy().GetIdleSeconds()))
-	return &munimentv1.ChangeSessionPolicyResponse{Change: c}, err
-}
-
-func (b *backend) ChangePasswordPolicy(ctx context.Context, r *munimentv1.ChangePasswordPolicyRequest) (*munimentv1.ChangePasswordPolicyResponse, error) {
-	c, err := b.change(ctx, "ChangePasswordPolicy", r.GetScope().GetOrganizationId(), fmt.Sprint(r.GetPolicy().GetMinLength(), " ", r.GetPolicy().GetNeedsDigit()))
-	return &munimentv1.ChangePasswordPolicyResponse{Change: c}, err
-}
-
-func (b *backend) ChangeLockoutPolicy(ctx context.Context, r *munimentv1.ChangeLockoutPolicyRequest) (*munimentv1.ChangeLockoutPolicyResponse, error) {
-	c, err := b.change(ctx, "ChangeLockoutPolicy", r.GetScope().GetOrganizationId(), fmt.Sprint(r.GetPolicy().GetAttempts(), " ", r.GetPolicy().GetWindowSeconds()))
-	return &munimentv1.ChangeLockoutPolicyResponse{Change: c}, err
-}
-
-func (b *backend) ChangeTokenPolicy(ctx context.Context, r *munimentv1.ChangeTokenPolicyRequest) (*munimentv1.ChangeTokenPolicyResponse, error) {
-	if r.GetPolicy().GetAccessSeconds() > 3600 && len(r.GetAcknowledge()) == 0 {
-		return nil, &fault.Error{Kind: fault.Refused, Field: "acknowledge", Msg: `tokens outlive locks; if that is meant, acknowledge "long-access-tokens"`}
-	}
-	c, err := b.change(ctx, "ChangeTokenPolicy", fmt.Sprint(r.GetPolicy().GetAccessSeconds()), strings.Join(r.GetAcknowledge(), ","))
-	return &munimentv1.ChangeTokenPolicyResponse{Change: c}, err
-}
-
-func (b *backend) ResetPolicy(ctx context.Context, r *munimentv1.ResetPolicyRequest) (*munimentv1.ResetPolicyResponse, error) {
-	c, err := b.change(ctx, "ResetPolicy", r.GetScope().GetOrganizationId(), r.GetKind().String())
-	return &munimentv1.ResetPolicyResponse{Change: c}, err
-}
-
-func (b *backend) EndLockout(ctx context.Context, r *munimentv1.EndLockoutRequest) (*munimentv1.EndLockoutResponse, error) {
-	c, err := b.change(ctx, "EndLockout", r.GetUserId(), r.GetReason())
-	return &munimentv1.EndLockoutResponse{Change: c}, err
 }

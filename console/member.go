@@ -120,6 +120,16 @@ func (v *visit) removeMember() error {
 	return v.done(back, "Removed. It holds at once.")
 }
 
+func (v *visit) changeMember() error {
+	back := "/console/members"
+	_, err := v.c.API.Member.ChangeMemberRole(v.ctx, &munimentv1.ChangeMemberRoleRequest{
+		UserId: v.form("user"), Scope: scopeOf(v.form("scope")), From: roleOf(v.form("role")), To: roleOf(v.form("to")), CommandId: v.command()})
+	if err != nil {
+		return v.refused(back, err)
+	}
+	return v.done(back, "The role is changed. It holds at once.")
+}
+
 // scopeOf is the organization with this id, or the instance for "".
 func scopeOf(org string) *munimentv1.Scope {
 	if org == "" {

@@ -29,8 +29,10 @@ func (v *visit) organizations() error {
 		filter.State = munimentv1.OrganizationState_ORGANIZATION_STATE_ACTIVE
 	case "deactivated":
 		filter.State = munimentv1.OrganizationState_ORGANIZATION_STATE_DEACTIVATED
+	case "removed":
+		filter.State = munimentv1.OrganizationState_ORGANIZATION_STATE_REMOVED
 	default:
-		return fault.Field("state", "a state is active or deactivated")
+		return fault.Field("state", "a state is active, deactivated or removed")
 	}
 	got, err := v.c.API.Organization.ListOrganizations(v.ctx, &munimentv1.ListOrganizationsRequest{Filter: filter, PageSize: pageSize, PageToken: q.Get("token"), Read: v.read})
 	if err != nil {
@@ -96,6 +98,8 @@ func (v *visit) createOrganization() error {
 type organizationPage struct {
 	Org        *munimentv1.Organization
 	Projects   []*munimentv1.Project
+	Domains    []*munimentv1.Domain
+	CanVouch   bool // give their word that a domain is the organization's
 	Members    []memberRow
 	Events     []*munimentv1.Event
 	CanWrite   bool
@@ -127,6 +131,11 @@ func (v *visit) organization() error {
 		return err
 	}
 	p.Projects = projects.GetProjects()
+	domains, err := v.c.API.Organization.ListDomains(v.ctx, &munimentv1.ListDomainsRequest{OrganizationId: id, PageSize: 100, Read: v.read})
+	if err = v.unlessDenied(err); err != nil {
+		return err
+	}
+	p.Domains, p.CanVouch = domains.GetDomains(), v.me.Writes("")
 	members, err := v.c.API.Member.ListMembers(v.ctx, &munimentv1.ListMembersRequest{Filter: &munimentv1.MemberFilter{Scope: scopeOf(id)}, PageSize: 100, Read: v.read})
 	if err = v.unlessDenied(err); err != nil {
 		return err
@@ -154,6 +163,14 @@ func organizationQuestion(action string, o *munimentv1.Organization) (q question
 		q.Heading, q.Button, q.Danger = "Deactivate "+o.GetName()+"?", "Deactivate", true
 		q.Points = []string{"Nobody in this organization can sign in.", "Its applications let nobody in.", "It can be taken into use again; nothing is lost."}
 		q.Type, q.Typed = o.GetName(), "the organization's name"
+	case "remove":
+		q.Heading, q.Button, q.Danger = "Remove "+o.GetName()+"?", "Remove", true
+		q.Lede = "For an organization that is no more. It can be restored."
+		q.Points = []string{"Nobody who is at home in it can sign in, and their sessions and tokens end.", "The applications of its projects let nobody in.", "It is no longer listed. Nothing is deleted: people, projects and domains stay as they are, and stay taken."}
+		q.Type, q.Typed = o.GetName(), "the organization's name"
+	case "restore":
+		q.Heading, q.Button = "Restore "+o.GetName()+"?", "Restore"
+		q.Points = []string{"It is as it was before it was removed.", "Its people can sign in again, unless it was deactivated."}
 	case "reactivate":
 		q.Heading, q.Button = "Reactivate "+o.GetName()+"?", "Reactivate"
 		q.Points = []string{"Its people can sign in again, and its applications let them in."}
@@ -203,12 +220,20 @@ func (v *visit) actOrganization() error {
 	if ok, err := v.confirmed(q); !ok {
 		return err
 	}
+	id, cmd, why := o.GetId(), v.command(), v.form("reason")
 	said := "Active again."
-	if action == "deactivate" {
+	switch action {
+	case "deactivate":
 		said = "Deactivated."
-		_, err = api.DeactivateOrganization(v.ctx, &munimentv1.DeactivateOrganizationRequest{OrganizationId: o.GetId(), CommandId: v.command(), Reason: v.form("reason")})
-	} else {
-		_, err = api.ReactivateOrganization(v.ctx, &munimentv1.ReactivateOrganizationRequest{OrganizationId: o.GetId(), CommandId: v.command(), Reason: v.form("reason")})
+		_, err = api.DeactivateOrganization(v.ctx, &munimentv1.DeactivateOrganizationRequest{OrganizationId: id, CommandId: cmd, Reason: why})
+	case "remove":
+		said = "Removed. It can be restored."
+		_, err = api.RemoveOrganization(v.ctx, &munimentv1.RemoveOrganizationRequest{OrganizationId: id, Acknowledge: []string{"lock-people-out", "end-projects"}, CommandId: cmd, Reason: why})
+	case "restore":
+		said = "Restored."
+		_, err = api.RestoreOrganization(v.ctx, &munimentv1.RestoreOrganizationRequest{OrganizationId: id, CommandId: cmd, Reason: why})
+	default:
+		_, err = api.ReactivateOrganization(v.ctx, &munimentv1.ReactivateOrganizationRequest{OrganizationId: id, CommandId: cmd, Reason: why})
 	}
 	if err != nil {
 		return v.refused(q.Back, err)

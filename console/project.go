@@ -184,18 +184,37 @@ func projectRemoval(pr *munimentv1.Project) question {
 		Type:   pr.GetName(), Typed: "the project's name"}
 }
 
+// projectQuestion is what is asked before an action on a project.
+func projectQuestion(action string, pr *munimentv1.Project) (q question, ok bool) {
+	q = question{Nav: "projects", Back: path("console", "projects", pr.GetId()), Reason: true}
+	switch action {
+	case "remove":
+		return projectRemoval(pr), true
+	case "deactivate":
+		q.Heading, q.Button, q.Danger = "Deactivate "+pr.GetName()+"?", "Deactivate", true
+		q.Points = []string{"Its applications let nobody in, and their tokens are refused where the server is asked.", "Roles and applications stay as they are; it can be taken into use again."}
+	case "reactivate":
+		q.Heading, q.Button = "Reactivate "+pr.GetName()+"?", "Reactivate"
+		q.Points = []string{"Its applications let people in again, with the roles that they had."}
+	default:
+		return q, false
+	}
+	return q, true
+}
+
 func (v *visit) askProject() error {
 	pr, err := v.getProject()
 	if err != nil {
 		return err
 	}
-	switch v.r.PathValue("a") {
-	case "rename":
+	if v.r.PathValue("a") == "rename" {
 		return v.nameForm(http.StatusOK, "projects", projectRename(pr))
-	case "remove":
-		return v.ask(projectRemoval(pr))
 	}
-	return v.nothing()
+	q, ok := projectQuestion(v.r.PathValue("a"), pr)
+	if !ok {
+		return v.nothing()
+	}
+	return v.ask(q)
 }
 
 func (v *visit) actProject() error {
@@ -203,23 +222,47 @@ func (v *visit) actProject() error {
 	if err != nil {
 		return err
 	}
-	switch v.r.PathValue("a") {
-	case "rename":
+	api, id, cmd, action := v.c.API.Project, pr.GetId(), v.command(), v.r.PathValue("a")
+	if action == "rename" {
 		f := projectRename(pr)
 		f.Name = v.form("name")
-		if _, err := v.c.API.Project.RenameProject(v.ctx, &munimentv1.RenameProjectRequest{ProjectId: pr.GetId(), Name: f.Name, CommandId: v.command()}); err != nil {
+		if _, err := api.RenameProject(v.ctx, &munimentv1.RenameProjectRequest{ProjectId: id, Name: f.Name, CommandId: cmd}); err != nil {
 			return v.nameFailed("projects", f, err)
 		}
 		return v.done(f.Back, "Renamed.")
-	case "remove":
-		q := projectRemoval(pr)
-		if ok, err := v.confirmed(q); !ok {
-			return err
-		}
-		if _, err := v.c.API.Project.RemoveProject(v.ctx, &munimentv1.RemoveProjectRequest{ProjectId: pr.GetId(), CommandId: v.command(), Reason: v.form("reason")}); err != nil {
-			return v.refused(q.Back, err)
-		}
-		return v.done("/console/projects", "The project is removed.")
 	}
-	return v.nothing()
+	q, ok := projectQuestion(action, pr)
+	if !ok {
+		return v.nothing()
+	}
+	if ok, err := v.confirmed(q); !ok {
+		return err
+	}
+	said, to := "Active again.", q.Back
+	switch action {
+	case "remove":
+		said, to = "The project is removed.", "/console/projects"
+		_, err = api.RemoveProject(v.ctx, &munimentv1.RemoveProjectRequest{ProjectId: id, CommandId: cmd, Reason: v.form("reason")})
+	case "deactivate":
+		said = "Deactivated."
+		_, err = api.DeactivateProject(v.ctx, &munimentv1.DeactivateProjectRequest{ProjectId: id, CommandId: cmd, Reason: v.form("reason")})
+	default:
+		_, err = api.ReactivateProject(v.ctx, &munimentv1.ReactivateProjectRequest{ProjectId: id, CommandId: cmd, Reason: v.form("reason")})
+	}
+	if err != nil {
+		return v.refused(q.Back, err)
+	}
+	return v.done(to, said)
+}
+
+func (v *visit) renameRole() error {
+	pr, err := v.getProject()
+	if err != nil {
+		return err
+	}
+	back := path("console", "projects", pr.GetId())
+	if _, err := v.c.API.Project.RenameRole(v.ctx, &munimentv1.RenameRoleRequest{ProjectId: pr.GetId(), Key: v.form("key"), Name: v.form("name"), CommandId: v.command()}); err != nil {
+		return v.refused(back, err)
+	}
+	return v.done(back, "The role is renamed. Its key stays.")
 }

@@ -26,6 +26,7 @@ func funcs() template.FuncMap {
 		"orgState":     organizationState,
 		"hostedState":  hostedState,
 		"hex":          hex.EncodeToString,
+		"projectState": projectState,
 		"sessionState": sessionState,
 		"keyStatus":    keyStatus,
 		"role":         memberRole,
@@ -136,6 +137,8 @@ func organizationState(s munimentv1.OrganizationState) badge {
 		return badge{"Active", page.Good}
 	case munimentv1.OrganizationState_ORGANIZATION_STATE_DEACTIVATED:
 		return badge{"Deactivated", page.Warn}
+	case munimentv1.OrganizationState_ORGANIZATION_STATE_REMOVED:
+		return badge{"Removed", page.Bad}
 	}
 	return badge{"Unknown", page.Calm}
 }
@@ -161,6 +164,13 @@ func applicationState(s munimentv1.ApplicationState) badge {
 		return badge{"Deactivated", page.Warn}
 	}
 	return badge{"Unknown", page.Calm}
+}
+
+func projectState(s munimentv1.ProjectState) badge {
+	if s == munimentv1.ProjectState_PROJECT_STATE_DEACTIVATED {
+		return badge{"Deactivated", page.Warn}
+	}
+	return badge{"Active", page.Good}
 }
 
 func sessionState(s munimentv1.SessionState) badge {

@@ -25,6 +25,9 @@ type Created struct {
 func Events() []event.Descriptor {
 	return []event.Descriptor{
 		event.Describe[Created]("instance.created", 1, "{actor} created the instance {name}"),
+		event.Describe[Renamed]("instance.renamed", 1, "{actor} renamed the instance to {name}"),
+		event.Describe[DefaultOrganizationChanged]("instance.default-organization.changed", 1, "{actor} made {organization} the organization of new people"),
+		event.Describe[LinksChanged]("instance.links.changed", 1, "{actor} changed the links of the sign-in page"),
 		event.Describe[SigningKeyCreated]("instance.signing-key.created", 1, "{actor} announced the {algorithm} signing key {key}"),
 		event.Describe[SigningKeyActivated]("instance.signing-key.activated", 1, "{actor} made {key} the {algorithm} key that signs tokens"),
 		event.Describe[SigningKeyRetired]("instance.signing-key.retired", 1, "{actor} retired the {algorithm} signing key {key}"),

@@ -8,10 +8,11 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/instance"
+	"muniment.dev/org"
 )
 
 var (
-	registry = event.NewRegistry(authz.Events(), instance.Events())
+	registry = event.NewRegistry(authz.Events(), instance.Events(), org.Events())
 
 	id    = event.MustID("01000000000000000000000000000001")
 	cli   = event.MustID("0e000000000000000000000000000001")

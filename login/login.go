@@ -111,7 +111,12 @@ type Flows interface {
 	ResumeURL(id string) string
 }
 
-// Config is what the pages rest on. All but ClientIP and Home is required.
+// Links are addresses of pages of the operator; those that are empty are not
+// shown.
+type Links struct{ Privacy, Terms, Support string }
+
+// Config is what the pages rest on. All but ClientIP, Links and Home is
+// required.
 type Config struct {
 	Site     *page.Site
 	Sessions Sessions
@@ -120,6 +125,8 @@ type Config struct {
 	// ClientIP finds the address of a browser, where a proxy stands before the
 	// server. The remote address if nil.
 	ClientIP func(*http.Request) netip.Addr
+	// Links are pages of the operator that the sign-in page leads to; none if nil.
+	Links func(context.Context) Links
 	// Home is where a person goes who was not on the way anywhere; "/" if empty.
 	Home string
 }
@@ -148,6 +155,9 @@ func New(c Config) (*Login, error) {
 	}
 	if c.ClientIP == nil {
 		c.ClientIP = remoteIP
+	}
+	if c.Links == nil {
+		c.Links = func(context.Context) Links { return Links{} }
 	}
 	pages, err := parse(c.Site)
 	if err != nil {

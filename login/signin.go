@@ -32,6 +32,7 @@ type signInPage struct {
 	PassError    string
 	Wait         string // how long to wait, in words
 	Others       bool   // there are accounts to choose from
+	Links        Links
 }
 
 // showLogin shows what is needed next: the form, the accounts, the question of
@@ -94,6 +95,7 @@ func (l *Login) form(w http.ResponseWriter, r *http.Request, status int, p signI
 	if p.Return != "" {
 		p.Return = l.returnPath(p.Return)
 	}
+	p.Links = l.c.Links(r.Context())
 	l.pages.Render(w, r, status, "signin", page.View{Title: "Sign in", Script: "password.js", Data: p})
 }
 

@@ -73,6 +73,7 @@ var (
 	ErrIs        = fault.New(fault.Refused, "the user has this role there already")
 	ErrIsNot     = fault.New(fault.Refused, "the user does not have this role there")
 	ErrLastOwner = fault.New(fault.Refused, "this is the last owner of the instance; make somebody else an owner first")
+	ErrSame      = fault.Field("to", "is the role that is to be changed; name another")
 	ErrNoUser    = fault.New(fault.NotFound, "there is no such user")
 	ErrNoOrg     = fault.New(fault.NotFound, "there is no such organization")
 	ErrRole      = fault.Field("role", "must be owner, admin, viewer or auditor")
@@ -140,5 +141,35 @@ var Removing = decide.Decider[State, Remove]{
 			return nil, ErrLastOwner
 		}
 		return []event.New{{Stream: Stream(m.Member), Payload: authz.MemberRemoved(m)}}, nil
+	},
+}
+
+// ChangeRole makes a member of some role one of another, in one step.
+type ChangeRole struct {
+	Member       event.ID // fresh
+	User         event.ID
+	Organization event.ID // zero: the instance
+	From, To     authz.Role
+}
+
+// ChangingRole decides ChangeRole; what Removing does not allow, it does not.
+var ChangingRole = decide.Decider[State, ChangeRole]{
+	Name:   "change the role of a member",
+	Start:  func(c ChangeRole) State { return State{User: c.User, inScope: c.Organization.IsZero()} },
+	Query:  func(c ChangeRole) []decide.Facts { return facts(c.User, c.Organization) },
+	Evolve: evolve,
+	Allow: func(a authz.Authority, s State, c ChangeRole) error {
+		return Removing.Allow(a, s, Remove{c.User, c.Organization, c.From})
+	},
+	Decide: func(s State, c ChangeRole) ([]event.New, error) {
+		if c.From == c.To {
+			return nil, ErrSame
+		}
+		removed, err := Removing.Decide(s, Remove{c.User, c.Organization, c.From})
+		if err != nil {
+			return nil, err
+		}
+		added, err := Adding.Decide(s, Add{c.Member, c.User, c.Organization, c.To})
+		return append(removed, added...), err
 	},
 }

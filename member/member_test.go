@@ -71,3 +71,26 @@ func TestRemoving(t *testing.T) {
 			Then: []any{authz.MemberRemoved{Member: bob, User: bob, Organization: acme, Role: string(authz.Owner)}}},
 	)
 }
+
+// A role is changed in one step, where it could be in two.
+func TestChangingRole(t *testing.T) {
+	c := member.ChangeRole{Member: ada, User: bob, From: authz.Owner, To: authz.Viewer}
+	owners := []event.New{registered(ada), registered(bob), added(ada, event.ID{}, authz.Owner), added(bob, event.ID{}, authz.Owner)}
+	then := []any{authz.MemberRemoved{Member: bob, User: bob, Role: "owner"}, authz.MemberAdded{Member: ada, User: bob, Role: "viewer"}}
+	same := c
+	same.To = authz.Owner
+	king := c
+	king.To = "king"
+	type is = decidetest.Case[member.ChangeRole]
+	decidetest.Run(t, registry, member.ChangingRole,
+		is{Name: "once", As: asAda, Given: owners, When: c, Then: then},
+		is{Name: "is none", As: asAda, Given: owners[:3], When: c, Err: member.ErrIsNot},
+		is{Name: "the last owner", Given: []event.New{registered(bob), added(bob, event.ID{}, authz.Owner)}, When: c, Err: member.ErrLastOwner},
+		is{Name: "one's own", As: asBob, Given: owners, When: c, Kind: fault.Denied},
+		is{Name: "to the same", As: asAda, Given: owners, When: same, Err: member.ErrSame},
+		is{Name: "to none that there is", As: asAda, Given: owners, When: king, Err: member.ErrRole},
+		is{Name: "to one held already", As: asAda, Given: append(owners[:4:4], added(bob, event.ID{}, authz.Viewer)), When: c, Err: member.ErrIs},
+		is{Name: "by an admin", As: asAda, Given: []event.New{registered(bob), added(ada, event.ID{}, authz.Admin), added(bob, acme, authz.Viewer)},
+			When: member.ChangeRole{Member: ada, User: bob, Organization: acme, From: authz.Viewer, To: authz.Auditor}, Kind: fault.Denied},
+	)
+}

@@ -32,6 +32,10 @@ func Events() []event.Descriptor {
 	return []event.Descriptor{
 		event.Describe[Added]("organization.added", 1, "{actor} added the organization {name}"),
 		event.Describe[Renamed]("organization.renamed", 1, "{actor} renamed the organization {organization} to {name}"),
+		event.Describe[DomainAdded]("organization.domain.added", 1, "{actor} claimed the domain {domain} for {organization}"),
+		event.Describe[DomainVerified]("organization.domain.verified", 1, "{actor} verified that the domain {domain} is of {organization}"),
+		event.Describe[DomainRemoved]("organization.domain.removed", 1, "{actor} removed the domain {domain} from {organization}"),
+		event.Describe[PrimaryDomainChanged]("organization.primary-domain.changed", 1, "{actor} made {domain} the primary domain of {organization}"),
 	}
 }
 
@@ -40,16 +44,19 @@ func Stream(id event.ID) event.Stream { return event.Stream{Kind: "organization"
 
 // Types are the events that decide whether an organization exists and is
 // active; other slices name them in their facts.
-var Types = []string{"organization.added", "organization.deactivated", "organization.reactivated"}
+var Types = []string{"organization.added", "organization.deactivated", "organization.reactivated", "organization.removed", "organization.restored"}
 
 // State is what commands need to know of an organization.
 type State struct {
 	Exists   bool
 	Inactive bool
+	Removed  bool
 	Name     string
 
-	people  *people                          // at home in it, where a command asks for them
-	members map[event.ID][]authz.MemberAdded // of the instance, by user, where a command asks for them
+	count    int                              // of people who are not erased, where a command asks for them
+	projects int                              // where a command asks for them
+	people   *people                          // at home in it, where a command asks for them
+	members  map[event.ID][]authz.MemberAdded // of the instance, by user, where a command asks for them
 }
 
 // people is a list that grows without touching what was shared of it.
@@ -69,6 +76,10 @@ func Evolve(s State, f event.Fact) State {
 		s.Inactive = true
 	case authz.OrganizationReactivated:
 		s.Inactive = false
+	case authz.OrganizationRemoved:
+		s.Removed = true
+	case authz.OrganizationRestored:
+		s.Removed = false
 	}
 	return s
 }
@@ -77,6 +88,8 @@ func Evolve(s State, f event.Fact) State {
 var (
 	ErrNotFound = fault.New(fault.NotFound, "there is no such organization")
 	ErrInactive = fault.New(fault.Refused, "the organization is deactivated; reactivate it first")
+	ErrRemoved  = fault.New(fault.Refused, "the organization was removed; restore it first")
+	ErrIsThere  = fault.New(fault.Refused, "the organization is not removed")
 	ErrActive   = fault.New(fault.Refused, "the organization is active already")
 	ErrName     = fault.Field("name", "must have 1 to 200 bytes of text without control characters")
 )
@@ -89,11 +102,22 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Usable returns nil if the organization exists and is active.
-func (s State) Usable() error {
+// There returns nil if the organization exists and is not removed.
+func (s State) There() error {
 	switch {
 	case !s.Exists:
 		return ErrNotFound
+	case s.Removed:
+		return ErrRemoved
+	}
+	return nil
+}
+
+// Usable returns nil if the organization exists and is active.
+func (s State) Usable() error {
+	switch {
+	case s.There() != nil:
+		return s.There()
 	case s.Inactive:
 		return ErrInactive
 	}
@@ -140,8 +164,8 @@ var Renaming = decide.Decider[State, Rename]{
 		return a.Need(authz.ManageInstance, authz.Of(c.Organization))
 	},
 	Decide: func(s State, c Rename) ([]event.New, error) {
-		if !s.Exists {
-			return nil, ErrNotFound
+		if err := s.There(); err != nil {
+			return nil, err
 		}
 		if err := CheckName(c.Name); err != nil || s.Name == c.Name {
 			return nil, err
@@ -157,35 +181,42 @@ type Deactivate struct{ Organization event.ID }
 // organization: so nobody does it to their own, and to one in which somebody
 // administers the instance only who has every right that they have.
 var Deactivating = decide.Decider[State, Deactivate]{
-	Name: "deactivate an organization",
-	Query: func(c Deactivate) []decide.Facts {
-		return append(own(c.Organization),
-			decide.Facts{Types: []string{"user.registered"}, Tags: []event.Tag{event.NewTag("org", c.Organization.String())}},
-			decide.Facts{Types: []string{"member.added", "member.removed"}})
-	},
+	Name:   "deactivate an organization",
+	Query:  func(c Deactivate) []decide.Facts { return withPeople(c.Organization) },
 	Evolve: evolvePeople,
-	Allow: func(a authz.Authority, s State, _ Deactivate) error {
-		if err := a.Need(authz.ManageInstance, authz.Instance); err != nil {
-			return err
-		}
-		for p := s.people; p != nil; p = p.rest {
-			if a.Is(p.id) {
-				return authz.Denied("have somebody of another organization do this to your own")
-			}
-			for _, m := range s.members[p.id] {
-				if !a.Covers(authz.Role(m.Role), authz.Instance) {
-					return authz.Denied("administer all that the people of this organization administer in the instance")
-				}
-			}
-		}
-		return nil
-	},
+	Allow:  func(a authz.Authority, s State, _ Deactivate) error { return s.shuttable(a) },
 	Decide: func(s State, c Deactivate) ([]event.New, error) {
 		if err := s.Usable(); err != nil {
 			return nil, err
 		}
 		return one(c.Organization, authz.OrganizationDeactivated(c)), nil
 	},
+}
+
+// withPeople are the facts of an organization and of who is at home in it.
+func withPeople(id event.ID) []decide.Facts {
+	return append(own(id),
+		decide.Facts{Types: []string{"user.registered", "user.erased"}, Tags: []event.Tag{event.NewTag("org", id.String())}},
+		decide.Facts{Types: []string{"member.added", "member.removed"}})
+}
+
+// shuttable returns nil for those who may keep everybody out who is at home in
+// the organization.
+func (s State) shuttable(a authz.Authority) error {
+	if err := a.Need(authz.ManageInstance, authz.Instance); err != nil {
+		return err
+	}
+	for p := s.people; p != nil; p = p.rest {
+		if a.Is(p.id) {
+			return authz.Denied("have somebody of another organization do this to your own")
+		}
+		for _, m := range s.members[p.id] {
+			if !a.Covers(authz.Role(m.Role), authz.Instance) {
+				return authz.Denied("administer all that the people of this organization administer in the instance")
+			}
+		}
+	}
+	return nil
 }
 
 // evolvePeople is Evolve, and who is at home in the organization and who
@@ -201,8 +232,18 @@ func evolvePeople(s State, f event.Fact) State {
 		left := slices.DeleteFunc(slices.Clone(s.members[p.User]), func(m authz.MemberAdded) bool { return m.Member == p.Member })
 		return s.withMembers(p.User, left)
 	}
-	if f.Type == "user.registered" { // owned by package user
-		s.people = &people{f.Stream.ID, s.people}
+	switch f.Type { // owned by packages to the right
+	case "user.registered":
+		s.people, s.count = &people{f.Stream.ID, s.people}, s.count+1
+		return s
+	case "user.erased":
+		s.count--
+		return s
+	case "project.added":
+		s.projects++
+		return s
+	case "project.removed":
+		s.projects--
 		return s
 	}
 	return Evolve(s, f)
@@ -230,8 +271,8 @@ var Reactivating = decide.Decider[State, Reactivate]{
 	},
 	Decide: func(s State, c Reactivate) ([]event.New, error) {
 		switch {
-		case !s.Exists:
-			return nil, ErrNotFound
+		case s.There() != nil:
+			return nil, s.There()
 		case !s.Inactive:
 			return nil, ErrActive
 		}

@@ -9,11 +9,12 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/org"
+	"muniment.dev/project"
 	"muniment.dev/user"
 )
 
 var (
-	registry = event.NewRegistry(authz.Events(), org.Events(), user.Events())
+	registry = event.NewRegistry(authz.Events(), org.Events(), user.Events(), project.Events())
 
 	acme  = event.MustID("0a000000000000000000000000000001")
 	other = event.MustID("0a000000000000000000000000000002")
@@ -105,4 +106,8 @@ func TestChanging(t *testing.T) {
 		reactivate{Name: "once", Given: given(added, inactive), When: in, Then: []any{active.Payload}},
 		reactivate{Name: "by its owner", As: asEve, Given: given(added, inactive, eveIs(authz.Owner, acme)), When: in, Kind: fault.Denied},
 	)
+}
+
+func projectAdded(o event.ID) any {
+	return project.Added{Project: bob, Organization: o, Name: "Desk"}
 }

@@ -12,6 +12,7 @@
 package page
 
 import (
+	"context"
 	"crypto/rand"
 	"html/template"
 	"log/slog"
@@ -43,8 +44,11 @@ type Settings struct {
 	// Name is how the operator calls this installation; shown to people. The
 	// host if empty or the product's own.
 	Name string
-	Log  *slog.Logger     // nil: slog.Default()
-	Now  func() time.Time // nil: time.Now
+	// NameOf is Name as it is now, where that can change; it is asked for each
+	// page. Nil: it cannot.
+	NameOf func(context.Context) string
+	Log    *slog.Logger     // nil: slog.Default()
+	Now    func() time.Time // nil: time.Now
 }
 
 // Site serves assets, renders pages and guards forms. It is safe for
@@ -54,7 +58,7 @@ type Site struct {
 	host    string
 	plain   bool
 	key     []byte
-	name    string
+	name    func(context.Context) string
 	log     *slog.Logger
 	now     func() time.Time
 	cross   *http.CrossOriginProtection
@@ -83,14 +87,14 @@ func New(s Settings) (*Site, error) {
 	}
 	site := &Site{
 		origin: u.Scheme + "://" + u.Host, host: u.Host, plain: s.PlainLoopback, secured: u.Scheme == "https",
-		key: s.Key, name: s.Name, log: s.Log, now: s.Now, cross: http.NewCrossOriginProtection(),
+		key: s.Key, name: s.NameOf, log: s.Log, now: s.Now, cross: http.NewCrossOriginProtection(),
 	}
 	if site.key == nil {
 		site.key = make([]byte, 32)
 		rand.Read(site.key) // never fails (crypto/rand)
 	}
-	if site.name == "" || site.name == "Muniment" { // the product's name is on the page already
-		site.name = u.Host
+	if site.name == nil {
+		site.name = func(context.Context) string { return s.Name }
 	}
 	if site.log == nil {
 		site.log = slog.Default()
@@ -120,6 +124,14 @@ func loopback(host string) bool {
 	}
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
+}
+
+// called is the installation's name for a page.
+func (s *Site) called(ctx context.Context) string {
+	if n := s.name(ctx); n != "" && n != "Muniment" { // the product's name is on the page already
+		return n
+	}
+	return s.host
 }
 
 // Origin returns scheme://host[:port], as browsers see it.

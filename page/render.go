@@ -129,7 +129,7 @@ func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name 
 		return
 	}
 	var b bytes.Buffer
-	s := shown{View: v, Site: p.site.name, Token: p.site.Token(w, r), Note: p.site.note(w, r), Path: r.URL.Path}
+	s := shown{View: v, Site: p.site.called(r.Context()), Token: p.site.Token(w, r), Note: p.site.note(w, r), Path: r.URL.Path}
 	if err := t.ExecuteTemplate(&b, "base", s); err != nil {
 		if name == "fault" { // no page can be shown, not even this one
 			p.site.log.ErrorContext(r.Context(), "render the page for faults", "err", err)

@@ -3,6 +3,7 @@
 package project
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,9 +35,31 @@ type Removed struct {
 	Organization event.ID `event:"organization,public,tag=org"`
 }
 
+// Deactivated says that a project is out of use: its applications let nobody
+// in, and roles in it stand in no token. Nothing is deleted.
+type Deactivated struct {
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+}
+
+// Reactivated ends a deactivation. Sign-ins that it ended stay ended.
+type Reactivated struct {
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+}
+
 // RoleAdded says that people can be granted a role from now on. It does not
 // say that anybody has it.
 type RoleAdded struct {
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+	Key          string   `event:"key,public"`
+	Name         string   `event:"name,public"`
+}
+
+// RoleRenamed says that a role is called otherwise from now on; its key, which
+// stands in tokens, stays.
+type RoleRenamed struct {
 	Project      event.ID `event:"project,public,tag=project"`
 	Organization event.ID `event:"organization,public,tag=org"`
 	Key          string   `event:"key,public"`
@@ -56,7 +79,10 @@ func Events() []event.Descriptor {
 		event.Describe[Added]("project.added", 1, "{actor} added the project {name}"),
 		event.Describe[Renamed]("project.renamed", 1, "{actor} renamed the project {project} to {name}"),
 		event.Describe[Removed]("project.removed", 1, "{actor} removed the project {project}"),
+		event.Describe[Deactivated]("project.deactivated", 1, "{actor} deactivated the project {project}"),
+		event.Describe[Reactivated]("project.reactivated", 1, "{actor} reactivated the project {project}"),
 		event.Describe[RoleAdded]("project.role.added", 1, "{actor} added the role {key} to {project}"),
+		event.Describe[RoleRenamed]("project.role.renamed", 1, "{actor} renamed the role {key} of {project} to {name}"),
 		event.Describe[RoleRemoved]("project.role.removed", 1, "{actor} removed the role {key} from {project}"),
 	}
 }
@@ -64,13 +90,19 @@ func Events() []event.Descriptor {
 // Stream is a project's stream.
 func Stream(id event.ID) event.Stream { return event.Stream{Kind: "project", ID: id} }
 
+// Types are the events that decide whether a project exists and is active;
+// other slices name them in their facts.
+var Types = []string{"project.added", "project.removed", "project.deactivated", "project.reactivated"}
+
 // State is what commands need to know of a project.
 type State struct {
 	Exists       bool
+	Inactive     bool
 	Organization event.ID
 	Name         string
 	Roles        []string // keys, in the order they were added
-	OfInstance   bool     // the command line's; known where OfInstance's facts are
+	names        map[string]string
+	OfInstance   bool // the command line's; known where OfInstance's facts are
 
 	cli event.ID // the command line's application
 	org org.State
@@ -85,8 +117,15 @@ func Evolve(s State, f event.Fact) State {
 		s.Name = p.Name
 	case Removed:
 		s.Exists = false
+	case Deactivated:
+		s.Inactive = true
+	case Reactivated:
+		s.Inactive = false
 	case RoleAdded:
+		s = s.called(p.Key, p.Name)
 		s.Roles = append(slices.Clone(s.Roles), p.Key)
+	case RoleRenamed:
+		s = s.called(p.Key, p.Name)
 	case RoleRemoved:
 		s.Roles = slices.DeleteFunc(slices.Clone(s.Roles), func(k string) bool { return k == p.Key })
 	case instance.Created:
@@ -100,8 +139,31 @@ func Evolve(s State, f event.Fact) State {
 	return s
 }
 
+// called notes the name of a role.
+func (s State) called(key, name string) State {
+	s.names = maps.Clone(s.names)
+	if s.names == nil {
+		s.names = map[string]string{}
+	}
+	s.names[key] = name
+	return s
+}
+
+// Usable returns nil if the project exists and is active.
+func (s State) Usable() error {
+	switch {
+	case !s.Exists:
+		return ErrNotFound
+	case s.Inactive:
+		return ErrInactive
+	}
+	return nil
+}
+
 // Refusals.
 var (
+	ErrInactive   = fault.New(fault.Refused, "the project is deactivated; reactivate it first")
+	ErrActive     = fault.New(fault.Refused, "the project is active already")
 	ErrNotFound   = fault.New(fault.NotFound, "there is no such project")
 	ErrNoRole     = fault.New(fault.NotFound, "the project has no such role")
 	ErrRoleExists = fault.New(fault.Exists, "the project has a role with this key already")
@@ -225,26 +287,3 @@ var RemovingRole = change("remove a role", func(c RemoveRole) event.ID { return 
 	}
 	return RoleRemoved{c.Project, s.Organization, c.Key}, nil
 })
-
-// change makes the decider of a command that changes an existing project.
-func change[C any](name string, id func(C) event.ID, next func(State, C) (any, error)) decide.Decider[State, C] {
-	return decide.Decider[State, C]{
-		Name:   name,
-		Query:  func(c C) []decide.Facts { return append(Facts(id(c)), ofInstance(id(c))...) },
-		Evolve: Evolve,
-		Allow:  manager[C],
-		Decide: func(s State, c C) ([]event.New, error) {
-			switch {
-			case !s.Exists:
-				return nil, ErrNotFound
-			case s.OfInstance:
-				return nil, ErrOfInstance
-			}
-			e, err := next(s, c)
-			if e == nil || err != nil {
-				return nil, err
-			}
-			return one(id(c), e), nil
-		},
-	}
-}

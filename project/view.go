@@ -16,7 +16,7 @@ const (
 // View declares both tables.
 func View() view.View {
 	return view.View{
-		Name: "projects", Revision: 1, Types: entity.Types(Events()), Apply: apply,
+		Name: "projects", Revision: 2, Types: entity.Types(Events()), Apply: apply,
 		Tables: []view.Table{{
 			Name: Table,
 			Key:  []string{"id"},
@@ -24,6 +24,7 @@ func View() view.View {
 				view.Column{Name: "id", Kind: event.IDRef},
 				view.Column{Name: "organization", Kind: event.IDRef},
 				view.Column{Name: "name", Kind: event.Text},
+				view.Column{Name: "deactivated", Kind: event.Bool},
 			),
 			Indexes: [][]string{{entity.Order}, {"organization", entity.Order}},
 			Prefix:  []string{"name"},
@@ -44,9 +45,15 @@ func apply(f event.Fact) []view.Change {
 	own := view.Put(Table, key, entity.Changed(f, nil))
 	switch p := f.Payload.(type) {
 	case Added:
-		return []view.Change{view.Put(Table, key, entity.Created(f, view.Values{"organization": p.Organization, "name": p.Name}))}
+		return []view.Change{view.Put(Table, key, entity.Created(f, view.Values{"organization": p.Organization, "name": p.Name, "deactivated": false}))}
 	case Renamed:
 		return []view.Change{view.Put(Table, key, entity.Changed(f, view.Values{"name": p.Name}))}
+	case Deactivated:
+		return []view.Change{view.Put(Table, key, entity.Changed(f, view.Values{"deactivated": true}))}
+	case Reactivated:
+		return []view.Change{view.Put(Table, key, entity.Changed(f, view.Values{"deactivated": false}))}
+	case RoleRenamed:
+		return []view.Change{own, view.Put(Roles, view.Values{"project": p.Project, "role": p.Key}, view.Values{"name": p.Name})}
 	case Removed:
 		return []view.Change{view.Remove(Table, key), {Table: Roles, Where: view.Values{"project": p.Project}, Delete: true}}
 	case RoleAdded:

@@ -67,7 +67,7 @@ func (p *provider) app(ctx context.Context, client string) (app.State, error) {
 	if err != nil {
 		return a, err
 	}
-	if !pr.Exists {
+	if pr.Usable() != nil {
 		return a, app.ErrNotFound
 	}
 	return a, p.homeActive(ctx, a)

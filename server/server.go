@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -167,7 +168,7 @@ func (s *Server) assemble(x Extra) error {
 	}
 	u, _ := url.Parse(s.URL())
 	site, err := page.New(page.Settings{Origin: s.URL(), PlainLoopback: u.Scheme == "http", Key: forms,
-		Name: s.Core.Instance.Name, Log: x.Logger, Now: s.Core.Log.Now})
+		NameOf: s.name, Log: x.Logger, Now: s.Core.Log.Now})
 	if err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func (s *Server) assemble(x Extra) error {
 		return err
 	}
 	fromRequest := func(r *http.Request) netip.Addr { return address(r.RemoteAddr, r.Header) }
-	signIn, err := login.New(login.Config{Site: site, Sessions: people{s.SignIn}, Setups: people{s.SignIn}, Flows: s.openid, ClientIP: fromRequest, Home: "/console"})
+	signIn, err := login.New(login.Config{Site: site, Sessions: people{s.SignIn}, Setups: people{s.SignIn}, Flows: s.openid, ClientIP: fromRequest, Links: s.links, Home: "/console"})
 	if err != nil {
 		return err
 	}
@@ -296,12 +297,12 @@ func (s *Server) reader() *audit.Reader {
 // services are the implementations behind the API.
 func (s *Server) services(c adapter.Core) api.Services {
 	users := userapi.New(c, userapi.Needs{Choose: s.SignIn.Choose, CheckPassword: s.SignIn.CheckPassword, SamePassword: s.SignIn.SamePassword, NewLink: signin.NewLink, LinkLife: signin.LinkLife,
-		LinkURL: func(secret string) string { return s.URL() + login.PathSetup + "/" + secret }, Erasure: s.Core.Erasure.Status})
+		LinkURL: func(secret string) string { return s.URL() + login.PathSetup + "/" + secret }, Erasure: s.Core.Erasure.Status, DefaultOrganization: s.defaultOrganization})
 	members, grants := memberapi.New(c), grantapi.New(c)
 	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.Instance.CheckpointKey, Statistics: s.Core.Stats, URL: s.URL(), Streams: s.streams}
 	sessions := sessionapi.New(c)
 	return api.Services{
-		User: users, Organization: orgapi.New(c), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Policy: policyapi.New(c),
+		User: users, Organization: orgapi.New(c, net.DefaultResolver), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Policy: policyapi.New(c),
 		Session: sessions, Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Sessions: sessions, Members: members, Grants: grants, Events: events},
 		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, NewKey: newKey, Schedule: keySchedule()}),
 		Hosted:   hostingapi.New(c, s.extra.Hosting),

@@ -95,7 +95,7 @@ func AuthorizationFacts(c Subject) []decide.Facts {
 		decide.Facts{Stream: AuthorizationStream(c.Authorization)},
 		ConsentFacts(c.User, c.Application),
 		app.Standing(c.Application),
-		decide.Facts{Types: []string{"project.added", "project.removed"}, Stream: project.Stream(c.Project)},
+		decide.Facts{Types: project.Types, Stream: project.Stream(c.Project)},
 	)
 }
 
@@ -136,7 +136,7 @@ func (s Authorization) usable(now event.Instant) error {
 
 // reachable checks application and project.
 func (s Authorization) reachable() error {
-	if s.app.Usable() != nil || !s.project.Exists {
+	if s.app.Usable() != nil || s.project.Usable() != nil {
 		return app.ErrNotFound
 	}
 	return nil

@@ -60,8 +60,70 @@ func (s *Service) GetInstance(ctx context.Context, req *munimentv1.GetInstanceRe
 	if err != nil {
 		return nil, err
 	}
-	return &munimentv1.GetInstanceResponse{Instance: &munimentv1.Instance{Id: s.needs.Instance.Instance.String(), Name: s.needs.Instance.Name,
+	set, err := s.settings(ctx, mark)
+	if err != nil {
+		return nil, err
+	}
+	home := ""
+	if !set.DefaultOrganization.IsZero() {
+		home = set.DefaultOrganization.String()
+	}
+	return &munimentv1.GetInstanceResponse{Instance: &munimentv1.Instance{Id: s.needs.Instance.Instance.String(), Name: set.Name,
+		DefaultOrganizationId: home, PrivacyPolicyUrl: set.Links.Privacy, TermsUrl: set.Links.Terms, SupportUrl: set.Links.Support,
 		ExternalUrl: s.needs.URL, LogId: l.ID().String(), Position: uint64(mark), PositionTime: timestamppb.New(last.Time), Created: timestamppb.New(first.Time), Version: s.needs.Version}}, nil
+}
+
+// settings are those that held at a position.
+func (s *Service) settings(ctx context.Context, at event.Position) (out instance.Settings, err error) {
+	q := event.OfTerm(event.StreamTerm(instance.Stream(s.needs.Instance.Instance)))
+	for rec, err := range s.core.Runner.Log.ReadTo(ctx, q, 0, at) {
+		if err != nil {
+			return out, err
+		}
+		f, err := s.core.Runner.Sealer.Decode(ctx, rec)
+		if err != nil {
+			return out, err
+		}
+		out = instance.EvolveSettings(out, f)
+	}
+	return out, nil
+}
+
+// RenameInstance gives the instance another name.
+func (s *Service) RenameInstance(ctx context.Context, req *munimentv1.RenameInstanceRequest) (*munimentv1.RenameInstanceResponse, error) {
+	res, err := adapter.Run(ctx, s.core, instance.Renaming, req, instance.Rename{Instance: s.needs.Instance.Instance, Name: req.GetName()})
+	if err != nil {
+		return nil, err
+	}
+	return &munimentv1.RenameInstanceResponse{Change: adapter.Change(res)}, nil
+}
+
+// ChangeDefaultOrganization says where new people belong.
+func (s *Service) ChangeDefaultOrganization(ctx context.Context, req *munimentv1.ChangeDefaultOrganizationRequest) (*munimentv1.ChangeDefaultOrganizationResponse, error) {
+	c := instance.ChangeDefaultOrganization{Instance: s.needs.Instance.Instance}
+	if !req.GetNone() {
+		var err error
+		if c.Organization, err = adapter.ID("organization_id", req.GetOrganizationId()); err != nil {
+			return nil, err
+		}
+	} else if req.GetOrganizationId() != "" {
+		return nil, fault.Field("none", "contradicts organization_id; give one of them")
+	}
+	res, err := adapter.Run(ctx, s.core, instance.ChangingDefaultOrganization, req, c)
+	if err != nil {
+		return nil, err
+	}
+	return &munimentv1.ChangeDefaultOrganizationResponse{Change: adapter.Change(res)}, nil
+}
+
+// ChangeLinks says which pages the sign-in page leads to.
+func (s *Service) ChangeLinks(ctx context.Context, req *munimentv1.ChangeLinksRequest) (*munimentv1.ChangeLinksResponse, error) {
+	c := instance.ChangeLinks{Instance: s.needs.Instance.Instance, Links: instance.Links{Privacy: req.GetPrivacyPolicyUrl(), Terms: req.GetTermsUrl(), Support: req.GetSupportUrl()}}
+	res, err := adapter.Run(ctx, s.core, instance.ChangingLinks, req, c)
+	if err != nil {
+		return nil, err
+	}
+	return &munimentv1.ChangeLinksResponse{Change: adapter.Change(res)}, nil
 }
 
 // GetCheckpoint answers the latest checkpoint of the log.

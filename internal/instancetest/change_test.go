@@ -40,6 +40,38 @@ var changes = []change{
 		return &munimentv1.ReactivateOrganizationRequest{OrganizationId: other}
 	}},
 
+	{request: func(i *Instance, _ string) proto.Message {
+		return &munimentv1.RemoveOrganizationRequest{OrganizationId: i.Organization()}
+	}},
+	{request: func(i *Instance, _ string) proto.Message {
+		other := i.Organization()
+		Must(i.API.Organization.RemoveOrganization(i.AsOwner(), &munimentv1.RemoveOrganizationRequest{OrganizationId: other}))
+		return &munimentv1.RestoreOrganizationRequest{OrganizationId: other}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.AddDomainRequest{OrganizationId: org, Domain: i.Name("d") + ".example"}
+	}},
+	{request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.VerifyDomainRequest{OrganizationId: org, Domain: i.domain(org), Vouch: true}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.RemoveDomainRequest{OrganizationId: org, Domain: i.domain(org)}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		d := i.domain(org)
+		Must(i.API.Organization.VerifyDomain(i.AsOwner(), &munimentv1.VerifyDomainRequest{OrganizationId: org, Domain: d, Vouch: true}))
+		return &munimentv1.SetPrimaryDomainRequest{OrganizationId: org, Domain: d}
+	}},
+	{request: func(i *Instance, _ string) proto.Message {
+		return &munimentv1.RenameInstanceRequest{Name: i.Name("Instance")}
+	}},
+	{request: func(i *Instance, _ string) proto.Message {
+		return &munimentv1.ChangeDefaultOrganizationRequest{OrganizationId: i.Organization()}
+	}},
+	{request: func(i *Instance, _ string) proto.Message {
+		return &munimentv1.ChangeLinksRequest{TermsUrl: "https://example.org/" + i.Name("terms")}
+	}},
+
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message { return i.NewPerson(org) }},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
 		r := i.NewPerson(org)
@@ -100,6 +132,17 @@ var changes = []change{
 	}},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
 		return &munimentv1.RenameProjectRequest{ProjectId: i.Project(org), Name: i.Name("Renamed")}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.DeactivateProjectRequest{ProjectId: i.Project(org)}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		id := i.Project(org)
+		Must(i.API.Project.DeactivateProject(i.AsOwner(), &munimentv1.DeactivateProjectRequest{ProjectId: id}))
+		return &munimentv1.ReactivateProjectRequest{ProjectId: id}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.RenameRoleRequest{ProjectId: i.Project(org), Key: "editor", Name: i.Name("Editor")}
 	}},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
 		return &munimentv1.RemoveProjectRequest{ProjectId: i.Project(org)}
@@ -203,6 +246,10 @@ var changes = []change{
 		return &munimentv1.DeleteHostedInstanceRequest{InstanceId: id, Name: name}
 	}},
 
+	{owner: true, silent: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.ChangeMemberRoleRequest{UserId: i.Member(org, munimentv1.MemberRole_MEMBER_ROLE_VIEWER), Scope: In(org),
+			From: munimentv1.MemberRole_MEMBER_ROLE_VIEWER, To: munimentv1.MemberRole_MEMBER_ROLE_AUDITOR}
+	}},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
 		return &munimentv1.EndSessionRequest{SessionId: i.SignedIn(i.Person(org)).Begun.Session.String()}
 	}},
@@ -217,6 +264,13 @@ var changes = []change{
 // ownChanges are the methods by which people change what is their own; other
 // tests are about them.
 var ownChanges = map[string]bool{"ChangePassword": true, "EndMyApplication": true}
+
+// domain claims a domain for an organization.
+func (i *Instance) domain(org string) string {
+	name := i.Name("d") + ".example"
+	Must(i.API.Organization.AddDomain(i.AsOwner(), &munimentv1.AddDomainRequest{OrganizationId: org, Domain: name}))
+	return name
+}
 
 func (c change) name(i *Instance) string {
 	return strings.TrimSuffix(string(c.request(i, i.Org).ProtoReflect().Descriptor().Name()), "Request")

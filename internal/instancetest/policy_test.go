@@ -3,16 +3,19 @@ package instancetest
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"muniment.dev/api/adapter"
 	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/org/orgapi"
 	"muniment.dev/session"
 	"muniment.dev/session/signin"
 	"muniment.dev/user"
@@ -228,4 +231,118 @@ func TestGetPolicies(t *testing.T) {
 	Want(t, err, fault.NotFound, "")
 	_, err = i.API.Policy.GetPolicies(i.As(eve), &munimentv1.GetPoliciesRequest{Scope: &munimentv1.Scope{}})
 	Want(t, err, fault.Invalid, "scope")
+}
+
+// dns is a resolver that knows what a test says.
+type dns map[string][]string
+
+func (d dns) LookupTXT(_ context.Context, name string) ([]string, error) {
+	if txt, ok := d[name]; ok {
+		return txt, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+}
+
+// A domain is an organization's when its token stands in the DNS.
+func TestVerifyDomain(t *testing.T) {
+	i := New(t)
+	org := i.Organization()
+	owner := i.As(i.Member(org, munimentv1.MemberRole_MEMBER_ROLE_OWNER))
+	records := dns{}
+	s := orgapi.New(adapter.Core{Runner: i.Core.Runner, Views: i.Core.Views}, records)
+	d := Must(s.AddDomain(owner, &munimentv1.AddDomainRequest{OrganizationId: org, Domain: "Example.ORG"})).GetDomain()
+	verify := &munimentv1.VerifyDomainRequest{OrganizationId: org, Domain: "example.org"}
+	if _, err := s.VerifyDomain(owner, verify); !fault.Is(err, fault.Refused) {
+		t.Fatalf("before it is published: %v", err)
+	}
+	records[d.GetChallengeName()+"."] = []string{"v=spf1 -all", d.GetChallengeText()}
+	if _, err := s.VerifyDomain(owner, verify); err != nil {
+		t.Fatal(err)
+	}
+	got := Must(i.API.Organization.ListDomains(owner, &munimentv1.ListDomainsRequest{OrganizationId: org})).GetDomains()
+	if len(got) != 1 || !got[0].GetVerified() || got[0].GetName() != "example.org" {
+		t.Errorf("%v", got)
+	}
+	other := i.Organization()
+	_, err := i.API.Organization.AddDomain(i.AsOwner(), &munimentv1.AddDomainRequest{OrganizationId: other, Domain: "example.org"})
+	Want(t, err, fault.Exists, "")
+	_, err = i.API.Organization.AddDomain(i.AsOwner(), &munimentv1.AddDomainRequest{OrganizationId: other, Domain: "no domain"})
+	Want(t, err, fault.Invalid, "domain")
+}
+
+// Nobody signs in to an organization that was removed, nor to its applications;
+// restored, all is as it was.
+func TestRemovedOrganization(t *testing.T) {
+	i := New(t)
+	org := i.Organization()
+	ada, project := i.Person(org), i.Project(org)
+	s := i.SignedIn(ada)
+	if err := i.Visit(t.Context(), s, i.Application(project)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := i.API.Organization.RemoveOrganization(i.AsOwner(), &munimentv1.RemoveOrganizationRequest{OrganizationId: org})
+	Want(t, err, fault.Refused, "acknowledge")
+	Must(i.API.Organization.RemoveOrganization(i.AsOwner(), &munimentv1.RemoveOrganizationRequest{OrganizationId: org, Acknowledge: []string{"lock-people-out", "end-projects"}}))
+	if _, err := i.SignIn.Session(t.Context(), s.Token); !fault.Is(err, fault.Unauthenticated) {
+		t.Errorf("a session: %v", err)
+	}
+	if err := i.tries(t, "192.0.2.1", ada, Password); !errors.Is(err, session.ErrMayNotSignIn) {
+		t.Errorf("signing in: %v", err)
+	}
+	_, err = i.API.User.CreateUser(i.AsOwner(), i.NewPerson(org))
+	Want(t, err, fault.Refused, "")
+	_, err = i.API.Project.CreateProject(i.AsOwner(), &munimentv1.CreateProjectRequest{OrganizationId: org, Name: "x"})
+	Want(t, err, fault.Refused, "")
+	for _, o := range Must(i.API.Organization.ListOrganizations(i.AsOwner(), &munimentv1.ListOrganizationsRequest{})).GetOrganizations() {
+		if o.GetId() == org {
+			t.Error("it is listed")
+		}
+	}
+	Must(i.API.Organization.RestoreOrganization(i.AsOwner(), &munimentv1.RestoreOrganizationRequest{OrganizationId: org}))
+	if err := i.tries(t, "192.0.2.1", ada, Password); err != nil {
+		t.Error(err)
+	}
+}
+
+// The applications of a project that is out of use let nobody in, and their
+// tokens are not good meanwhile.
+func TestDeactivatedProject(t *testing.T) {
+	i := New(t)
+	project := i.Project(i.Org)
+	app := i.Application(project)
+	s := i.SignedIn(i.Person(i.Org))
+	Must(i.API.Project.DeactivateProject(i.AsOwner(), &munimentv1.DeactivateProjectRequest{ProjectId: project}))
+	if err := i.Visit(t.Context(), s, app); err == nil {
+		t.Error("somebody was let in")
+	}
+	Must(i.API.Project.ReactivateProject(i.AsOwner(), &munimentv1.ReactivateProjectRequest{ProjectId: project}))
+	if err := i.Visit(t.Context(), s, app); err != nil {
+		t.Error(err)
+	}
+}
+
+// People belong to the default organization if nothing is said, and the name of
+// the instance is what it was changed to.
+func TestInstanceSettings(t *testing.T) {
+	i := New(t)
+	ctx := i.AsOwner()
+	_, err := i.API.User.CreateUser(ctx, i.NewPerson(""))
+	Want(t, err, fault.Invalid, "organization_id")
+	org := i.Organization()
+	Must(i.API.Instance.ChangeDefaultOrganization(ctx, &munimentv1.ChangeDefaultOrganizationRequest{OrganizationId: org}))
+	id := Must(i.API.User.CreateUser(ctx, i.NewPerson(""))).GetUserId()
+	if u := Must(i.API.User.GetUser(ctx, &munimentv1.GetUserRequest{UserId: id})).GetUser(); u.GetOrganizationId() != org {
+		t.Errorf("%v", u)
+	}
+	before := i.Core.Log.Mark().Size
+	Must(i.API.Instance.RenameInstance(ctx, &munimentv1.RenameInstanceRequest{Name: "Another"}))
+	Must(i.API.Instance.ChangeLinks(ctx, &munimentv1.ChangeLinksRequest{TermsUrl: "https://example.org/terms"}))
+	if got := Must(i.API.Instance.GetInstance(ctx, &munimentv1.GetInstanceRequest{})).GetInstance(); got.GetName() != "Another" || got.GetTermsUrl() != "https://example.org/terms" || got.GetDefaultOrganizationId() != org {
+		t.Errorf("%v", got)
+	}
+	if got := Must(i.API.Instance.GetInstance(ctx, &munimentv1.GetInstanceRequest{Read: &munimentv1.Read{AtPosition: uint64(before)}})).GetInstance(); got.GetName() != "Test" || got.GetTermsUrl() != "" {
+		t.Errorf("as it was: %v", got)
+	}
+	_, err = i.API.Instance.ChangeLinks(ctx, &munimentv1.ChangeLinksRequest{SupportUrl: "javascript:alert(1)"})
+	Want(t, err, fault.Invalid, "support_url")
 }

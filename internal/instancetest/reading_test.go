@@ -40,6 +40,7 @@ func (i *Instance) furnish() (f furnished) {
 func gets(f furnished) []proto.Message {
 	return []proto.Message{
 		&munimentv1.GetOrganizationRequest{OrganizationId: f.org},
+		&munimentv1.ListDomainsRequest{OrganizationId: f.org},
 		&munimentv1.GetUserRequest{UserId: f.user},
 		&munimentv1.GetErasureRequest{UserId: f.user},
 		&munimentv1.ListSessionsRequest{UserId: f.user},

@@ -49,6 +49,31 @@ func (s *Service) RemoveMember(ctx context.Context, req *munimentv1.RemoveMember
 	return &munimentv1.RemoveMemberResponse{Change: adapter.Change(res)}, nil
 }
 
+// ChangeMemberRole gives a member another role in the place of one.
+func (s *Service) ChangeMemberRole(ctx context.Context, req *munimentv1.ChangeMemberRoleRequest) (*munimentv1.ChangeMemberRoleResponse, error) {
+	user, err := adapter.ID("user_id", req.GetUserId())
+	if err != nil {
+		return nil, err
+	}
+	o, err := adapter.Scope("scope", req.GetScope())
+	if err != nil {
+		return nil, err
+	}
+	from, err := role("from", req.GetFrom())
+	if err != nil {
+		return nil, err
+	}
+	to, err := role("to", req.GetTo())
+	if err != nil {
+		return nil, err
+	}
+	res, err := adapter.Run(ctx, s.core, member.ChangingRole, req, member.ChangeRole{Member: event.NewID(), User: user, Organization: o, From: from, To: to})
+	if err != nil {
+		return nil, err
+	}
+	return &munimentv1.ChangeMemberRoleResponse{Change: adapter.Change(res)}, nil
+}
+
 // ListMembers answers the memberships that match, oldest first.
 func (s *Service) ListMembers(ctx context.Context, req *munimentv1.ListMembersRequest) (*munimentv1.ListMembersResponse, error) {
 	where, err := conditions(req.GetFilter())

@@ -12,10 +12,20 @@ import (
 )
 
 // Service implements munimentv1connect.OrganizationServiceHandler.
-type Service struct{ core adapter.Core }
+type Service struct {
+	core     adapter.Core
+	resolver Resolver
+}
+
+// Resolver looks into the DNS; *net.Resolver.
+type Resolver interface {
+	// LookupTXT answers the TXT records of a name. A *net.DNSError whose
+	// IsNotFound is set says that there is none.
+	LookupTXT(ctx context.Context, name string) ([]string, error)
+}
 
 // New makes the service.
-func New(c adapter.Core) *Service { return &Service{c} }
+func New(c adapter.Core, r Resolver) *Service { return &Service{c, r} }
 
 const idField = "organization_id"
 
@@ -47,4 +57,18 @@ func (s *Service) ReactivateOrganization(ctx context.Context, req *munimentv1.Re
 	ch, err := adapter.RunOn(ctx, s.core, org.Reactivating, req, idField, req.GetOrganizationId(),
 		func(id event.ID) org.Reactivate { return org.Reactivate{Organization: id} })
 	return &munimentv1.ReactivateOrganizationResponse{Change: ch}, err
+}
+
+// RemoveOrganization takes an organization away, until it is restored.
+func (s *Service) RemoveOrganization(ctx context.Context, req *munimentv1.RemoveOrganizationRequest) (*munimentv1.RemoveOrganizationResponse, error) {
+	ch, err := adapter.RunOn(ctx, s.core, org.Removing, req, idField, req.GetOrganizationId(),
+		func(id event.ID) org.Remove { return org.Remove{Organization: id, Acknowledge: req.GetAcknowledge()} })
+	return &munimentv1.RemoveOrganizationResponse{Change: ch}, err
+}
+
+// RestoreOrganization brings a removed organization back.
+func (s *Service) RestoreOrganization(ctx context.Context, req *munimentv1.RestoreOrganizationRequest) (*munimentv1.RestoreOrganizationResponse, error) {
+	ch, err := adapter.RunOn(ctx, s.core, org.Restoring, req, idField, req.GetOrganizationId(),
+		func(id event.ID) org.Restore { return org.Restore{Organization: id} })
+	return &munimentv1.RestoreOrganizationResponse{Change: ch}, err
 }

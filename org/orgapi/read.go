@@ -58,10 +58,13 @@ func conditions(f *munimentv1.OrganizationFilter) ([]view.Cond, error) {
 	var where []view.Cond
 	switch f.GetState() {
 	case munimentv1.OrganizationState_ORGANIZATION_STATE_UNSPECIFIED:
+		where = append(where, view.Eq("removed", false))
 	case munimentv1.OrganizationState_ORGANIZATION_STATE_ACTIVE:
-		where = append(where, view.Eq("deactivated", false))
+		where = append(where, view.Eq("removed", false), view.Eq("deactivated", false))
 	case munimentv1.OrganizationState_ORGANIZATION_STATE_DEACTIVATED:
-		where = append(where, view.Eq("deactivated", true))
+		where = append(where, view.Eq("removed", false), view.Eq("deactivated", true))
+	case munimentv1.OrganizationState_ORGANIZATION_STATE_REMOVED:
+		where = append(where, view.Eq("removed", true))
 	default:
 		return nil, fault.Field("filter.state", "there is no such state")
 	}
@@ -73,10 +76,20 @@ func conditions(f *munimentv1.OrganizationFilter) ([]view.Cond, error) {
 
 func organization(row view.Row) *munimentv1.Organization {
 	e := entity.Of(row)
-	o := &munimentv1.Organization{Id: row.ID("id").String(), Name: row.Text("name"), State: munimentv1.OrganizationState_ORGANIZATION_STATE_ACTIVE,
+	o := &munimentv1.Organization{Id: row.ID("id").String(), Name: row.Text("name"), State: munimentv1.OrganizationState_ORGANIZATION_STATE_ACTIVE, PrimaryDomain: primary(row),
 		Created: adapter.Time(e.Created), Changed: adapter.Time(e.Changed), Version: e.Version, Position: uint64(e.Position)}
-	if row.Bool("deactivated") {
+	switch {
+	case row.Bool("removed"):
+		o.State = munimentv1.OrganizationState_ORGANIZATION_STATE_REMOVED
+	case row.Bool("deactivated"):
 		o.State = munimentv1.OrganizationState_ORGANIZATION_STATE_DEACTIVATED
 	}
 	return o
+}
+
+func primary(row view.Row) string {
+	if !row.Has("primary_domain") {
+		return ""
+	}
+	return row.Text("primary_domain")
 }

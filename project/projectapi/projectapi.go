@@ -62,3 +62,26 @@ func (s *Service) RemoveRole(ctx context.Context, req *munimentv1.RemoveRoleRequ
 		func(id event.ID) project.RemoveRole { return project.RemoveRole{Project: id, Key: req.GetKey()} })
 	return &munimentv1.RemoveRoleResponse{Change: ch}, err
 }
+
+// DeactivateProject takes a project out of use.
+func (s *Service) DeactivateProject(ctx context.Context, req *munimentv1.DeactivateProjectRequest) (*munimentv1.DeactivateProjectResponse, error) {
+	ch, err := adapter.RunOn(ctx, s.core, project.Deactivating, req, idField, req.GetProjectId(),
+		func(id event.ID) project.Deactivate { return project.Deactivate{Project: id} })
+	return &munimentv1.DeactivateProjectResponse{Change: ch}, err
+}
+
+// ReactivateProject takes it into use again.
+func (s *Service) ReactivateProject(ctx context.Context, req *munimentv1.ReactivateProjectRequest) (*munimentv1.ReactivateProjectResponse, error) {
+	ch, err := adapter.RunOn(ctx, s.core, project.Reactivating, req, idField, req.GetProjectId(),
+		func(id event.ID) project.Reactivate { return project.Reactivate{Project: id} })
+	return &munimentv1.ReactivateProjectResponse{Change: ch}, err
+}
+
+// RenameRole gives a role another name to show.
+func (s *Service) RenameRole(ctx context.Context, req *munimentv1.RenameRoleRequest) (*munimentv1.RenameRoleResponse, error) {
+	ch, err := adapter.RunOn(ctx, s.core, project.RenamingRole, req, idField, req.GetProjectId(),
+		func(id event.ID) project.RenameRole {
+			return project.RenameRole{Project: id, Key: req.GetKey(), Name: req.GetName()}
+		})
+	return &munimentv1.RenameRoleResponse{Change: ch}, err
+}

@@ -89,6 +89,10 @@ func (s *Service) ListRoles(ctx context.Context, req *munimentv1.ListRolesReques
 
 func answer(row view.Row) *munimentv1.Project {
 	e := entity.Of(row)
-	return &munimentv1.Project{Id: row.ID("id").String(), OrganizationId: row.ID("organization").String(), Name: row.Text("name"),
+	state := munimentv1.ProjectState_PROJECT_STATE_ACTIVE
+	if row.Bool("deactivated") {
+		state = munimentv1.ProjectState_PROJECT_STATE_DEACTIVATED
+	}
+	return &munimentv1.Project{Id: row.ID("id").String(), OrganizationId: row.ID("organization").String(), Name: row.Text("name"), State: state,
 		Created: adapter.Time(e.Created), Changed: adapter.Time(e.Changed), Version: e.Version, Position: uint64(e.Position)}
 }

@@ -96,7 +96,7 @@ func (s *Service) person(ctx context.Context, r *adapter.Reading, id event.ID) (
 	if err != nil {
 		return p, err
 	}
-	p.out = ok && home.Bool("deactivated")
+	p.out = ok && (home.Bool("deactivated") || home.Bool("removed"))
 	rows := func(table string, key view.Values) (view.Row, bool, error) { return r.Get(ctx, table, key) }
 	policies, err := policy.Read(rows, row.ID("organization"))
 	p.policy, _ = policies.Session()

@@ -38,6 +38,9 @@ type Needs struct {
 	NewLink  func(user event.ID) (secret string, digest [32]byte)
 	LinkURL  func(secret string) string
 	LinkLife time.Duration
+	// DefaultOrganization is that of people who are registered without a word
+	// about it; zero if it has to be said.
+	DefaultOrganization func(context.Context) (event.ID, error)
 	// Erasure says how far the erasure of a subject has come in this process.
 	Erasure func(event.SubjectID) (erasure.Status, bool)
 }
@@ -55,7 +58,7 @@ const idField = "user_id"
 
 // CreateUser registers a person.
 func (s *Service) CreateUser(ctx context.Context, req *munimentv1.CreateUserRequest) (*munimentv1.CreateUserResponse, error) {
-	org, err := adapter.ID("organization_id", req.GetOrganizationId())
+	org, err := s.organization(ctx, req.GetOrganizationId())
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +88,16 @@ func (s *Service) CreateUser(ctx context.Context, req *munimentv1.CreateUserRequ
 		out.SetupLink = link
 	}
 	return out, nil
+}
+
+// organization is where a person is to belong.
+func (s *Service) organization(ctx context.Context, text string) (event.ID, error) {
+	if text == "" {
+		if id, err := s.needs.DefaultOrganization(ctx); err != nil || !id.IsZero() {
+			return id, err
+		}
+	}
+	return adapter.ID("organization_id", text)
 }
 
 // newLink makes a one-time link for a user, and what is recorded of it.

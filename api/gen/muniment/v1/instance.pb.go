@@ -101,7 +101,16 @@ type Instance struct {
 	// Version of the server's software.
 	Version string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
 	// When the record at that position was recorded.
-	PositionTime  *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=position_time,json=positionTime,proto3" json:"position_time,omitempty"`
+	PositionTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=position_time,json=positionTime,proto3" json:"position_time,omitempty"`
+	// Organization of people who are registered without a word about it; empty if
+	// it has to be said.
+	DefaultOrganizationId string `protobuf:"bytes,9,opt,name=default_organization_id,json=defaultOrganizationId,proto3" json:"default_organization_id,omitempty"`
+	// Pages that the sign-in page leads to; empty if it leads to none.
+	PrivacyPolicyUrl string `protobuf:"bytes,10,opt,name=privacy_policy_url,json=privacyPolicyUrl,proto3" json:"privacy_policy_url,omitempty"`
+	// Terms of use.
+	TermsUrl string `protobuf:"bytes,11,opt,name=terms_url,json=termsUrl,proto3" json:"terms_url,omitempty"`
+	// Where people find help.
+	SupportUrl    string `protobuf:"bytes,12,opt,name=support_url,json=supportUrl,proto3" json:"support_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -190,6 +199,34 @@ func (x *Instance) GetPositionTime() *timestamppb.Timestamp {
 		return x.PositionTime
 	}
 	return nil
+}
+
+func (x *Instance) GetDefaultOrganizationId() string {
+	if x != nil {
+		return x.DefaultOrganizationId
+	}
+	return ""
+}
+
+func (x *Instance) GetPrivacyPolicyUrl() string {
+	if x != nil {
+		return x.PrivacyPolicyUrl
+	}
+	return ""
+}
+
+func (x *Instance) GetTermsUrl() string {
+	if x != nil {
+		return x.TermsUrl
+	}
+	return ""
+}
+
+func (x *Instance) GetSupportUrl() string {
+	if x != nil {
+		return x.SupportUrl
+	}
+	return ""
 }
 
 type GetInstanceRequest struct {
@@ -789,11 +826,362 @@ func (x *RotateSigningKeysResponse) GetChange() *Change {
 	return nil
 }
 
+type RenameInstanceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// New name, 1 to 200 bytes.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenameInstanceRequest) Reset() {
+	*x = RenameInstanceRequest{}
+	mi := &file_muniment_v1_instance_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameInstanceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameInstanceRequest) ProtoMessage() {}
+
+func (x *RenameInstanceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_instance_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameInstanceRequest.ProtoReflect.Descriptor instead.
+func (*RenameInstanceRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RenameInstanceRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RenameInstanceRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *RenameInstanceRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RenameInstanceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenameInstanceResponse) Reset() {
+	*x = RenameInstanceResponse{}
+	mi := &file_muniment_v1_instance_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameInstanceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameInstanceResponse) ProtoMessage() {}
+
+func (x *RenameInstanceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_instance_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameInstanceResponse.ProtoReflect.Descriptor instead.
+func (*RenameInstanceResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RenameInstanceResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type ChangeDefaultOrganizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The organization.
+	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// None instead: it has to be said each time.
+	None bool `protobuf:"varint,2,opt,name=none,proto3" json:"none,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeDefaultOrganizationRequest) Reset() {
+	*x = ChangeDefaultOrganizationRequest{}
+	mi := &file_muniment_v1_instance_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeDefaultOrganizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeDefaultOrganizationRequest) ProtoMessage() {}
+
+func (x *ChangeDefaultOrganizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_instance_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeDefaultOrganizationRequest.ProtoReflect.Descriptor instead.
+func (*ChangeDefaultOrganizationRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ChangeDefaultOrganizationRequest) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *ChangeDefaultOrganizationRequest) GetNone() bool {
+	if x != nil {
+		return x.None
+	}
+	return false
+}
+
+func (x *ChangeDefaultOrganizationRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *ChangeDefaultOrganizationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ChangeDefaultOrganizationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeDefaultOrganizationResponse) Reset() {
+	*x = ChangeDefaultOrganizationResponse{}
+	mi := &file_muniment_v1_instance_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeDefaultOrganizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeDefaultOrganizationResponse) ProtoMessage() {}
+
+func (x *ChangeDefaultOrganizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_instance_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeDefaultOrganizationResponse.ProtoReflect.Descriptor instead.
+func (*ChangeDefaultOrganizationResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ChangeDefaultOrganizationResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type ChangeLinksRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// https or mailto; empty for none, as the two after it.
+	PrivacyPolicyUrl string `protobuf:"bytes,1,opt,name=privacy_policy_url,json=privacyPolicyUrl,proto3" json:"privacy_policy_url,omitempty"`
+	// Terms of use.
+	TermsUrl string `protobuf:"bytes,2,opt,name=terms_url,json=termsUrl,proto3" json:"terms_url,omitempty"`
+	// Where people find help.
+	SupportUrl string `protobuf:"bytes,3,opt,name=support_url,json=supportUrl,proto3" json:"support_url,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeLinksRequest) Reset() {
+	*x = ChangeLinksRequest{}
+	mi := &file_muniment_v1_instance_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeLinksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeLinksRequest) ProtoMessage() {}
+
+func (x *ChangeLinksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_instance_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeLinksRequest.ProtoReflect.Descriptor instead.
+func (*ChangeLinksRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ChangeLinksRequest) GetPrivacyPolicyUrl() string {
+	if x != nil {
+		return x.PrivacyPolicyUrl
+	}
+	return ""
+}
+
+func (x *ChangeLinksRequest) GetTermsUrl() string {
+	if x != nil {
+		return x.TermsUrl
+	}
+	return ""
+}
+
+func (x *ChangeLinksRequest) GetSupportUrl() string {
+	if x != nil {
+		return x.SupportUrl
+	}
+	return ""
+}
+
+func (x *ChangeLinksRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *ChangeLinksRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ChangeLinksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeLinksResponse) Reset() {
+	*x = ChangeLinksResponse{}
+	mi := &file_muniment_v1_instance_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeLinksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeLinksResponse) ProtoMessage() {}
+
+func (x *ChangeLinksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_instance_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeLinksResponse.ProtoReflect.Descriptor instead.
+func (*ChangeLinksResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ChangeLinksResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 var File_muniment_v1_instance_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_instance_proto_rawDesc = "" +
 	"\n" +
-	"\x1amuniment/v1/instance.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\x95\x02\n" +
+	"\x1amuniment/v1/instance.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\xb9\x03\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12!\n" +
@@ -802,7 +1190,13 @@ const file_muniment_v1_instance_proto_rawDesc = "" +
 	"\bposition\x18\x05 \x01(\x04R\bposition\x124\n" +
 	"\acreated\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x12\x18\n" +
 	"\aversion\x18\a \x01(\tR\aversion\x12?\n" +
-	"\rposition_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\fpositionTime\";\n" +
+	"\rposition_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\fpositionTime\x126\n" +
+	"\x17default_organization_id\x18\t \x01(\tR\x15defaultOrganizationId\x12,\n" +
+	"\x12privacy_policy_url\x18\n" +
+	" \x01(\tR\x10privacyPolicyUrl\x12\x1b\n" +
+	"\tterms_url\x18\v \x01(\tR\btermsUrl\x12\x1f\n" +
+	"\vsupport_url\x18\f \x01(\tR\n" +
+	"supportUrl\";\n" +
 	"\x12GetInstanceRequest\x12%\n" +
 	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"H\n" +
 	"\x13GetInstanceResponse\x121\n" +
@@ -837,18 +1231,46 @@ const file_muniment_v1_instance_proto_rawDesc = "" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"H\n" +
 	"\x19RotateSigningKeysResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"g\n" +
+	"\x15RenameInstanceRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"E\n" +
+	"\x16RenameInstanceResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x9b\x01\n" +
+	" ChangeDefaultOrganizationRequest\x12'\n" +
+	"\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12\x12\n" +
+	"\x04none\x18\x02 \x01(\bR\x04none\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"P\n" +
+	"!ChangeDefaultOrganizationResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\xbc\x01\n" +
+	"\x12ChangeLinksRequest\x12,\n" +
+	"\x12privacy_policy_url\x18\x01 \x01(\tR\x10privacyPolicyUrl\x12\x1b\n" +
+	"\tterms_url\x18\x02 \x01(\tR\btermsUrl\x12\x1f\n" +
+	"\vsupport_url\x18\x03 \x01(\tR\n" +
+	"supportUrl\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"B\n" +
+	"\x13ChangeLinksResponse\x12+\n" +
 	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change*\x93\x01\n" +
 	"\x10SigningKeyStatus\x12\"\n" +
 	"\x1eSIGNING_KEY_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17SIGNING_KEY_STATUS_NEXT\x10\x01\x12\x1e\n" +
 	"\x1aSIGNING_KEY_STATUS_CURRENT\x10\x02\x12\x1e\n" +
-	"\x1aSIGNING_KEY_STATUS_RETIRED\x10\x032\xf4\x04\n" +
+	"\x1aSIGNING_KEY_STATUS_RETIRED\x10\x032\x96\b\n" +
 	"\x0fInstanceService\x12f\n" +
 	"\vGetInstance\x12\x1f.muniment.v1.GetInstanceRequest\x1a .muniment.v1.GetInstanceResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/instance\x12n\n" +
 	"\rGetCheckpoint\x12!.muniment.v1.GetCheckpointRequest\x1a\".muniment.v1.GetCheckpointResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/checkpoint\x12\x87\x01\n" +
 	"\x13GetConsistencyProof\x12'.muniment.v1.GetConsistencyProofRequest\x1a(.muniment.v1.GetConsistencyProofResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/consistency-proof\x12v\n" +
 	"\x0fListSigningKeys\x12#.muniment.v1.ListSigningKeysRequest\x1a$.muniment.v1.ListSigningKeysResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/signing-keys\x12\x86\x01\n" +
-	"\x11RotateSigningKeys\x12%.muniment.v1.RotateSigningKeysRequest\x1a&.muniment.v1.RotateSigningKeysResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/signing-keys:rotateB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
+	"\x11RotateSigningKeys\x12%.muniment.v1.RotateSigningKeysRequest\x1a&.muniment.v1.RotateSigningKeysResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/signing-keys:rotate\x12y\n" +
+	"\x0eRenameInstance\x12\".muniment.v1.RenameInstanceRequest\x1a#.muniment.v1.RenameInstanceResponse\"\x1e\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/instance:rename\x12\xad\x01\n" +
+	"\x19ChangeDefaultOrganization\x12-.muniment.v1.ChangeDefaultOrganizationRequest\x1a..muniment.v1.ChangeDefaultOrganizationResponse\"1\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/instance:changeDefaultOrganization\x12u\n" +
+	"\vChangeLinks\x12\x1f.muniment.v1.ChangeLinksRequest\x1a .muniment.v1.ChangeLinksResponse\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/instance:changeLinksB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
 
 var (
 	file_muniment_v1_instance_proto_rawDescOnce sync.Once
@@ -863,51 +1285,66 @@ func file_muniment_v1_instance_proto_rawDescGZIP() []byte {
 }
 
 var file_muniment_v1_instance_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_muniment_v1_instance_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_muniment_v1_instance_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_muniment_v1_instance_proto_goTypes = []any{
-	(SigningKeyStatus)(0),               // 0: muniment.v1.SigningKeyStatus
-	(*Instance)(nil),                    // 1: muniment.v1.Instance
-	(*GetInstanceRequest)(nil),          // 2: muniment.v1.GetInstanceRequest
-	(*GetInstanceResponse)(nil),         // 3: muniment.v1.GetInstanceResponse
-	(*GetCheckpointRequest)(nil),        // 4: muniment.v1.GetCheckpointRequest
-	(*GetCheckpointResponse)(nil),       // 5: muniment.v1.GetCheckpointResponse
-	(*GetConsistencyProofRequest)(nil),  // 6: muniment.v1.GetConsistencyProofRequest
-	(*GetConsistencyProofResponse)(nil), // 7: muniment.v1.GetConsistencyProofResponse
-	(*SigningKey)(nil),                  // 8: muniment.v1.SigningKey
-	(*ListSigningKeysRequest)(nil),      // 9: muniment.v1.ListSigningKeysRequest
-	(*ListSigningKeysResponse)(nil),     // 10: muniment.v1.ListSigningKeysResponse
-	(*RotateSigningKeysRequest)(nil),    // 11: muniment.v1.RotateSigningKeysRequest
-	(*RotateSigningKeysResponse)(nil),   // 12: muniment.v1.RotateSigningKeysResponse
-	(*timestamppb.Timestamp)(nil),       // 13: google.protobuf.Timestamp
-	(*Read)(nil),                        // 14: muniment.v1.Read
-	(*Change)(nil),                      // 15: muniment.v1.Change
+	(SigningKeyStatus)(0),                     // 0: muniment.v1.SigningKeyStatus
+	(*Instance)(nil),                          // 1: muniment.v1.Instance
+	(*GetInstanceRequest)(nil),                // 2: muniment.v1.GetInstanceRequest
+	(*GetInstanceResponse)(nil),               // 3: muniment.v1.GetInstanceResponse
+	(*GetCheckpointRequest)(nil),              // 4: muniment.v1.GetCheckpointRequest
+	(*GetCheckpointResponse)(nil),             // 5: muniment.v1.GetCheckpointResponse
+	(*GetConsistencyProofRequest)(nil),        // 6: muniment.v1.GetConsistencyProofRequest
+	(*GetConsistencyProofResponse)(nil),       // 7: muniment.v1.GetConsistencyProofResponse
+	(*SigningKey)(nil),                        // 8: muniment.v1.SigningKey
+	(*ListSigningKeysRequest)(nil),            // 9: muniment.v1.ListSigningKeysRequest
+	(*ListSigningKeysResponse)(nil),           // 10: muniment.v1.ListSigningKeysResponse
+	(*RotateSigningKeysRequest)(nil),          // 11: muniment.v1.RotateSigningKeysRequest
+	(*RotateSigningKeysResponse)(nil),         // 12: muniment.v1.RotateSigningKeysResponse
+	(*RenameInstanceRequest)(nil),             // 13: muniment.v1.RenameInstanceRequest
+	(*RenameInstanceResponse)(nil),            // 14: muniment.v1.RenameInstanceResponse
+	(*ChangeDefaultOrganizationRequest)(nil),  // 15: muniment.v1.ChangeDefaultOrganizationRequest
+	(*ChangeDefaultOrganizationResponse)(nil), // 16: muniment.v1.ChangeDefaultOrganizationResponse
+	(*ChangeLinksRequest)(nil),                // 17: muniment.v1.ChangeLinksRequest
+	(*ChangeLinksResponse)(nil),               // 18: muniment.v1.ChangeLinksResponse
+	(*timestamppb.Timestamp)(nil),             // 19: google.protobuf.Timestamp
+	(*Read)(nil),                              // 20: muniment.v1.Read
+	(*Change)(nil),                            // 21: muniment.v1.Change
 }
 var file_muniment_v1_instance_proto_depIdxs = []int32{
-	13, // 0: muniment.v1.Instance.created:type_name -> google.protobuf.Timestamp
-	13, // 1: muniment.v1.Instance.position_time:type_name -> google.protobuf.Timestamp
-	14, // 2: muniment.v1.GetInstanceRequest.read:type_name -> muniment.v1.Read
+	19, // 0: muniment.v1.Instance.created:type_name -> google.protobuf.Timestamp
+	19, // 1: muniment.v1.Instance.position_time:type_name -> google.protobuf.Timestamp
+	20, // 2: muniment.v1.GetInstanceRequest.read:type_name -> muniment.v1.Read
 	1,  // 3: muniment.v1.GetInstanceResponse.instance:type_name -> muniment.v1.Instance
 	0,  // 4: muniment.v1.SigningKey.status:type_name -> muniment.v1.SigningKeyStatus
-	13, // 5: muniment.v1.SigningKey.announced:type_name -> google.protobuf.Timestamp
-	13, // 6: muniment.v1.SigningKey.activated:type_name -> google.protobuf.Timestamp
-	13, // 7: muniment.v1.SigningKey.until:type_name -> google.protobuf.Timestamp
+	19, // 5: muniment.v1.SigningKey.announced:type_name -> google.protobuf.Timestamp
+	19, // 6: muniment.v1.SigningKey.activated:type_name -> google.protobuf.Timestamp
+	19, // 7: muniment.v1.SigningKey.until:type_name -> google.protobuf.Timestamp
 	8,  // 8: muniment.v1.ListSigningKeysResponse.keys:type_name -> muniment.v1.SigningKey
-	15, // 9: muniment.v1.RotateSigningKeysResponse.change:type_name -> muniment.v1.Change
-	2,  // 10: muniment.v1.InstanceService.GetInstance:input_type -> muniment.v1.GetInstanceRequest
-	4,  // 11: muniment.v1.InstanceService.GetCheckpoint:input_type -> muniment.v1.GetCheckpointRequest
-	6,  // 12: muniment.v1.InstanceService.GetConsistencyProof:input_type -> muniment.v1.GetConsistencyProofRequest
-	9,  // 13: muniment.v1.InstanceService.ListSigningKeys:input_type -> muniment.v1.ListSigningKeysRequest
-	11, // 14: muniment.v1.InstanceService.RotateSigningKeys:input_type -> muniment.v1.RotateSigningKeysRequest
-	3,  // 15: muniment.v1.InstanceService.GetInstance:output_type -> muniment.v1.GetInstanceResponse
-	5,  // 16: muniment.v1.InstanceService.GetCheckpoint:output_type -> muniment.v1.GetCheckpointResponse
-	7,  // 17: muniment.v1.InstanceService.GetConsistencyProof:output_type -> muniment.v1.GetConsistencyProofResponse
-	10, // 18: muniment.v1.InstanceService.ListSigningKeys:output_type -> muniment.v1.ListSigningKeysResponse
-	12, // 19: muniment.v1.InstanceService.RotateSigningKeys:output_type -> muniment.v1.RotateSigningKeysResponse
-	15, // [15:20] is the sub-list for method output_type
-	10, // [10:15] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	21, // 9: muniment.v1.RotateSigningKeysResponse.change:type_name -> muniment.v1.Change
+	21, // 10: muniment.v1.RenameInstanceResponse.change:type_name -> muniment.v1.Change
+	21, // 11: muniment.v1.ChangeDefaultOrganizationResponse.change:type_name -> muniment.v1.Change
+	21, // 12: muniment.v1.ChangeLinksResponse.change:type_name -> muniment.v1.Change
+	2,  // 13: muniment.v1.InstanceService.GetInstance:input_type -> muniment.v1.GetInstanceRequest
+	4,  // 14: muniment.v1.InstanceService.GetCheckpoint:input_type -> muniment.v1.GetCheckpointRequest
+	6,  // 15: muniment.v1.InstanceService.GetConsistencyProof:input_type -> muniment.v1.GetConsistencyProofRequest
+	9,  // 16: muniment.v1.InstanceService.ListSigningKeys:input_type -> muniment.v1.ListSigningKeysRequest
+	11, // 17: muniment.v1.InstanceService.RotateSigningKeys:input_type -> muniment.v1.RotateSigningKeysRequest
+	13, // 18: muniment.v1.InstanceService.RenameInstance:input_type -> muniment.v1.RenameInstanceRequest
+	15, // 19: muniment.v1.InstanceService.ChangeDefaultOrganization:input_type -> muniment.v1.ChangeDefaultOrganizationRequest
+	17, // 20: muniment.v1.InstanceService.ChangeLinks:input_type -> muniment.v1.ChangeLinksRequest
+	3,  // 21: muniment.v1.InstanceService.GetInstance:output_type -> muniment.v1.GetInstanceResponse
+	5,  // 22: muniment.v1.InstanceService.GetCheckpoint:output_type -> muniment.v1.GetCheckpointResponse
+	7,  // 23: muniment.v1.InstanceService.GetConsistencyProof:output_type -> muniment.v1.GetConsistencyProofResponse
+	10, // 24: muniment.v1.InstanceService.ListSigningKeys:output_type -> muniment.v1.ListSigningKeysResponse
+	12, // 25: muniment.v1.InstanceService.RotateSigningKeys:output_type -> muniment.v1.RotateSigningKeysResponse
+	14, // 26: muniment.v1.InstanceService.RenameInstance:output_type -> muniment.v1.RenameInstanceResponse
+	16, // 27: muniment.v1.InstanceService.ChangeDefaultOrganization:output_type -> muniment.v1.ChangeDefaultOrganizationResponse
+	18, // 28: muniment.v1.InstanceService.ChangeLinks:output_type -> muniment.v1.ChangeLinksResponse
+	21, // [21:29] is the sub-list for method output_type
+	13, // [13:21] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_instance_proto_init() }
@@ -922,7 +1359,7 @@ func file_muniment_v1_instance_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_instance_proto_rawDesc), len(file_muniment_v1_instance_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

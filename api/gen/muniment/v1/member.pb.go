@@ -696,6 +696,141 @@ func (x *ListMembersResponse) GetNextPageToken() string {
 	return ""
 }
 
+type ChangeMemberRoleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Of what.
+	Scope *Scope `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
+	// As what so far.
+	From MemberRole `protobuf:"varint,3,opt,name=from,proto3,enum=muniment.v1.MemberRole" json:"from,omitempty"`
+	// As what from then on.
+	To MemberRole `protobuf:"varint,4,opt,name=to,proto3,enum=muniment.v1.MemberRole" json:"to,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeMemberRoleRequest) Reset() {
+	*x = ChangeMemberRoleRequest{}
+	mi := &file_muniment_v1_member_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeMemberRoleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeMemberRoleRequest) ProtoMessage() {}
+
+func (x *ChangeMemberRoleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_member_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeMemberRoleRequest.ProtoReflect.Descriptor instead.
+func (*ChangeMemberRoleRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_member_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ChangeMemberRoleRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ChangeMemberRoleRequest) GetScope() *Scope {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
+}
+
+func (x *ChangeMemberRoleRequest) GetFrom() MemberRole {
+	if x != nil {
+		return x.From
+	}
+	return MemberRole_MEMBER_ROLE_UNSPECIFIED
+}
+
+func (x *ChangeMemberRoleRequest) GetTo() MemberRole {
+	if x != nil {
+		return x.To
+	}
+	return MemberRole_MEMBER_ROLE_UNSPECIFIED
+}
+
+func (x *ChangeMemberRoleRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *ChangeMemberRoleRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ChangeMemberRoleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeMemberRoleResponse) Reset() {
+	*x = ChangeMemberRoleResponse{}
+	mi := &file_muniment_v1_member_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeMemberRoleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeMemberRoleResponse) ProtoMessage() {}
+
+func (x *ChangeMemberRoleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_member_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeMemberRoleResponse.ProtoReflect.Descriptor instead.
+func (*ChangeMemberRoleResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_member_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ChangeMemberRoleResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 var File_muniment_v1_member_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_member_proto_rawDesc = "" +
@@ -741,18 +876,29 @@ const file_muniment_v1_member_proto_rawDesc = "" +
 	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"l\n" +
 	"\x13ListMembersResponse\x12-\n" +
 	"\amembers\x18\x01 \x03(\v2\x13.muniment.v1.MemberR\amembers\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\x88\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xee\x01\n" +
+	"\x17ChangeMemberRoleRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12(\n" +
+	"\x05scope\x18\x02 \x01(\v2\x12.muniment.v1.ScopeR\x05scope\x12+\n" +
+	"\x04from\x18\x03 \x01(\x0e2\x17.muniment.v1.MemberRoleR\x04from\x12'\n" +
+	"\x02to\x18\x04 \x01(\x0e2\x17.muniment.v1.MemberRoleR\x02to\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"G\n" +
+	"\x18ChangeMemberRoleResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change*\x88\x01\n" +
 	"\n" +
 	"MemberRole\x12\x1b\n" +
 	"\x17MEMBER_ROLE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11MEMBER_ROLE_OWNER\x10\x01\x12\x15\n" +
 	"\x11MEMBER_ROLE_ADMIN\x10\x02\x12\x16\n" +
 	"\x12MEMBER_ROLE_VIEWER\x10\x03\x12\x17\n" +
-	"\x13MEMBER_ROLE_AUDITOR\x10\x042\xd2\x02\n" +
+	"\x13MEMBER_ROLE_AUDITOR\x10\x042\xd7\x03\n" +
 	"\rMemberService\x12f\n" +
 	"\tAddMember\x12\x1d.muniment.v1.AddMemberRequest\x1a\x1e.muniment.v1.AddMemberResponse\"\x1a\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v1/members:add\x12r\n" +
 	"\fRemoveMember\x12 .muniment.v1.RemoveMemberRequest\x1a!.muniment.v1.RemoveMemberResponse\"\x1d\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/members:remove\x12e\n" +
-	"\vListMembers\x12\x1f.muniment.v1.ListMembersRequest\x1a .muniment.v1.ListMembersResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/membersB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
+	"\vListMembers\x12\x1f.muniment.v1.ListMembersRequest\x1a .muniment.v1.ListMembersResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/members\x12\x82\x01\n" +
+	"\x10ChangeMemberRole\x12$.muniment.v1.ChangeMemberRoleRequest\x1a%.muniment.v1.ChangeMemberRoleResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/members:changeRoleB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
 
 var (
 	file_muniment_v1_member_proto_rawDescOnce sync.Once
@@ -767,48 +913,56 @@ func file_muniment_v1_member_proto_rawDescGZIP() []byte {
 }
 
 var file_muniment_v1_member_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_muniment_v1_member_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_muniment_v1_member_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_muniment_v1_member_proto_goTypes = []any{
-	(MemberRole)(0),               // 0: muniment.v1.MemberRole
-	(*Scope)(nil),                 // 1: muniment.v1.Scope
-	(*Member)(nil),                // 2: muniment.v1.Member
-	(*AddMemberRequest)(nil),      // 3: muniment.v1.AddMemberRequest
-	(*AddMemberResponse)(nil),     // 4: muniment.v1.AddMemberResponse
-	(*RemoveMemberRequest)(nil),   // 5: muniment.v1.RemoveMemberRequest
-	(*RemoveMemberResponse)(nil),  // 6: muniment.v1.RemoveMemberResponse
-	(*MemberFilter)(nil),          // 7: muniment.v1.MemberFilter
-	(*ListMembersRequest)(nil),    // 8: muniment.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),   // 9: muniment.v1.ListMembersResponse
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*Change)(nil),                // 11: muniment.v1.Change
-	(*Read)(nil),                  // 12: muniment.v1.Read
+	(MemberRole)(0),                  // 0: muniment.v1.MemberRole
+	(*Scope)(nil),                    // 1: muniment.v1.Scope
+	(*Member)(nil),                   // 2: muniment.v1.Member
+	(*AddMemberRequest)(nil),         // 3: muniment.v1.AddMemberRequest
+	(*AddMemberResponse)(nil),        // 4: muniment.v1.AddMemberResponse
+	(*RemoveMemberRequest)(nil),      // 5: muniment.v1.RemoveMemberRequest
+	(*RemoveMemberResponse)(nil),     // 6: muniment.v1.RemoveMemberResponse
+	(*MemberFilter)(nil),             // 7: muniment.v1.MemberFilter
+	(*ListMembersRequest)(nil),       // 8: muniment.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),      // 9: muniment.v1.ListMembersResponse
+	(*ChangeMemberRoleRequest)(nil),  // 10: muniment.v1.ChangeMemberRoleRequest
+	(*ChangeMemberRoleResponse)(nil), // 11: muniment.v1.ChangeMemberRoleResponse
+	(*timestamppb.Timestamp)(nil),    // 12: google.protobuf.Timestamp
+	(*Change)(nil),                   // 13: muniment.v1.Change
+	(*Read)(nil),                     // 14: muniment.v1.Read
 }
 var file_muniment_v1_member_proto_depIdxs = []int32{
 	1,  // 0: muniment.v1.Member.scope:type_name -> muniment.v1.Scope
 	0,  // 1: muniment.v1.Member.role:type_name -> muniment.v1.MemberRole
-	10, // 2: muniment.v1.Member.created:type_name -> google.protobuf.Timestamp
+	12, // 2: muniment.v1.Member.created:type_name -> google.protobuf.Timestamp
 	1,  // 3: muniment.v1.AddMemberRequest.scope:type_name -> muniment.v1.Scope
 	0,  // 4: muniment.v1.AddMemberRequest.role:type_name -> muniment.v1.MemberRole
-	11, // 5: muniment.v1.AddMemberResponse.change:type_name -> muniment.v1.Change
+	13, // 5: muniment.v1.AddMemberResponse.change:type_name -> muniment.v1.Change
 	1,  // 6: muniment.v1.RemoveMemberRequest.scope:type_name -> muniment.v1.Scope
 	0,  // 7: muniment.v1.RemoveMemberRequest.role:type_name -> muniment.v1.MemberRole
-	11, // 8: muniment.v1.RemoveMemberResponse.change:type_name -> muniment.v1.Change
+	13, // 8: muniment.v1.RemoveMemberResponse.change:type_name -> muniment.v1.Change
 	1,  // 9: muniment.v1.MemberFilter.scope:type_name -> muniment.v1.Scope
 	0,  // 10: muniment.v1.MemberFilter.role:type_name -> muniment.v1.MemberRole
 	7,  // 11: muniment.v1.ListMembersRequest.filter:type_name -> muniment.v1.MemberFilter
-	12, // 12: muniment.v1.ListMembersRequest.read:type_name -> muniment.v1.Read
+	14, // 12: muniment.v1.ListMembersRequest.read:type_name -> muniment.v1.Read
 	2,  // 13: muniment.v1.ListMembersResponse.members:type_name -> muniment.v1.Member
-	3,  // 14: muniment.v1.MemberService.AddMember:input_type -> muniment.v1.AddMemberRequest
-	5,  // 15: muniment.v1.MemberService.RemoveMember:input_type -> muniment.v1.RemoveMemberRequest
-	8,  // 16: muniment.v1.MemberService.ListMembers:input_type -> muniment.v1.ListMembersRequest
-	4,  // 17: muniment.v1.MemberService.AddMember:output_type -> muniment.v1.AddMemberResponse
-	6,  // 18: muniment.v1.MemberService.RemoveMember:output_type -> muniment.v1.RemoveMemberResponse
-	9,  // 19: muniment.v1.MemberService.ListMembers:output_type -> muniment.v1.ListMembersResponse
-	17, // [17:20] is the sub-list for method output_type
-	14, // [14:17] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	1,  // 14: muniment.v1.ChangeMemberRoleRequest.scope:type_name -> muniment.v1.Scope
+	0,  // 15: muniment.v1.ChangeMemberRoleRequest.from:type_name -> muniment.v1.MemberRole
+	0,  // 16: muniment.v1.ChangeMemberRoleRequest.to:type_name -> muniment.v1.MemberRole
+	13, // 17: muniment.v1.ChangeMemberRoleResponse.change:type_name -> muniment.v1.Change
+	3,  // 18: muniment.v1.MemberService.AddMember:input_type -> muniment.v1.AddMemberRequest
+	5,  // 19: muniment.v1.MemberService.RemoveMember:input_type -> muniment.v1.RemoveMemberRequest
+	8,  // 20: muniment.v1.MemberService.ListMembers:input_type -> muniment.v1.ListMembersRequest
+	10, // 21: muniment.v1.MemberService.ChangeMemberRole:input_type -> muniment.v1.ChangeMemberRoleRequest
+	4,  // 22: muniment.v1.MemberService.AddMember:output_type -> muniment.v1.AddMemberResponse
+	6,  // 23: muniment.v1.MemberService.RemoveMember:output_type -> muniment.v1.RemoveMemberResponse
+	9,  // 24: muniment.v1.MemberService.ListMembers:output_type -> muniment.v1.ListMembersResponse
+	11, // 25: muniment.v1.MemberService.ChangeMemberRole:output_type -> muniment.v1.ChangeMemberRoleResponse
+	22, // [22:26] is the sub-list for method output_type
+	18, // [18:22] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_member_proto_init() }
@@ -827,7 +981,7 @@ func file_muniment_v1_member_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_member_proto_rawDesc), len(file_muniment_v1_member_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,12 +30,14 @@ const (
 type OrganizationState int32
 
 const (
-	// Not used in answers; in a filter: any state.
+	// Not used in answers; in a filter: any state but removed.
 	OrganizationState_ORGANIZATION_STATE_UNSPECIFIED OrganizationState = 0
 	// In use.
 	OrganizationState_ORGANIZATION_STATE_ACTIVE OrganizationState = 1
 	// Out of use.
 	OrganizationState_ORGANIZATION_STATE_DEACTIVATED OrganizationState = 2
+	// Removed, and can be restored.
+	OrganizationState_ORGANIZATION_STATE_REMOVED OrganizationState = 3
 )
 
 // Enum value maps for OrganizationState.
@@ -44,11 +46,13 @@ var (
 		0: "ORGANIZATION_STATE_UNSPECIFIED",
 		1: "ORGANIZATION_STATE_ACTIVE",
 		2: "ORGANIZATION_STATE_DEACTIVATED",
+		3: "ORGANIZATION_STATE_REMOVED",
 	}
 	OrganizationState_value = map[string]int32{
 		"ORGANIZATION_STATE_UNSPECIFIED": 0,
 		"ORGANIZATION_STATE_ACTIVE":      1,
 		"ORGANIZATION_STATE_DEACTIVATED": 2,
+		"ORGANIZATION_STATE_REMOVED":     3,
 	}
 )
 
@@ -95,7 +99,9 @@ type Organization struct {
 	// Number of records about it (stream version).
 	Version uint64 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
 	// Position of the last of these records.
-	Position      uint64 `protobuf:"varint,7,opt,name=position,proto3" json:"position,omitempty"`
+	Position uint64 `protobuf:"varint,7,opt,name=position,proto3" json:"position,omitempty"`
+	// The domain that it goes by; empty if none.
+	PrimaryDomain string `protobuf:"bytes,8,opt,name=primary_domain,json=primaryDomain,proto3" json:"primary_domain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -177,6 +183,13 @@ func (x *Organization) GetPosition() uint64 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *Organization) GetPrimaryDomain() string {
+	if x != nil {
+		return x.PrimaryDomain
+	}
+	return ""
 }
 
 type CreateOrganizationRequest struct {
@@ -400,7 +413,7 @@ type OrganizationFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name starts with this, without regard to case; at most 200 bytes.
 	NamePrefix string `protobuf:"bytes,1,opt,name=name_prefix,json=namePrefix,proto3" json:"name_prefix,omitempty"`
-	// In this state. Unspecified: in any.
+	// In this state. Unspecified: in any but removed.
 	State         OrganizationState `protobuf:"varint,2,opt,name=state,proto3,enum=muniment.v1.OrganizationState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -909,11 +922,939 @@ func (x *ReactivateOrganizationResponse) GetChange() *Change {
 	return nil
 }
 
+type RemoveOrganizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the organization.
+	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// Names of what follows and is meant: "lock-people-out", "end-projects".
+	Acknowledge []string `protobuf:"bytes,2,rep,name=acknowledge,proto3" json:"acknowledge,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveOrganizationRequest) Reset() {
+	*x = RemoveOrganizationRequest{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveOrganizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveOrganizationRequest) ProtoMessage() {}
+
+func (x *RemoveOrganizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveOrganizationRequest.ProtoReflect.Descriptor instead.
+func (*RemoveOrganizationRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RemoveOrganizationRequest) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *RemoveOrganizationRequest) GetAcknowledge() []string {
+	if x != nil {
+		return x.Acknowledge
+	}
+	return nil
+}
+
+func (x *RemoveOrganizationRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *RemoveOrganizationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RemoveOrganizationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveOrganizationResponse) Reset() {
+	*x = RemoveOrganizationResponse{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveOrganizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveOrganizationResponse) ProtoMessage() {}
+
+func (x *RemoveOrganizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveOrganizationResponse.ProtoReflect.Descriptor instead.
+func (*RemoveOrganizationResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RemoveOrganizationResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type RestoreOrganizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the organization.
+	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreOrganizationRequest) Reset() {
+	*x = RestoreOrganizationRequest{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreOrganizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreOrganizationRequest) ProtoMessage() {}
+
+func (x *RestoreOrganizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreOrganizationRequest.ProtoReflect.Descriptor instead.
+func (*RestoreOrganizationRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RestoreOrganizationRequest) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *RestoreOrganizationRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *RestoreOrganizationRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RestoreOrganizationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreOrganizationResponse) Reset() {
+	*x = RestoreOrganizationResponse{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreOrganizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreOrganizationResponse) ProtoMessage() {}
+
+func (x *RestoreOrganizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreOrganizationResponse.ProtoReflect.Descriptor instead.
+func (*RestoreOrganizationResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RestoreOrganizationResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type AddDomainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the organization.
+	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// The domain, in lower case, such as example.org.
+	Domain string `protobuf:"bytes,2,opt,name=domain,proto3" json:"domain,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddDomainRequest) Reset() {
+	*x = AddDomainRequest{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddDomainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddDomainRequest) ProtoMessage() {}
+
+func (x *AddDomainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddDomainRequest.ProtoReflect.Descriptor instead.
+func (*AddDomainRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *AddDomainRequest) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *AddDomainRequest) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+func (x *AddDomainRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *AddDomainRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type AddDomainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	// The domain, with what to publish.
+	Domain        *Domain `protobuf:"bytes,2,opt,name=domain,proto3" json:"domain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddDomainResponse) Reset() {
+	*x = AddDomainResponse{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddDomainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddDomainResponse) ProtoMessage() {}
+
+func (x *AddDomainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddDomainResponse.ProtoReflect.Descriptor instead.
+func (*AddDomainResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *AddDomainResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *AddDomainResponse) GetDomain() *Domain {
+	if x != nil {
+		return x.Domain
+	}
+	return nil
+}
+
+type VerifyDomainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the organization.
+	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// The domain, in lower case, such as example.org.
+	Domain string `protobuf:"bytes,2,opt,name=domain,proto3" json:"domain,omitempty"`
+	// Do not look, take my word: for those who manage the instance.
+	Vouch bool `protobuf:"varint,3,opt,name=vouch,proto3" json:"vouch,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyDomainRequest) Reset() {
+	*x = VerifyDomainRequest{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyDomainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyDomainRequest) ProtoMessage() {}
+
+func (x *VerifyDomainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyDomainRequest.ProtoReflect.Descriptor instead.
+func (*VerifyDomainRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *VerifyDomainRequest) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *VerifyDomainRequest) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+func (x *VerifyDomainRequest) GetVouch() bool {
+	if x != nil {
+		return x.Vouch
+	}
+	return false
+}
+
+func (x *VerifyDomainRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *VerifyDomainRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type VerifyDomainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyDomainResponse) Reset() {
+	*x = VerifyDomainResponse{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyDomainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyDomainResponse) ProtoMessage() {}
+
+func (x *VerifyDomainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyDomainResponse.ProtoReflect.Descriptor instead.
+func (*VerifyDomainResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *VerifyDomainResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type RemoveDomainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the organization.
+	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// The domain, in lower case, such as example.org.
+	Domain string `protobuf:"bytes,2,opt,name=domain,proto3" json:"domain,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveDomainRequest) Reset() {
+	*x = RemoveDomainRequest{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveDomainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveDomainRequest) ProtoMessage() {}
+
+func (x *RemoveDomainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveDomainRequest.ProtoReflect.Descriptor instead.
+func (*RemoveDomainRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RemoveDomainRequest) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *RemoveDomainRequest) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+func (x *RemoveDomainRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *RemoveDomainRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RemoveDomainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveDomainResponse) Reset() {
+	*x = RemoveDomainResponse{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveDomainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveDomainResponse) ProtoMessage() {}
+
+func (x *RemoveDomainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveDomainResponse.ProtoReflect.Descriptor instead.
+func (*RemoveDomainResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *RemoveDomainResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type SetPrimaryDomainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the organization.
+	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// The domain, in lower case, such as example.org.
+	Domain string `protobuf:"bytes,2,opt,name=domain,proto3" json:"domain,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPrimaryDomainRequest) Reset() {
+	*x = SetPrimaryDomainRequest{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPrimaryDomainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPrimaryDomainRequest) ProtoMessage() {}
+
+func (x *SetPrimaryDomainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPrimaryDomainRequest.ProtoReflect.Descriptor instead.
+func (*SetPrimaryDomainRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SetPrimaryDomainRequest) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *SetPrimaryDomainRequest) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+func (x *SetPrimaryDomainRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *SetPrimaryDomainRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type SetPrimaryDomainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPrimaryDomainResponse) Reset() {
+	*x = SetPrimaryDomainResponse{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPrimaryDomainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPrimaryDomainResponse) ProtoMessage() {}
+
+func (x *SetPrimaryDomainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPrimaryDomainResponse.ProtoReflect.Descriptor instead.
+func (*SetPrimaryDomainResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SetPrimaryDomainResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+// Domain is a domain that an organization claims.
+type Domain struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Organization that claims it.
+	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// The domain.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// It is the organization's.
+	Verified bool `protobuf:"varint,3,opt,name=verified,proto3" json:"verified,omitempty"`
+	// The organization goes by it.
+	Primary bool `protobuf:"varint,4,opt,name=primary,proto3" json:"primary,omitempty"`
+	// Name at which the DNS has to hold the TXT record.
+	ChallengeName string `protobuf:"bytes,5,opt,name=challenge_name,json=challengeName,proto3" json:"challenge_name,omitempty"`
+	// Text of that record.
+	ChallengeText string `protobuf:"bytes,6,opt,name=challenge_text,json=challengeText,proto3" json:"challenge_text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Domain) Reset() {
+	*x = Domain{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Domain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Domain) ProtoMessage() {}
+
+func (x *Domain) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Domain.ProtoReflect.Descriptor instead.
+func (*Domain) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Domain) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *Domain) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Domain) GetVerified() bool {
+	if x != nil {
+		return x.Verified
+	}
+	return false
+}
+
+func (x *Domain) GetPrimary() bool {
+	if x != nil {
+		return x.Primary
+	}
+	return false
+}
+
+func (x *Domain) GetChallengeName() string {
+	if x != nil {
+		return x.ChallengeName
+	}
+	return ""
+}
+
+func (x *Domain) GetChallengeText() string {
+	if x != nil {
+		return x.ChallengeText
+	}
+	return ""
+}
+
+type ListDomainsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the organization.
+	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// At most so many, 1 to 500; 0 means 50.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty for the first page.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// How fresh or old the answer shall be.
+	Read          *Read `protobuf:"bytes,15,opt,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDomainsRequest) Reset() {
+	*x = ListDomainsRequest{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDomainsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDomainsRequest) ProtoMessage() {}
+
+func (x *ListDomainsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDomainsRequest.ProtoReflect.Descriptor instead.
+func (*ListDomainsRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ListDomainsRequest) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *ListDomainsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDomainsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListDomainsRequest) GetRead() *Read {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+type ListDomainsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The domains.
+	Domains []*Domain `protobuf:"bytes,1,rep,name=domains,proto3" json:"domains,omitempty"`
+	// Token of the next page; empty after the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDomainsResponse) Reset() {
+	*x = ListDomainsResponse{}
+	mi := &file_muniment_v1_organization_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDomainsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDomainsResponse) ProtoMessage() {}
+
+func (x *ListDomainsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_organization_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDomainsResponse.ProtoReflect.Descriptor instead.
+func (*ListDomainsResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_organization_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ListDomainsResponse) GetDomains() []*Domain {
+	if x != nil {
+		return x.Domains
+	}
+	return nil
+}
+
+func (x *ListDomainsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_muniment_v1_organization_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_organization_proto_rawDesc = "" +
 	"\n" +
-	"\x1emuniment/v1/organization.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\x8a\x02\n" +
+	"\x1emuniment/v1/organization.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\xb1\x02\n" +
 	"\fOrganization\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x124\n" +
@@ -921,7 +1862,8 @@ const file_muniment_v1_organization_proto_rawDesc = "" +
 	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
 	"\achanged\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\achanged\x12\x18\n" +
 	"\aversion\x18\x06 \x01(\x04R\aversion\x12\x1a\n" +
-	"\bposition\x18\a \x01(\x04R\bposition\"k\n" +
+	"\bposition\x18\a \x01(\x04R\bposition\x12%\n" +
+	"\x0eprimary_domain\x18\b \x01(\tR\rprimaryDomain\"k\n" +
 	"\x19CreateOrganizationRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -969,18 +1911,91 @@ const file_muniment_v1_organization_proto_rawDesc = "" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"M\n" +
 	"\x1eReactivateOrganizationResponse\x12+\n" +
-	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change*z\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\xa2\x01\n" +
+	"\x19RemoveOrganizationRequest\x12'\n" +
+	"\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12 \n" +
+	"\vacknowledge\x18\x02 \x03(\tR\vacknowledge\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"I\n" +
+	"\x1aRemoveOrganizationResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x81\x01\n" +
+	"\x1aRestoreOrganizationRequest\x12'\n" +
+	"\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"J\n" +
+	"\x1bRestoreOrganizationResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x8f\x01\n" +
+	"\x10AddDomainRequest\x12'\n" +
+	"\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12\x16\n" +
+	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"m\n" +
+	"\x11AddDomainResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\x12+\n" +
+	"\x06domain\x18\x02 \x01(\v2\x13.muniment.v1.DomainR\x06domain\"\xa8\x01\n" +
+	"\x13VerifyDomainRequest\x12'\n" +
+	"\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12\x16\n" +
+	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x14\n" +
+	"\x05vouch\x18\x03 \x01(\bR\x05vouch\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"C\n" +
+	"\x14VerifyDomainResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x92\x01\n" +
+	"\x13RemoveDomainRequest\x12'\n" +
+	"\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12\x16\n" +
+	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"C\n" +
+	"\x14RemoveDomainResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x96\x01\n" +
+	"\x17SetPrimaryDomainRequest\x12'\n" +
+	"\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12\x16\n" +
+	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"G\n" +
+	"\x18SetPrimaryDomainResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\xc9\x01\n" +
+	"\x06Domain\x12'\n" +
+	"\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
+	"\bverified\x18\x03 \x01(\bR\bverified\x12\x18\n" +
+	"\aprimary\x18\x04 \x01(\bR\aprimary\x12%\n" +
+	"\x0echallenge_name\x18\x05 \x01(\tR\rchallengeName\x12%\n" +
+	"\x0echallenge_text\x18\x06 \x01(\tR\rchallengeText\"\xa0\x01\n" +
+	"\x12ListDomainsRequest\x12'\n" +
+	"\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12%\n" +
+	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"l\n" +
+	"\x13ListDomainsResponse\x12-\n" +
+	"\adomains\x18\x01 \x03(\v2\x13.muniment.v1.DomainR\adomains\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*\x9a\x01\n" +
 	"\x11OrganizationState\x12\"\n" +
 	"\x1eORGANIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ORGANIZATION_STATE_ACTIVE\x10\x01\x12\"\n" +
-	"\x1eORGANIZATION_STATE_DEACTIVATED\x10\x022\xa3\a\n" +
+	"\x1eORGANIZATION_STATE_DEACTIVATED\x10\x02\x12\x1e\n" +
+	"\x1aORGANIZATION_STATE_REMOVED\x10\x032\xdc\x0f\n" +
 	"\x13OrganizationService\x12\x83\x01\n" +
 	"\x12CreateOrganization\x12&.muniment.v1.CreateOrganizationRequest\x1a'.muniment.v1.CreateOrganizationResponse\"\x1c\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/organizations\x12\x89\x01\n" +
 	"\x0fGetOrganization\x12#.muniment.v1.GetOrganizationRequest\x1a$.muniment.v1.GetOrganizationResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/organizations/{organization_id}\x12}\n" +
 	"\x11ListOrganizations\x12%.muniment.v1.ListOrganizationsRequest\x1a&.muniment.v1.ListOrganizationsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/organizations\x12\x9c\x01\n" +
 	"\x12RenameOrganization\x12&.muniment.v1.RenameOrganizationRequest\x1a'.muniment.v1.RenameOrganizationResponse\"5\x82\xd3\xe4\x93\x02/:\x01*\"*/v1/organizations/{organization_id}:rename\x12\xac\x01\n" +
 	"\x16DeactivateOrganization\x12*.muniment.v1.DeactivateOrganizationRequest\x1a+.muniment.v1.DeactivateOrganizationResponse\"9\x82\xd3\xe4\x93\x023:\x01*\"./v1/organizations/{organization_id}:deactivate\x12\xac\x01\n" +
-	"\x16ReactivateOrganization\x12*.muniment.v1.ReactivateOrganizationRequest\x1a+.muniment.v1.ReactivateOrganizationResponse\"9\x82\xd3\xe4\x93\x023:\x01*\"./v1/organizations/{organization_id}:reactivateB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
+	"\x16ReactivateOrganization\x12*.muniment.v1.ReactivateOrganizationRequest\x1a+.muniment.v1.ReactivateOrganizationResponse\"9\x82\xd3\xe4\x93\x023:\x01*\"./v1/organizations/{organization_id}:reactivate\x12\x9c\x01\n" +
+	"\x12RemoveOrganization\x12&.muniment.v1.RemoveOrganizationRequest\x1a'.muniment.v1.RemoveOrganizationResponse\"5\x82\xd3\xe4\x93\x02/:\x01*\"*/v1/organizations/{organization_id}:remove\x12\xa0\x01\n" +
+	"\x13RestoreOrganization\x12'.muniment.v1.RestoreOrganizationRequest\x1a(.muniment.v1.RestoreOrganizationResponse\"6\x82\xd3\xe4\x93\x020:\x01*\"+/v1/organizations/{organization_id}:restore\x12\x82\x01\n" +
+	"\tAddDomain\x12\x1d.muniment.v1.AddDomainRequest\x1a\x1e.muniment.v1.AddDomainResponse\"6\x82\xd3\xe4\x93\x020:\x01*\"+/v1/organizations/{organization_id}/domains\x12\x9b\x01\n" +
+	"\fVerifyDomain\x12 .muniment.v1.VerifyDomainRequest\x1a!.muniment.v1.VerifyDomainResponse\"F\x82\xd3\xe4\x93\x02@:\x01*\";/v1/organizations/{organization_id}/domains/{domain}:verify\x12\x9b\x01\n" +
+	"\fRemoveDomain\x12 .muniment.v1.RemoveDomainRequest\x1a!.muniment.v1.RemoveDomainResponse\"F\x82\xd3\xe4\x93\x02@:\x01*\";/v1/organizations/{organization_id}/domains/{domain}:remove\x12\xab\x01\n" +
+	"\x10SetPrimaryDomain\x12$.muniment.v1.SetPrimaryDomainRequest\x1a%.muniment.v1.SetPrimaryDomainResponse\"J\x82\xd3\xe4\x93\x02D:\x01*\"?/v1/organizations/{organization_id}/domains/{domain}:setPrimary\x12\x85\x01\n" +
+	"\vListDomains\x12\x1f.muniment.v1.ListDomainsRequest\x1a .muniment.v1.ListDomainsResponse\"3\x82\xd3\xe4\x93\x02-\x12+/v1/organizations/{organization_id}/domainsB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
 
 var (
 	file_muniment_v1_organization_proto_rawDescOnce sync.Once
@@ -995,7 +2010,7 @@ func file_muniment_v1_organization_proto_rawDescGZIP() []byte {
 }
 
 var file_muniment_v1_organization_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_muniment_v1_organization_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_muniment_v1_organization_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_muniment_v1_organization_proto_goTypes = []any{
 	(OrganizationState)(0),                 // 0: muniment.v1.OrganizationState
 	(*Organization)(nil),                   // 1: muniment.v1.Organization
@@ -1012,41 +2027,79 @@ var file_muniment_v1_organization_proto_goTypes = []any{
 	(*DeactivateOrganizationResponse)(nil), // 12: muniment.v1.DeactivateOrganizationResponse
 	(*ReactivateOrganizationRequest)(nil),  // 13: muniment.v1.ReactivateOrganizationRequest
 	(*ReactivateOrganizationResponse)(nil), // 14: muniment.v1.ReactivateOrganizationResponse
-	(*timestamppb.Timestamp)(nil),          // 15: google.protobuf.Timestamp
-	(*Change)(nil),                         // 16: muniment.v1.Change
-	(*Read)(nil),                           // 17: muniment.v1.Read
+	(*RemoveOrganizationRequest)(nil),      // 15: muniment.v1.RemoveOrganizationRequest
+	(*RemoveOrganizationResponse)(nil),     // 16: muniment.v1.RemoveOrganizationResponse
+	(*RestoreOrganizationRequest)(nil),     // 17: muniment.v1.RestoreOrganizationRequest
+	(*RestoreOrganizationResponse)(nil),    // 18: muniment.v1.RestoreOrganizationResponse
+	(*AddDomainRequest)(nil),               // 19: muniment.v1.AddDomainRequest
+	(*AddDomainResponse)(nil),              // 20: muniment.v1.AddDomainResponse
+	(*VerifyDomainRequest)(nil),            // 21: muniment.v1.VerifyDomainRequest
+	(*VerifyDomainResponse)(nil),           // 22: muniment.v1.VerifyDomainResponse
+	(*RemoveDomainRequest)(nil),            // 23: muniment.v1.RemoveDomainRequest
+	(*RemoveDomainResponse)(nil),           // 24: muniment.v1.RemoveDomainResponse
+	(*SetPrimaryDomainRequest)(nil),        // 25: muniment.v1.SetPrimaryDomainRequest
+	(*SetPrimaryDomainResponse)(nil),       // 26: muniment.v1.SetPrimaryDomainResponse
+	(*Domain)(nil),                         // 27: muniment.v1.Domain
+	(*ListDomainsRequest)(nil),             // 28: muniment.v1.ListDomainsRequest
+	(*ListDomainsResponse)(nil),            // 29: muniment.v1.ListDomainsResponse
+	(*timestamppb.Timestamp)(nil),          // 30: google.protobuf.Timestamp
+	(*Change)(nil),                         // 31: muniment.v1.Change
+	(*Read)(nil),                           // 32: muniment.v1.Read
 }
 var file_muniment_v1_organization_proto_depIdxs = []int32{
 	0,  // 0: muniment.v1.Organization.state:type_name -> muniment.v1.OrganizationState
-	15, // 1: muniment.v1.Organization.created:type_name -> google.protobuf.Timestamp
-	15, // 2: muniment.v1.Organization.changed:type_name -> google.protobuf.Timestamp
-	16, // 3: muniment.v1.CreateOrganizationResponse.change:type_name -> muniment.v1.Change
-	17, // 4: muniment.v1.GetOrganizationRequest.read:type_name -> muniment.v1.Read
+	30, // 1: muniment.v1.Organization.created:type_name -> google.protobuf.Timestamp
+	30, // 2: muniment.v1.Organization.changed:type_name -> google.protobuf.Timestamp
+	31, // 3: muniment.v1.CreateOrganizationResponse.change:type_name -> muniment.v1.Change
+	32, // 4: muniment.v1.GetOrganizationRequest.read:type_name -> muniment.v1.Read
 	1,  // 5: muniment.v1.GetOrganizationResponse.organization:type_name -> muniment.v1.Organization
 	0,  // 6: muniment.v1.OrganizationFilter.state:type_name -> muniment.v1.OrganizationState
 	6,  // 7: muniment.v1.ListOrganizationsRequest.filter:type_name -> muniment.v1.OrganizationFilter
-	17, // 8: muniment.v1.ListOrganizationsRequest.read:type_name -> muniment.v1.Read
+	32, // 8: muniment.v1.ListOrganizationsRequest.read:type_name -> muniment.v1.Read
 	1,  // 9: muniment.v1.ListOrganizationsResponse.organizations:type_name -> muniment.v1.Organization
-	16, // 10: muniment.v1.RenameOrganizationResponse.change:type_name -> muniment.v1.Change
-	16, // 11: muniment.v1.DeactivateOrganizationResponse.change:type_name -> muniment.v1.Change
-	16, // 12: muniment.v1.ReactivateOrganizationResponse.change:type_name -> muniment.v1.Change
-	2,  // 13: muniment.v1.OrganizationService.CreateOrganization:input_type -> muniment.v1.CreateOrganizationRequest
-	4,  // 14: muniment.v1.OrganizationService.GetOrganization:input_type -> muniment.v1.GetOrganizationRequest
-	7,  // 15: muniment.v1.OrganizationService.ListOrganizations:input_type -> muniment.v1.ListOrganizationsRequest
-	9,  // 16: muniment.v1.OrganizationService.RenameOrganization:input_type -> muniment.v1.RenameOrganizationRequest
-	11, // 17: muniment.v1.OrganizationService.DeactivateOrganization:input_type -> muniment.v1.DeactivateOrganizationRequest
-	13, // 18: muniment.v1.OrganizationService.ReactivateOrganization:input_type -> muniment.v1.ReactivateOrganizationRequest
-	3,  // 19: muniment.v1.OrganizationService.CreateOrganization:output_type -> muniment.v1.CreateOrganizationResponse
-	5,  // 20: muniment.v1.OrganizationService.GetOrganization:output_type -> muniment.v1.GetOrganizationResponse
-	8,  // 21: muniment.v1.OrganizationService.ListOrganizations:output_type -> muniment.v1.ListOrganizationsResponse
-	10, // 22: muniment.v1.OrganizationService.RenameOrganization:output_type -> muniment.v1.RenameOrganizationResponse
-	12, // 23: muniment.v1.OrganizationService.DeactivateOrganization:output_type -> muniment.v1.DeactivateOrganizationResponse
-	14, // 24: muniment.v1.OrganizationService.ReactivateOrganization:output_type -> muniment.v1.ReactivateOrganizationResponse
-	19, // [19:25] is the sub-list for method output_type
-	13, // [13:19] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	31, // 10: muniment.v1.RenameOrganizationResponse.change:type_name -> muniment.v1.Change
+	31, // 11: muniment.v1.DeactivateOrganizationResponse.change:type_name -> muniment.v1.Change
+	31, // 12: muniment.v1.ReactivateOrganizationResponse.change:type_name -> muniment.v1.Change
+	31, // 13: muniment.v1.RemoveOrganizationResponse.change:type_name -> muniment.v1.Change
+	31, // 14: muniment.v1.RestoreOrganizationResponse.change:type_name -> muniment.v1.Change
+	31, // 15: muniment.v1.AddDomainResponse.change:type_name -> muniment.v1.Change
+	27, // 16: muniment.v1.AddDomainResponse.domain:type_name -> muniment.v1.Domain
+	31, // 17: muniment.v1.VerifyDomainResponse.change:type_name -> muniment.v1.Change
+	31, // 18: muniment.v1.RemoveDomainResponse.change:type_name -> muniment.v1.Change
+	31, // 19: muniment.v1.SetPrimaryDomainResponse.change:type_name -> muniment.v1.Change
+	32, // 20: muniment.v1.ListDomainsRequest.read:type_name -> muniment.v1.Read
+	27, // 21: muniment.v1.ListDomainsResponse.domains:type_name -> muniment.v1.Domain
+	2,  // 22: muniment.v1.OrganizationService.CreateOrganization:input_type -> muniment.v1.CreateOrganizationRequest
+	4,  // 23: muniment.v1.OrganizationService.GetOrganization:input_type -> muniment.v1.GetOrganizationRequest
+	7,  // 24: muniment.v1.OrganizationService.ListOrganizations:input_type -> muniment.v1.ListOrganizationsRequest
+	9,  // 25: muniment.v1.OrganizationService.RenameOrganization:input_type -> muniment.v1.RenameOrganizationRequest
+	11, // 26: muniment.v1.OrganizationService.DeactivateOrganization:input_type -> muniment.v1.DeactivateOrganizationRequest
+	13, // 27: muniment.v1.OrganizationService.ReactivateOrganization:input_type -> muniment.v1.ReactivateOrganizationRequest
+	15, // 28: muniment.v1.OrganizationService.RemoveOrganization:input_type -> muniment.v1.RemoveOrganizationRequest
+	17, // 29: muniment.v1.OrganizationService.RestoreOrganization:input_type -> muniment.v1.RestoreOrganizationRequest
+	19, // 30: muniment.v1.OrganizationService.AddDomain:input_type -> muniment.v1.AddDomainRequest
+	21, // 31: muniment.v1.OrganizationService.VerifyDomain:input_type -> muniment.v1.VerifyDomainRequest
+	23, // 32: muniment.v1.OrganizationService.RemoveDomain:input_type -> muniment.v1.RemoveDomainRequest
+	25, // 33: muniment.v1.OrganizationService.SetPrimaryDomain:input_type -> muniment.v1.SetPrimaryDomainRequest
+	28, // 34: muniment.v1.OrganizationService.ListDomains:input_type -> muniment.v1.ListDomainsRequest
+	3,  // 35: muniment.v1.OrganizationService.CreateOrganization:output_type -> muniment.v1.CreateOrganizationResponse
+	5,  // 36: muniment.v1.OrganizationService.GetOrganization:output_type -> muniment.v1.GetOrganizationResponse
+	8,  // 37: muniment.v1.OrganizationService.ListOrganizations:output_type -> muniment.v1.ListOrganizationsResponse
+	10, // 38: muniment.v1.OrganizationService.RenameOrganization:output_type -> muniment.v1.RenameOrganizationResponse
+	12, // 39: muniment.v1.OrganizationService.DeactivateOrganization:output_type -> muniment.v1.DeactivateOrganizationResponse
+	14, // 40: muniment.v1.OrganizationService.ReactivateOrganization:output_type -> muniment.v1.ReactivateOrganizationResponse
+	16, // 41: muniment.v1.OrganizationService.RemoveOrganization:output_type -> muniment.v1.RemoveOrganizationResponse
+	18, // 42: muniment.v1.OrganizationService.RestoreOrganization:output_type -> muniment.v1.RestoreOrganizationResponse
+	20, // 43: muniment.v1.OrganizationService.AddDomain:output_type -> muniment.v1.AddDomainResponse
+	22, // 44: muniment.v1.OrganizationService.VerifyDomain:output_type -> muniment.v1.VerifyDomainResponse
+	24, // 45: muniment.v1.OrganizationService.RemoveDomain:output_type -> muniment.v1.RemoveDomainResponse
+	26, // 46: muniment.v1.OrganizationService.SetPrimaryDomain:output_type -> muniment.v1.SetPrimaryDomainResponse
+	29, // 47: muniment.v1.OrganizationService.ListDomains:output_type -> muniment.v1.ListDomainsResponse
+	35, // [35:48] is the sub-list for method output_type
+	22, // [22:35] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_organization_proto_init() }
@@ -1061,7 +2114,7 @@ func file_muniment_v1_organization_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_organization_proto_rawDesc), len(file_muniment_v1_organization_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ProjectState is whether a project is in use.
+type ProjectState int32
+
+const (
+	// Not used.
+	ProjectState_PROJECT_STATE_UNSPECIFIED ProjectState = 0
+	// In use.
+	ProjectState_PROJECT_STATE_ACTIVE ProjectState = 1
+	// Out of use.
+	ProjectState_PROJECT_STATE_DEACTIVATED ProjectState = 2
+)
+
+// Enum value maps for ProjectState.
+var (
+	ProjectState_name = map[int32]string{
+		0: "PROJECT_STATE_UNSPECIFIED",
+		1: "PROJECT_STATE_ACTIVE",
+		2: "PROJECT_STATE_DEACTIVATED",
+	}
+	ProjectState_value = map[string]int32{
+		"PROJECT_STATE_UNSPECIFIED": 0,
+		"PROJECT_STATE_ACTIVE":      1,
+		"PROJECT_STATE_DEACTIVATED": 2,
+	}
+)
+
+func (x ProjectState) Enum() *ProjectState {
+	p := new(ProjectState)
+	*p = x
+	return p
+}
+
+func (x ProjectState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ProjectState) Descriptor() protoreflect.EnumDescriptor {
+	return file_muniment_v1_project_proto_enumTypes[0].Descriptor()
+}
+
+func (ProjectState) Type() protoreflect.EnumType {
+	return &file_muniment_v1_project_proto_enumTypes[0]
+}
+
+func (x ProjectState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ProjectState.Descriptor instead.
+func (ProjectState) EnumDescriptor() ([]byte, []int) {
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{0}
+}
+
 // Project is a set of applications that share roles.
 type Project struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -42,7 +95,9 @@ type Project struct {
 	// Number of records about it (stream version).
 	Version uint64 `protobuf:"varint,6,opt,name=version,proto3" json:"version,omitempty"`
 	// Position of the last of these records.
-	Position      uint64 `protobuf:"varint,7,opt,name=position,proto3" json:"position,omitempty"`
+	Position uint64 `protobuf:"varint,7,opt,name=position,proto3" json:"position,omitempty"`
+	// Whether it is in use.
+	State         ProjectState `protobuf:"varint,8,opt,name=state,proto3,enum=muniment.v1.ProjectState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -124,6 +179,13 @@ func (x *Project) GetPosition() uint64 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *Project) GetState() ProjectState {
+	if x != nil {
+		return x.State
+	}
+	return ProjectState_PROJECT_STATE_UNSPECIFIED
 }
 
 // Role is something that a user may be in the applications of a project.
@@ -1190,11 +1252,353 @@ func (x *ListRolesResponse) GetNextPageToken() string {
 	return ""
 }
 
+type DeactivateProjectRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the project.
+	ProjectId string `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeactivateProjectRequest) Reset() {
+	*x = DeactivateProjectRequest{}
+	mi := &file_muniment_v1_project_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeactivateProjectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeactivateProjectRequest) ProtoMessage() {}
+
+func (x *DeactivateProjectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_project_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeactivateProjectRequest.ProtoReflect.Descriptor instead.
+func (*DeactivateProjectRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *DeactivateProjectRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *DeactivateProjectRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *DeactivateProjectRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type DeactivateProjectResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeactivateProjectResponse) Reset() {
+	*x = DeactivateProjectResponse{}
+	mi := &file_muniment_v1_project_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeactivateProjectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeactivateProjectResponse) ProtoMessage() {}
+
+func (x *DeactivateProjectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_project_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeactivateProjectResponse.ProtoReflect.Descriptor instead.
+func (*DeactivateProjectResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *DeactivateProjectResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type ReactivateProjectRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the project.
+	ProjectId string `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReactivateProjectRequest) Reset() {
+	*x = ReactivateProjectRequest{}
+	mi := &file_muniment_v1_project_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReactivateProjectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReactivateProjectRequest) ProtoMessage() {}
+
+func (x *ReactivateProjectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_project_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReactivateProjectRequest.ProtoReflect.Descriptor instead.
+func (*ReactivateProjectRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ReactivateProjectRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *ReactivateProjectRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *ReactivateProjectRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ReactivateProjectResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReactivateProjectResponse) Reset() {
+	*x = ReactivateProjectResponse{}
+	mi := &file_muniment_v1_project_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReactivateProjectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReactivateProjectResponse) ProtoMessage() {}
+
+func (x *ReactivateProjectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_project_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReactivateProjectResponse.ProtoReflect.Descriptor instead.
+func (*ReactivateProjectResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ReactivateProjectResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type RenameRoleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the project.
+	ProjectId string `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	// Key of the role.
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// New name, 1 to 200 bytes.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenameRoleRequest) Reset() {
+	*x = RenameRoleRequest{}
+	mi := &file_muniment_v1_project_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameRoleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameRoleRequest) ProtoMessage() {}
+
+func (x *RenameRoleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_project_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameRoleRequest.ProtoReflect.Descriptor instead.
+func (*RenameRoleRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *RenameRoleRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *RenameRoleRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *RenameRoleRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RenameRoleRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *RenameRoleRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RenameRoleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenameRoleResponse) Reset() {
+	*x = RenameRoleResponse{}
+	mi := &file_muniment_v1_project_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameRoleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameRoleResponse) ProtoMessage() {}
+
+func (x *RenameRoleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_project_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameRoleResponse.ProtoReflect.Descriptor instead.
+func (*RenameRoleResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RenameRoleResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 var File_muniment_v1_project_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_project_proto_rawDesc = "" +
 	"\n" +
-	"\x19muniment/v1/project.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\xf8\x01\n" +
+	"\x19muniment/v1/project.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\xa9\x02\n" +
 	"\aProject\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x0forganization_id\x18\x02 \x01(\tR\x0eorganizationId\x12\x12\n" +
@@ -1202,7 +1606,8 @@ const file_muniment_v1_project_proto_rawDesc = "" +
 	"\acreated\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
 	"\achanged\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\achanged\x12\x18\n" +
 	"\aversion\x18\x06 \x01(\x04R\aversion\x12\x1a\n" +
-	"\bposition\x18\a \x01(\x04R\bposition\"K\n" +
+	"\bposition\x18\a \x01(\x04R\bposition\x12/\n" +
+	"\x05state\x18\b \x01(\x0e2\x19.muniment.v1.ProjectStateR\x05state\"K\n" +
 	"\x04Role\x12\x1d\n" +
 	"\n" +
 	"project_id\x18\x01 \x01(\tR\tprojectId\x12\x10\n" +
@@ -1282,7 +1687,37 @@ const file_muniment_v1_project_proto_rawDesc = "" +
 	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"d\n" +
 	"\x11ListRolesResponse\x12'\n" +
 	"\x05roles\x18\x01 \x03(\v2\x11.muniment.v1.RoleR\x05roles\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xda\a\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"u\n" +
+	"\x18DeactivateProjectRequest\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x01 \x01(\tR\tprojectId\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"H\n" +
+	"\x19DeactivateProjectResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"u\n" +
+	"\x18ReactivateProjectRequest\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x01 \x01(\tR\tprojectId\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"H\n" +
+	"\x19ReactivateProjectResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x94\x01\n" +
+	"\x11RenameRoleRequest\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x01 \x01(\tR\tprojectId\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"A\n" +
+	"\x12RenameRoleResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change*f\n" +
+	"\fProjectState\x12\x1d\n" +
+	"\x19PROJECT_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14PROJECT_STATE_ACTIVE\x10\x01\x12\x1d\n" +
+	"\x19PROJECT_STATE_DEACTIVATED\x10\x022\x8f\v\n" +
 	"\x0eProjectService\x12o\n" +
 	"\rCreateProject\x12!.muniment.v1.CreateProjectRequest\x1a\".muniment.v1.CreateProjectResponse\"\x17\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/projects\x12p\n" +
 	"\n" +
@@ -1293,7 +1728,11 @@ const file_muniment_v1_project_proto_rawDesc = "" +
 	"\aAddRole\x12\x1b.muniment.v1.AddRoleRequest\x1a\x1c.muniment.v1.AddRoleResponse\"*\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/projects/{project_id}/roles\x12\x86\x01\n" +
 	"\n" +
 	"RemoveRole\x12\x1e.muniment.v1.RemoveRoleRequest\x1a\x1f.muniment.v1.RemoveRoleResponse\"7\x82\xd3\xe4\x93\x021:\x01*\",/v1/projects/{project_id}/roles/{key}:remove\x12s\n" +
-	"\tListRoles\x12\x1d.muniment.v1.ListRolesRequest\x1a\x1e.muniment.v1.ListRolesResponse\"'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/projects/{project_id}/rolesB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
+	"\tListRoles\x12\x1d.muniment.v1.ListRolesRequest\x1a\x1e.muniment.v1.ListRolesResponse\"'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/projects/{project_id}/roles\x12\x93\x01\n" +
+	"\x11DeactivateProject\x12%.muniment.v1.DeactivateProjectRequest\x1a&.muniment.v1.DeactivateProjectResponse\"/\x82\xd3\xe4\x93\x02):\x01*\"$/v1/projects/{project_id}:deactivate\x12\x93\x01\n" +
+	"\x11ReactivateProject\x12%.muniment.v1.ReactivateProjectRequest\x1a&.muniment.v1.ReactivateProjectResponse\"/\x82\xd3\xe4\x93\x02):\x01*\"$/v1/projects/{project_id}:reactivate\x12\x86\x01\n" +
+	"\n" +
+	"RenameRole\x12\x1e.muniment.v1.RenameRoleRequest\x1a\x1f.muniment.v1.RenameRoleResponse\"7\x82\xd3\xe4\x93\x021:\x01*\",/v1/projects/{project_id}/roles/{key}:renameB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
 
 var (
 	file_muniment_v1_project_proto_rawDescOnce sync.Once
@@ -1307,67 +1746,85 @@ func file_muniment_v1_project_proto_rawDescGZIP() []byte {
 	return file_muniment_v1_project_proto_rawDescData
 }
 
-var file_muniment_v1_project_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_muniment_v1_project_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_muniment_v1_project_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_muniment_v1_project_proto_goTypes = []any{
-	(*Project)(nil),               // 0: muniment.v1.Project
-	(*Role)(nil),                  // 1: muniment.v1.Role
-	(*CreateProjectRequest)(nil),  // 2: muniment.v1.CreateProjectRequest
-	(*CreateProjectResponse)(nil), // 3: muniment.v1.CreateProjectResponse
-	(*GetProjectRequest)(nil),     // 4: muniment.v1.GetProjectRequest
-	(*GetProjectResponse)(nil),    // 5: muniment.v1.GetProjectResponse
-	(*ProjectFilter)(nil),         // 6: muniment.v1.ProjectFilter
-	(*ListProjectsRequest)(nil),   // 7: muniment.v1.ListProjectsRequest
-	(*ListProjectsResponse)(nil),  // 8: muniment.v1.ListProjectsResponse
-	(*RenameProjectRequest)(nil),  // 9: muniment.v1.RenameProjectRequest
-	(*RenameProjectResponse)(nil), // 10: muniment.v1.RenameProjectResponse
-	(*RemoveProjectRequest)(nil),  // 11: muniment.v1.RemoveProjectRequest
-	(*RemoveProjectResponse)(nil), // 12: muniment.v1.RemoveProjectResponse
-	(*AddRoleRequest)(nil),        // 13: muniment.v1.AddRoleRequest
-	(*AddRoleResponse)(nil),       // 14: muniment.v1.AddRoleResponse
-	(*RemoveRoleRequest)(nil),     // 15: muniment.v1.RemoveRoleRequest
-	(*RemoveRoleResponse)(nil),    // 16: muniment.v1.RemoveRoleResponse
-	(*ListRolesRequest)(nil),      // 17: muniment.v1.ListRolesRequest
-	(*ListRolesResponse)(nil),     // 18: muniment.v1.ListRolesResponse
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*Change)(nil),                // 20: muniment.v1.Change
-	(*Read)(nil),                  // 21: muniment.v1.Read
+	(ProjectState)(0),                 // 0: muniment.v1.ProjectState
+	(*Project)(nil),                   // 1: muniment.v1.Project
+	(*Role)(nil),                      // 2: muniment.v1.Role
+	(*CreateProjectRequest)(nil),      // 3: muniment.v1.CreateProjectRequest
+	(*CreateProjectResponse)(nil),     // 4: muniment.v1.CreateProjectResponse
+	(*GetProjectRequest)(nil),         // 5: muniment.v1.GetProjectRequest
+	(*GetProjectResponse)(nil),        // 6: muniment.v1.GetProjectResponse
+	(*ProjectFilter)(nil),             // 7: muniment.v1.ProjectFilter
+	(*ListProjectsRequest)(nil),       // 8: muniment.v1.ListProjectsRequest
+	(*ListProjectsResponse)(nil),      // 9: muniment.v1.ListProjectsResponse
+	(*RenameProjectRequest)(nil),      // 10: muniment.v1.RenameProjectRequest
+	(*RenameProjectResponse)(nil),     // 11: muniment.v1.RenameProjectResponse
+	(*RemoveProjectRequest)(nil),      // 12: muniment.v1.RemoveProjectRequest
+	(*RemoveProjectResponse)(nil),     // 13: muniment.v1.RemoveProjectResponse
+	(*AddRoleRequest)(nil),            // 14: muniment.v1.AddRoleRequest
+	(*AddRoleResponse)(nil),           // 15: muniment.v1.AddRoleResponse
+	(*RemoveRoleRequest)(nil),         // 16: muniment.v1.RemoveRoleRequest
+	(*RemoveRoleResponse)(nil),        // 17: muniment.v1.RemoveRoleResponse
+	(*ListRolesRequest)(nil),          // 18: muniment.v1.ListRolesRequest
+	(*ListRolesResponse)(nil),         // 19: muniment.v1.ListRolesResponse
+	(*DeactivateProjectRequest)(nil),  // 20: muniment.v1.DeactivateProjectRequest
+	(*DeactivateProjectResponse)(nil), // 21: muniment.v1.DeactivateProjectResponse
+	(*ReactivateProjectRequest)(nil),  // 22: muniment.v1.ReactivateProjectRequest
+	(*ReactivateProjectResponse)(nil), // 23: muniment.v1.ReactivateProjectResponse
+	(*RenameRoleRequest)(nil),         // 24: muniment.v1.RenameRoleRequest
+	(*RenameRoleResponse)(nil),        // 25: muniment.v1.RenameRoleResponse
+	(*timestamppb.Timestamp)(nil),     // 26: google.protobuf.Timestamp
+	(*Change)(nil),                    // 27: muniment.v1.Change
+	(*Read)(nil),                      // 28: muniment.v1.Read
 }
 var file_muniment_v1_project_proto_depIdxs = []int32{
-	19, // 0: muniment.v1.Project.created:type_name -> google.protobuf.Timestamp
-	19, // 1: muniment.v1.Project.changed:type_name -> google.protobuf.Timestamp
-	20, // 2: muniment.v1.CreateProjectResponse.change:type_name -> muniment.v1.Change
-	21, // 3: muniment.v1.GetProjectRequest.read:type_name -> muniment.v1.Read
-	0,  // 4: muniment.v1.GetProjectResponse.project:type_name -> muniment.v1.Project
-	6,  // 5: muniment.v1.ListProjectsRequest.filter:type_name -> muniment.v1.ProjectFilter
-	21, // 6: muniment.v1.ListProjectsRequest.read:type_name -> muniment.v1.Read
-	0,  // 7: muniment.v1.ListProjectsResponse.projects:type_name -> muniment.v1.Project
-	20, // 8: muniment.v1.RenameProjectResponse.change:type_name -> muniment.v1.Change
-	20, // 9: muniment.v1.RemoveProjectResponse.change:type_name -> muniment.v1.Change
-	20, // 10: muniment.v1.AddRoleResponse.change:type_name -> muniment.v1.Change
-	20, // 11: muniment.v1.RemoveRoleResponse.change:type_name -> muniment.v1.Change
-	21, // 12: muniment.v1.ListRolesRequest.read:type_name -> muniment.v1.Read
-	1,  // 13: muniment.v1.ListRolesResponse.roles:type_name -> muniment.v1.Role
-	2,  // 14: muniment.v1.ProjectService.CreateProject:input_type -> muniment.v1.CreateProjectRequest
-	4,  // 15: muniment.v1.ProjectService.GetProject:input_type -> muniment.v1.GetProjectRequest
-	7,  // 16: muniment.v1.ProjectService.ListProjects:input_type -> muniment.v1.ListProjectsRequest
-	9,  // 17: muniment.v1.ProjectService.RenameProject:input_type -> muniment.v1.RenameProjectRequest
-	11, // 18: muniment.v1.ProjectService.RemoveProject:input_type -> muniment.v1.RemoveProjectRequest
-	13, // 19: muniment.v1.ProjectService.AddRole:input_type -> muniment.v1.AddRoleRequest
-	15, // 20: muniment.v1.ProjectService.RemoveRole:input_type -> muniment.v1.RemoveRoleRequest
-	17, // 21: muniment.v1.ProjectService.ListRoles:input_type -> muniment.v1.ListRolesRequest
-	3,  // 22: muniment.v1.ProjectService.CreateProject:output_type -> muniment.v1.CreateProjectResponse
-	5,  // 23: muniment.v1.ProjectService.GetProject:output_type -> muniment.v1.GetProjectResponse
-	8,  // 24: muniment.v1.ProjectService.ListProjects:output_type -> muniment.v1.ListProjectsResponse
-	10, // 25: muniment.v1.ProjectService.RenameProject:output_type -> muniment.v1.RenameProjectResponse
-	12, // 26: muniment.v1.ProjectService.RemoveProject:output_type -> muniment.v1.RemoveProjectResponse
-	14, // 27: muniment.v1.ProjectService.AddRole:output_type -> muniment.v1.AddRoleResponse
-	16, // 28: muniment.v1.ProjectService.RemoveRole:output_type -> muniment.v1.RemoveRoleResponse
-	18, // 29: muniment.v1.ProjectService.ListRoles:output_type -> muniment.v1.ListRolesResponse
-	22, // [22:30] is the sub-list for method output_type
-	14, // [14:22] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	26, // 0: muniment.v1.Project.created:type_name -> google.protobuf.Timestamp
+	26, // 1: muniment.v1.Project.changed:type_name -> google.protobuf.Timestamp
+	0,  // 2: muniment.v1.Project.state:type_name -> muniment.v1.ProjectState
+	27, // 3: muniment.v1.CreateProjectResponse.change:type_name -> muniment.v1.Change
+	28, // 4: muniment.v1.GetProjectRequest.read:type_name -> muniment.v1.Read
+	1,  // 5: muniment.v1.GetProjectResponse.project:type_name -> muniment.v1.Project
+	7,  // 6: muniment.v1.ListProjectsRequest.filter:type_name -> muniment.v1.ProjectFilter
+	28, // 7: muniment.v1.ListProjectsRequest.read:type_name -> muniment.v1.Read
+	1,  // 8: muniment.v1.ListProjectsResponse.projects:type_name -> muniment.v1.Project
+	27, // 9: muniment.v1.RenameProjectResponse.change:type_name -> muniment.v1.Change
+	27, // 10: muniment.v1.RemoveProjectResponse.change:type_name -> muniment.v1.Change
+	27, // 11: muniment.v1.AddRoleResponse.change:type_name -> muniment.v1.Change
+	27, // 12: muniment.v1.RemoveRoleResponse.change:type_name -> muniment.v1.Change
+	28, // 13: muniment.v1.ListRolesRequest.read:type_name -> muniment.v1.Read
+	2,  // 14: muniment.v1.ListRolesResponse.roles:type_name -> muniment.v1.Role
+	27, // 15: muniment.v1.DeactivateProjectResponse.change:type_name -> muniment.v1.Change
+	27, // 16: muniment.v1.ReactivateProjectResponse.change:type_name -> muniment.v1.Change
+	27, // 17: muniment.v1.RenameRoleResponse.change:type_name -> muniment.v1.Change
+	3,  // 18: muniment.v1.ProjectService.CreateProject:input_type -> muniment.v1.CreateProjectRequest
+	5,  // 19: muniment.v1.ProjectService.GetProject:input_type -> muniment.v1.GetProjectRequest
+	8,  // 20: muniment.v1.ProjectService.ListProjects:input_type -> muniment.v1.ListProjectsRequest
+	10, // 21: muniment.v1.ProjectService.RenameProject:input_type -> muniment.v1.RenameProjectRequest
+	12, // 22: muniment.v1.ProjectService.RemoveProject:input_type -> muniment.v1.RemoveProjectRequest
+	14, // 23: muniment.v1.ProjectService.AddRole:input_type -> muniment.v1.AddRoleRequest
+	16, // 24: muniment.v1.ProjectService.RemoveRole:input_type -> muniment.v1.RemoveRoleRequest
+	18, // 25: muniment.v1.ProjectService.ListRoles:input_type -> muniment.v1.ListRolesRequest
+	20, // 26: muniment.v1.ProjectService.DeactivateProject:input_type -> muniment.v1.DeactivateProjectRequest
+	22, // 27: muniment.v1.ProjectService.ReactivateProject:input_type -> muniment.v1.ReactivateProjectRequest
+	24, // 28: muniment.v1.ProjectService.RenameRole:input_type -> muniment.v1.RenameRoleRequest
+	4,  // 29: muniment.v1.ProjectService.CreateProject:output_type -> muniment.v1.CreateProjectResponse
+	6,  // 30: muniment.v1.ProjectService.GetProject:output_type -> muniment.v1.GetProjectResponse
+	9,  // 31: muniment.v1.ProjectService.ListProjects:output_type -> muniment.v1.ListProjectsResponse
+	11, // 32: muniment.v1.ProjectService.RenameProject:output_type -> muniment.v1.RenameProjectResponse
+	13, // 33: muniment.v1.ProjectService.RemoveProject:output_type -> muniment.v1.RemoveProjectResponse
+	15, // 34: muniment.v1.ProjectService.AddRole:output_type -> muniment.v1.AddRoleResponse
+	17, // 35: muniment.v1.ProjectService.RemoveRole:output_type -> muniment.v1.RemoveRoleResponse
+	19, // 36: muniment.v1.ProjectService.ListRoles:output_type -> muniment.v1.ListRolesResponse
+	21, // 37: muniment.v1.ProjectService.DeactivateProject:output_type -> muniment.v1.DeactivateProjectResponse
+	23, // 38: muniment.v1.ProjectService.ReactivateProject:output_type -> muniment.v1.ReactivateProjectResponse
+	25, // 39: muniment.v1.ProjectService.RenameRole:output_type -> muniment.v1.RenameRoleResponse
+	29, // [29:40] is the sub-list for method output_type
+	18, // [18:29] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_project_proto_init() }
@@ -1381,13 +1838,14 @@ func file_muniment_v1_project_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_project_proto_rawDesc), len(file_muniment_v1_project_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   19,
+			NumEnums:      1,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_muniment_v1_project_proto_goTypes,
 		DependencyIndexes: file_muniment_v1_project_proto_depIdxs,
+		EnumInfos:         file_muniment_v1_project_proto_enumTypes,
 		MessageInfos:      file_muniment_v1_project_proto_msgTypes,
 	}.Build()
 	File_muniment_v1_project_proto = out.File

@@ -312,7 +312,8 @@ type CreateUserRequest struct {
 	DisplayName string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// First password, 8 to 256 bytes; left out: the answer carries a link.
 	Password *string `protobuf:"bytes,5,opt,name=password,proto3,oneof" json:"password,omitempty"`
-	// Organization that the user belongs to.
+	// Organization that the user belongs to; empty: the instance's default, if it
+	// has one.
 	OrganizationId string `protobuf:"bytes,6,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// Makes the call idempotent; see the conventions.
 	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`

@@ -51,6 +51,15 @@ const (
 	// InstanceServiceRotateSigningKeysProcedure is the fully-qualified name of the InstanceService's
 	// RotateSigningKeys RPC.
 	InstanceServiceRotateSigningKeysProcedure = "/muniment.v1.InstanceService/RotateSigningKeys"
+	// InstanceServiceRenameInstanceProcedure is the fully-qualified name of the InstanceService's
+	// RenameInstance RPC.
+	InstanceServiceRenameInstanceProcedure = "/muniment.v1.InstanceService/RenameInstance"
+	// InstanceServiceChangeDefaultOrganizationProcedure is the fully-qualified name of the
+	// InstanceService's ChangeDefaultOrganization RPC.
+	InstanceServiceChangeDefaultOrganizationProcedure = "/muniment.v1.InstanceService/ChangeDefaultOrganization"
+	// InstanceServiceChangeLinksProcedure is the fully-qualified name of the InstanceService's
+	// ChangeLinks RPC.
+	InstanceServiceChangeLinksProcedure = "/muniment.v1.InstanceService/ChangeLinks"
 )
 
 // InstanceServiceClient is a client for the muniment.v1.InstanceService service.
@@ -71,6 +80,14 @@ type InstanceServiceClient interface {
 	// would. Tokens that the keys before signed stay good until they expire,
 	// unless those keys are distrusted.
 	RotateSigningKeys(context.Context, *v1.RotateSigningKeysRequest) (*v1.RotateSigningKeysResponse, error)
+	// RenameInstance gives the instance another name, which people see.
+	RenameInstance(context.Context, *v1.RenameInstanceRequest) (*v1.RenameInstanceResponse, error)
+	// ChangeDefaultOrganization says to which organization people belong who are
+	// registered without a word about it.
+	ChangeDefaultOrganization(context.Context, *v1.ChangeDefaultOrganizationRequest) (*v1.ChangeDefaultOrganizationResponse, error)
+	// ChangeLinks says which pages of yours the sign-in page leads to. It replaces
+	// all three.
+	ChangeLinks(context.Context, *v1.ChangeLinksRequest) (*v1.ChangeLinksResponse, error)
 }
 
 // NewInstanceServiceClient constructs a client for the muniment.v1.InstanceService service. By
@@ -114,16 +131,37 @@ func NewInstanceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(instanceServiceMethods.ByName("RotateSigningKeys")),
 			connect.WithClientOptions(opts...),
 		),
+		renameInstance: connect.NewClient[v1.RenameInstanceRequest, v1.RenameInstanceResponse](
+			httpClient,
+			baseURL+InstanceServiceRenameInstanceProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("RenameInstance")),
+			connect.WithClientOptions(opts...),
+		),
+		changeDefaultOrganization: connect.NewClient[v1.ChangeDefaultOrganizationRequest, v1.ChangeDefaultOrganizationResponse](
+			httpClient,
+			baseURL+InstanceServiceChangeDefaultOrganizationProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("ChangeDefaultOrganization")),
+			connect.WithClientOptions(opts...),
+		),
+		changeLinks: connect.NewClient[v1.ChangeLinksRequest, v1.ChangeLinksResponse](
+			httpClient,
+			baseURL+InstanceServiceChangeLinksProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("ChangeLinks")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // instanceServiceClient implements InstanceServiceClient.
 type instanceServiceClient struct {
-	getInstance         *connect.Client[v1.GetInstanceRequest, v1.GetInstanceResponse]
-	getCheckpoint       *connect.Client[v1.GetCheckpointRequest, v1.GetCheckpointResponse]
-	getConsistencyProof *connect.Client[v1.GetConsistencyProofRequest, v1.GetConsistencyProofResponse]
-	listSigningKeys     *connect.Client[v1.ListSigningKeysRequest, v1.ListSigningKeysResponse]
-	rotateSigningKeys   *connect.Client[v1.RotateSigningKeysRequest, v1.RotateSigningKeysResponse]
+	getInstance               *connect.Client[v1.GetInstanceRequest, v1.GetInstanceResponse]
+	getCheckpoint             *connect.Client[v1.GetCheckpointRequest, v1.GetCheckpointResponse]
+	getConsistencyProof       *connect.Client[v1.GetConsistencyProofRequest, v1.GetConsistencyProofResponse]
+	listSigningKeys           *connect.Client[v1.ListSigningKeysRequest, v1.ListSigningKeysResponse]
+	rotateSigningKeys         *connect.Client[v1.RotateSigningKeysRequest, v1.RotateSigningKeysResponse]
+	renameInstance            *connect.Client[v1.RenameInstanceRequest, v1.RenameInstanceResponse]
+	changeDefaultOrganization *connect.Client[v1.ChangeDefaultOrganizationRequest, v1.ChangeDefaultOrganizationResponse]
+	changeLinks               *connect.Client[v1.ChangeLinksRequest, v1.ChangeLinksResponse]
 }
 
 // GetInstance calls muniment.v1.InstanceService.GetInstance.
@@ -171,6 +209,33 @@ func (c *instanceServiceClient) RotateSigningKeys(ctx context.Context, req *v1.R
 	return nil, err
 }
 
+// RenameInstance calls muniment.v1.InstanceService.RenameInstance.
+func (c *instanceServiceClient) RenameInstance(ctx context.Context, req *v1.RenameInstanceRequest) (*v1.RenameInstanceResponse, error) {
+	response, err := c.renameInstance.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ChangeDefaultOrganization calls muniment.v1.InstanceService.ChangeDefaultOrganization.
+func (c *instanceServiceClient) ChangeDefaultOrganization(ctx context.Context, req *v1.ChangeDefaultOrganizationRequest) (*v1.ChangeDefaultOrganizationResponse, error) {
+	response, err := c.changeDefaultOrganization.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ChangeLinks calls muniment.v1.InstanceService.ChangeLinks.
+func (c *instanceServiceClient) ChangeLinks(ctx context.Context, req *v1.ChangeLinksRequest) (*v1.ChangeLinksResponse, error) {
+	response, err := c.changeLinks.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // InstanceServiceHandler is an implementation of the muniment.v1.InstanceService service.
 type InstanceServiceHandler interface {
 	// GetInstance answers what and where this instance is.
@@ -189,6 +254,14 @@ type InstanceServiceHandler interface {
 	// would. Tokens that the keys before signed stay good until they expire,
 	// unless those keys are distrusted.
 	RotateSigningKeys(context.Context, *v1.RotateSigningKeysRequest) (*v1.RotateSigningKeysResponse, error)
+	// RenameInstance gives the instance another name, which people see.
+	RenameInstance(context.Context, *v1.RenameInstanceRequest) (*v1.RenameInstanceResponse, error)
+	// ChangeDefaultOrganization says to which organization people belong who are
+	// registered without a word about it.
+	ChangeDefaultOrganization(context.Context, *v1.ChangeDefaultOrganizationRequest) (*v1.ChangeDefaultOrganizationResponse, error)
+	// ChangeLinks says which pages of yours the sign-in page leads to. It replaces
+	// all three.
+	ChangeLinks(context.Context, *v1.ChangeLinksRequest) (*v1.ChangeLinksResponse, error)
 }
 
 // NewInstanceServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -228,6 +301,24 @@ func NewInstanceServiceHandler(svc InstanceServiceHandler, opts ...connect.Handl
 		connect.WithSchema(instanceServiceMethods.ByName("RotateSigningKeys")),
 		connect.WithHandlerOptions(opts...),
 	)
+	instanceServiceRenameInstanceHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceRenameInstanceProcedure,
+		svc.RenameInstance,
+		connect.WithSchema(instanceServiceMethods.ByName("RenameInstance")),
+		connect.WithHandlerOptions(opts...),
+	)
+	instanceServiceChangeDefaultOrganizationHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceChangeDefaultOrganizationProcedure,
+		svc.ChangeDefaultOrganization,
+		connect.WithSchema(instanceServiceMethods.ByName("ChangeDefaultOrganization")),
+		connect.WithHandlerOptions(opts...),
+	)
+	instanceServiceChangeLinksHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceChangeLinksProcedure,
+		svc.ChangeLinks,
+		connect.WithSchema(instanceServiceMethods.ByName("ChangeLinks")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/muniment.v1.InstanceService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case InstanceServiceGetInstanceProcedure:
@@ -240,6 +331,12 @@ func NewInstanceServiceHandler(svc InstanceServiceHandler, opts ...connect.Handl
 			instanceServiceListSigningKeysHandler.ServeHTTP(w, r)
 		case InstanceServiceRotateSigningKeysProcedure:
 			instanceServiceRotateSigningKeysHandler.ServeHTTP(w, r)
+		case InstanceServiceRenameInstanceProcedure:
+			instanceServiceRenameInstanceHandler.ServeHTTP(w, r)
+		case InstanceServiceChangeDefaultOrganizationProcedure:
+			instanceServiceChangeDefaultOrganizationHandler.ServeHTTP(w, r)
+		case InstanceServiceChangeLinksProcedure:
+			instanceServiceChangeLinksHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -267,4 +364,16 @@ func (UnimplementedInstanceServiceHandler) ListSigningKeys(context.Context, *v1.
 
 func (UnimplementedInstanceServiceHandler) RotateSigningKeys(context.Context, *v1.RotateSigningKeysRequest) (*v1.RotateSigningKeysResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.InstanceService.RotateSigningKeys is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) RenameInstance(context.Context, *v1.RenameInstanceRequest) (*v1.RenameInstanceResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.InstanceService.RenameInstance is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) ChangeDefaultOrganization(context.Context, *v1.ChangeDefaultOrganizationRequest) (*v1.ChangeDefaultOrganizationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.InstanceService.ChangeDefaultOrganization is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) ChangeLinks(context.Context, *v1.ChangeLinksRequest) (*v1.ChangeLinksResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.InstanceService.ChangeLinks is not implemented"))
 }

@@ -44,6 +44,9 @@ const (
 	// MemberServiceListMembersProcedure is the fully-qualified name of the MemberService's ListMembers
 	// RPC.
 	MemberServiceListMembersProcedure = "/muniment.v1.MemberService/ListMembers"
+	// MemberServiceChangeMemberRoleProcedure is the fully-qualified name of the MemberService's
+	// ChangeMemberRole RPC.
+	MemberServiceChangeMemberRoleProcedure = "/muniment.v1.MemberService/ChangeMemberRole"
 )
 
 // MemberServiceClient is a client for the muniment.v1.MemberService service.
@@ -57,6 +60,9 @@ type MemberServiceClient interface {
 	RemoveMember(context.Context, *v1.RemoveMemberRequest) (*v1.RemoveMemberResponse, error)
 	// ListMembers answers the memberships that match.
 	ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error)
+	// ChangeMemberRole gives a member another role in the place of one, in one
+	// step. Refused where RemoveMember or AddMember would be.
+	ChangeMemberRole(context.Context, *v1.ChangeMemberRoleRequest) (*v1.ChangeMemberRoleResponse, error)
 }
 
 // NewMemberServiceClient constructs a client for the muniment.v1.MemberService service. By default,
@@ -88,14 +94,21 @@ func NewMemberServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(memberServiceMethods.ByName("ListMembers")),
 			connect.WithClientOptions(opts...),
 		),
+		changeMemberRole: connect.NewClient[v1.ChangeMemberRoleRequest, v1.ChangeMemberRoleResponse](
+			httpClient,
+			baseURL+MemberServiceChangeMemberRoleProcedure,
+			connect.WithSchema(memberServiceMethods.ByName("ChangeMemberRole")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // memberServiceClient implements MemberServiceClient.
 type memberServiceClient struct {
-	addMember    *connect.Client[v1.AddMemberRequest, v1.AddMemberResponse]
-	removeMember *connect.Client[v1.RemoveMemberRequest, v1.RemoveMemberResponse]
-	listMembers  *connect.Client[v1.ListMembersRequest, v1.ListMembersResponse]
+	addMember        *connect.Client[v1.AddMemberRequest, v1.AddMemberResponse]
+	removeMember     *connect.Client[v1.RemoveMemberRequest, v1.RemoveMemberResponse]
+	listMembers      *connect.Client[v1.ListMembersRequest, v1.ListMembersResponse]
+	changeMemberRole *connect.Client[v1.ChangeMemberRoleRequest, v1.ChangeMemberRoleResponse]
 }
 
 // AddMember calls muniment.v1.MemberService.AddMember.
@@ -125,6 +138,15 @@ func (c *memberServiceClient) ListMembers(ctx context.Context, req *v1.ListMembe
 	return nil, err
 }
 
+// ChangeMemberRole calls muniment.v1.MemberService.ChangeMemberRole.
+func (c *memberServiceClient) ChangeMemberRole(ctx context.Context, req *v1.ChangeMemberRoleRequest) (*v1.ChangeMemberRoleResponse, error) {
+	response, err := c.changeMemberRole.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // MemberServiceHandler is an implementation of the muniment.v1.MemberService service.
 type MemberServiceHandler interface {
 	// AddMember makes a user a member with a role. Nobody can give more than
@@ -136,6 +158,9 @@ type MemberServiceHandler interface {
 	RemoveMember(context.Context, *v1.RemoveMemberRequest) (*v1.RemoveMemberResponse, error)
 	// ListMembers answers the memberships that match.
 	ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error)
+	// ChangeMemberRole gives a member another role in the place of one, in one
+	// step. Refused where RemoveMember or AddMember would be.
+	ChangeMemberRole(context.Context, *v1.ChangeMemberRoleRequest) (*v1.ChangeMemberRoleResponse, error)
 }
 
 // NewMemberServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -163,6 +188,12 @@ func NewMemberServiceHandler(svc MemberServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(memberServiceMethods.ByName("ListMembers")),
 		connect.WithHandlerOptions(opts...),
 	)
+	memberServiceChangeMemberRoleHandler := connect.NewUnaryHandlerSimple(
+		MemberServiceChangeMemberRoleProcedure,
+		svc.ChangeMemberRole,
+		connect.WithSchema(memberServiceMethods.ByName("ChangeMemberRole")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/muniment.v1.MemberService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case MemberServiceAddMemberProcedure:
@@ -171,6 +202,8 @@ func NewMemberServiceHandler(svc MemberServiceHandler, opts ...connect.HandlerOp
 			memberServiceRemoveMemberHandler.ServeHTTP(w, r)
 		case MemberServiceListMembersProcedure:
 			memberServiceListMembersHandler.ServeHTTP(w, r)
+		case MemberServiceChangeMemberRoleProcedure:
+			memberServiceChangeMemberRoleHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -190,4 +223,8 @@ func (UnimplementedMemberServiceHandler) RemoveMember(context.Context, *v1.Remov
 
 func (UnimplementedMemberServiceHandler) ListMembers(context.Context, *v1.ListMembersRequest) (*v1.ListMembersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.MemberService.ListMembers is not implemented"))
+}
+
+func (UnimplementedMemberServiceHandler) ChangeMemberRole(context.Context, *v1.ChangeMemberRoleRequest) (*v1.ChangeMemberRoleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.MemberService.ChangeMemberRole is not implemented"))
 }

@@ -54,6 +54,27 @@ const (
 	// OrganizationServiceReactivateOrganizationProcedure is the fully-qualified name of the
 	// OrganizationService's ReactivateOrganization RPC.
 	OrganizationServiceReactivateOrganizationProcedure = "/muniment.v1.OrganizationService/ReactivateOrganization"
+	// OrganizationServiceRemoveOrganizationProcedure is the fully-qualified name of the
+	// OrganizationService's RemoveOrganization RPC.
+	OrganizationServiceRemoveOrganizationProcedure = "/muniment.v1.OrganizationService/RemoveOrganization"
+	// OrganizationServiceRestoreOrganizationProcedure is the fully-qualified name of the
+	// OrganizationService's RestoreOrganization RPC.
+	OrganizationServiceRestoreOrganizationProcedure = "/muniment.v1.OrganizationService/RestoreOrganization"
+	// OrganizationServiceAddDomainProcedure is the fully-qualified name of the OrganizationService's
+	// AddDomain RPC.
+	OrganizationServiceAddDomainProcedure = "/muniment.v1.OrganizationService/AddDomain"
+	// OrganizationServiceVerifyDomainProcedure is the fully-qualified name of the OrganizationService's
+	// VerifyDomain RPC.
+	OrganizationServiceVerifyDomainProcedure = "/muniment.v1.OrganizationService/VerifyDomain"
+	// OrganizationServiceRemoveDomainProcedure is the fully-qualified name of the OrganizationService's
+	// RemoveDomain RPC.
+	OrganizationServiceRemoveDomainProcedure = "/muniment.v1.OrganizationService/RemoveDomain"
+	// OrganizationServiceSetPrimaryDomainProcedure is the fully-qualified name of the
+	// OrganizationService's SetPrimaryDomain RPC.
+	OrganizationServiceSetPrimaryDomainProcedure = "/muniment.v1.OrganizationService/SetPrimaryDomain"
+	// OrganizationServiceListDomainsProcedure is the fully-qualified name of the OrganizationService's
+	// ListDomains RPC.
+	OrganizationServiceListDomainsProcedure = "/muniment.v1.OrganizationService/ListDomains"
 )
 
 // OrganizationServiceClient is a client for the muniment.v1.OrganizationService service.
@@ -72,6 +93,25 @@ type OrganizationServiceClient interface {
 	DeactivateOrganization(context.Context, *v1.DeactivateOrganizationRequest) (*v1.DeactivateOrganizationResponse, error)
 	// ReactivateOrganization takes it into use again.
 	ReactivateOrganization(context.Context, *v1.ReactivateOrganizationRequest) (*v1.ReactivateOrganizationResponse, error)
+	// RemoveOrganization takes an organization away, as DeactivateOrganization and
+	// out of lists. Nothing is deleted. If people or projects are in it, that has to
+	// be acknowledged (REFUSED, with the name of what follows). DENIED as there.
+	RemoveOrganization(context.Context, *v1.RemoveOrganizationRequest) (*v1.RemoveOrganizationResponse, error)
+	// RestoreOrganization brings a removed organization back as it was.
+	RestoreOrganization(context.Context, *v1.RestoreOrganizationRequest) (*v1.RestoreOrganizationResponse, error)
+	// AddDomain claims a domain for an organization. The answer says which TXT
+	// record to publish. EXISTS if it is verified as another organization's.
+	AddDomain(context.Context, *v1.AddDomainRequest) (*v1.AddDomainResponse, error)
+	// VerifyDomain looks for the TXT record and makes the domain the
+	// organization's; REFUSED if it is not found. Whoever manages the instance can
+	// vouch instead.
+	VerifyDomain(context.Context, *v1.VerifyDomainRequest) (*v1.VerifyDomainResponse, error)
+	// RemoveDomain gives a domain up.
+	RemoveDomain(context.Context, *v1.RemoveDomainRequest) (*v1.RemoveDomainResponse, error)
+	// SetPrimaryDomain says by which of its verified domains the organization goes.
+	SetPrimaryDomain(context.Context, *v1.SetPrimaryDomainRequest) (*v1.SetPrimaryDomainResponse, error)
+	// ListDomains answers the domains of an organization, by name.
+	ListDomains(context.Context, *v1.ListDomainsRequest) (*v1.ListDomainsResponse, error)
 }
 
 // NewOrganizationServiceClient constructs a client for the muniment.v1.OrganizationService service.
@@ -121,6 +161,48 @@ func NewOrganizationServiceClient(httpClient connect.HTTPClient, baseURL string,
 			connect.WithSchema(organizationServiceMethods.ByName("ReactivateOrganization")),
 			connect.WithClientOptions(opts...),
 		),
+		removeOrganization: connect.NewClient[v1.RemoveOrganizationRequest, v1.RemoveOrganizationResponse](
+			httpClient,
+			baseURL+OrganizationServiceRemoveOrganizationProcedure,
+			connect.WithSchema(organizationServiceMethods.ByName("RemoveOrganization")),
+			connect.WithClientOptions(opts...),
+		),
+		restoreOrganization: connect.NewClient[v1.RestoreOrganizationRequest, v1.RestoreOrganizationResponse](
+			httpClient,
+			baseURL+OrganizationServiceRestoreOrganizationProcedure,
+			connect.WithSchema(organizationServiceMethods.ByName("RestoreOrganization")),
+			connect.WithClientOptions(opts...),
+		),
+		addDomain: connect.NewClient[v1.AddDomainRequest, v1.AddDomainResponse](
+			httpClient,
+			baseURL+OrganizationServiceAddDomainProcedure,
+			connect.WithSchema(organizationServiceMethods.ByName("AddDomain")),
+			connect.WithClientOptions(opts...),
+		),
+		verifyDomain: connect.NewClient[v1.VerifyDomainRequest, v1.VerifyDomainResponse](
+			httpClient,
+			baseURL+OrganizationServiceVerifyDomainProcedure,
+			connect.WithSchema(organizationServiceMethods.ByName("VerifyDomain")),
+			connect.WithClientOptions(opts...),
+		),
+		removeDomain: connect.NewClient[v1.RemoveDomainRequest, v1.RemoveDomainResponse](
+			httpClient,
+			baseURL+OrganizationServiceRemoveDomainProcedure,
+			connect.WithSchema(organizationServiceMethods.ByName("RemoveDomain")),
+			connect.WithClientOptions(opts...),
+		),
+		setPrimaryDomain: connect.NewClient[v1.SetPrimaryDomainRequest, v1.SetPrimaryDomainResponse](
+			httpClient,
+			baseURL+OrganizationServiceSetPrimaryDomainProcedure,
+			connect.WithSchema(organizationServiceMethods.ByName("SetPrimaryDomain")),
+			connect.WithClientOptions(opts...),
+		),
+		listDomains: connect.NewClient[v1.ListDomainsRequest, v1.ListDomainsResponse](
+			httpClient,
+			baseURL+OrganizationServiceListDomainsProcedure,
+			connect.WithSchema(organizationServiceMethods.ByName("ListDomains")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -132,6 +214,13 @@ type organizationServiceClient struct {
 	renameOrganization     *connect.Client[v1.RenameOrganizationRequest, v1.RenameOrganizationResponse]
 	deactivateOrganization *connect.Client[v1.DeactivateOrganizationRequest, v1.DeactivateOrganizationResponse]
 	reactivateOrganization *connect.Client[v1.ReactivateOrganizationRequest, v1.ReactivateOrganizationResponse]
+	removeOrganization     *connect.Client[v1.RemoveOrganizationRequest, v1.RemoveOrganizationResponse]
+	restoreOrganization    *connect.Client[v1.RestoreOrganizationRequest, v1.RestoreOrganizationResponse]
+	addDomain              *connect.Client[v1.AddDomainRequest, v1.AddDomainResponse]
+	verifyDomain           *connect.Client[v1.VerifyDomainRequest, v1.VerifyDomainResponse]
+	removeDomain           *connect.Client[v1.RemoveDomainRequest, v1.RemoveDomainResponse]
+	setPrimaryDomain       *connect.Client[v1.SetPrimaryDomainRequest, v1.SetPrimaryDomainResponse]
+	listDomains            *connect.Client[v1.ListDomainsRequest, v1.ListDomainsResponse]
 }
 
 // CreateOrganization calls muniment.v1.OrganizationService.CreateOrganization.
@@ -188,6 +277,69 @@ func (c *organizationServiceClient) ReactivateOrganization(ctx context.Context, 
 	return nil, err
 }
 
+// RemoveOrganization calls muniment.v1.OrganizationService.RemoveOrganization.
+func (c *organizationServiceClient) RemoveOrganization(ctx context.Context, req *v1.RemoveOrganizationRequest) (*v1.RemoveOrganizationResponse, error) {
+	response, err := c.removeOrganization.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RestoreOrganization calls muniment.v1.OrganizationService.RestoreOrganization.
+func (c *organizationServiceClient) RestoreOrganization(ctx context.Context, req *v1.RestoreOrganizationRequest) (*v1.RestoreOrganizationResponse, error) {
+	response, err := c.restoreOrganization.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AddDomain calls muniment.v1.OrganizationService.AddDomain.
+func (c *organizationServiceClient) AddDomain(ctx context.Context, req *v1.AddDomainRequest) (*v1.AddDomainResponse, error) {
+	response, err := c.addDomain.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// VerifyDomain calls muniment.v1.OrganizationService.VerifyDomain.
+func (c *organizationServiceClient) VerifyDomain(ctx context.Context, req *v1.VerifyDomainRequest) (*v1.VerifyDomainResponse, error) {
+	response, err := c.verifyDomain.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RemoveDomain calls muniment.v1.OrganizationService.RemoveDomain.
+func (c *organizationServiceClient) RemoveDomain(ctx context.Context, req *v1.RemoveDomainRequest) (*v1.RemoveDomainResponse, error) {
+	response, err := c.removeDomain.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// SetPrimaryDomain calls muniment.v1.OrganizationService.SetPrimaryDomain.
+func (c *organizationServiceClient) SetPrimaryDomain(ctx context.Context, req *v1.SetPrimaryDomainRequest) (*v1.SetPrimaryDomainResponse, error) {
+	response, err := c.setPrimaryDomain.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListDomains calls muniment.v1.OrganizationService.ListDomains.
+func (c *organizationServiceClient) ListDomains(ctx context.Context, req *v1.ListDomainsRequest) (*v1.ListDomainsResponse, error) {
+	response, err := c.listDomains.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // OrganizationServiceHandler is an implementation of the muniment.v1.OrganizationService service.
 type OrganizationServiceHandler interface {
 	// CreateOrganization adds an organization.
@@ -204,6 +356,25 @@ type OrganizationServiceHandler interface {
 	DeactivateOrganization(context.Context, *v1.DeactivateOrganizationRequest) (*v1.DeactivateOrganizationResponse, error)
 	// ReactivateOrganization takes it into use again.
 	ReactivateOrganization(context.Context, *v1.ReactivateOrganizationRequest) (*v1.ReactivateOrganizationResponse, error)
+	// RemoveOrganization takes an organization away, as DeactivateOrganization and
+	// out of lists. Nothing is deleted. If people or projects are in it, that has to
+	// be acknowledged (REFUSED, with the name of what follows). DENIED as there.
+	RemoveOrganization(context.Context, *v1.RemoveOrganizationRequest) (*v1.RemoveOrganizationResponse, error)
+	// RestoreOrganization brings a removed organization back as it was.
+	RestoreOrganization(context.Context, *v1.RestoreOrganizationRequest) (*v1.RestoreOrganizationResponse, error)
+	// AddDomain claims a domain for an organization. The answer says which TXT
+	// record to publish. EXISTS if it is verified as another organization's.
+	AddDomain(context.Context, *v1.AddDomainRequest) (*v1.AddDomainResponse, error)
+	// VerifyDomain looks for the TXT record and makes the domain the
+	// organization's; REFUSED if it is not found. Whoever manages the instance can
+	// vouch instead.
+	VerifyDomain(context.Context, *v1.VerifyDomainRequest) (*v1.VerifyDomainResponse, error)
+	// RemoveDomain gives a domain up.
+	RemoveDomain(context.Context, *v1.RemoveDomainRequest) (*v1.RemoveDomainResponse, error)
+	// SetPrimaryDomain says by which of its verified domains the organization goes.
+	SetPrimaryDomain(context.Context, *v1.SetPrimaryDomainRequest) (*v1.SetPrimaryDomainResponse, error)
+	// ListDomains answers the domains of an organization, by name.
+	ListDomains(context.Context, *v1.ListDomainsRequest) (*v1.ListDomainsResponse, error)
 }
 
 // NewOrganizationServiceHandler builds an HTTP handler from the service implementation. It returns
@@ -249,6 +420,48 @@ func NewOrganizationServiceHandler(svc OrganizationServiceHandler, opts ...conne
 		connect.WithSchema(organizationServiceMethods.ByName("ReactivateOrganization")),
 		connect.WithHandlerOptions(opts...),
 	)
+	organizationServiceRemoveOrganizationHandler := connect.NewUnaryHandlerSimple(
+		OrganizationServiceRemoveOrganizationProcedure,
+		svc.RemoveOrganization,
+		connect.WithSchema(organizationServiceMethods.ByName("RemoveOrganization")),
+		connect.WithHandlerOptions(opts...),
+	)
+	organizationServiceRestoreOrganizationHandler := connect.NewUnaryHandlerSimple(
+		OrganizationServiceRestoreOrganizationProcedure,
+		svc.RestoreOrganization,
+		connect.WithSchema(organizationServiceMethods.ByName("RestoreOrganization")),
+		connect.WithHandlerOptions(opts...),
+	)
+	organizationServiceAddDomainHandler := connect.NewUnaryHandlerSimple(
+		OrganizationServiceAddDomainProcedure,
+		svc.AddDomain,
+		connect.WithSchema(organizationServiceMethods.ByName("AddDomain")),
+		connect.WithHandlerOptions(opts...),
+	)
+	organizationServiceVerifyDomainHandler := connect.NewUnaryHandlerSimple(
+		OrganizationServiceVerifyDomainProcedure,
+		svc.VerifyDomain,
+		connect.WithSchema(organizationServiceMethods.ByName("VerifyDomain")),
+		connect.WithHandlerOptions(opts...),
+	)
+	organizationServiceRemoveDomainHandler := connect.NewUnaryHandlerSimple(
+		OrganizationServiceRemoveDomainProcedure,
+		svc.RemoveDomain,
+		connect.WithSchema(organizationServiceMethods.ByName("RemoveDomain")),
+		connect.WithHandlerOptions(opts...),
+	)
+	organizationServiceSetPrimaryDomainHandler := connect.NewUnaryHandlerSimple(
+		OrganizationServiceSetPrimaryDomainProcedure,
+		svc.SetPrimaryDomain,
+		connect.WithSchema(organizationServiceMethods.ByName("SetPrimaryDomain")),
+		connect.WithHandlerOptions(opts...),
+	)
+	organizationServiceListDomainsHandler := connect.NewUnaryHandlerSimple(
+		OrganizationServiceListDomainsProcedure,
+		svc.ListDomains,
+		connect.WithSchema(organizationServiceMethods.ByName("ListDomains")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/muniment.v1.OrganizationService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case OrganizationServiceCreateOrganizationProcedure:
@@ -263,6 +476,20 @@ func NewOrganizationServiceHandler(svc OrganizationServiceHandler, opts ...conne
 			organizationServiceDeactivateOrganizationHandler.ServeHTTP(w, r)
 		case OrganizationServiceReactivateOrganizationProcedure:
 			organizationServiceReactivateOrganizationHandler.ServeHTTP(w, r)
+		case OrganizationServiceRemoveOrganizationProcedure:
+			organizationServiceRemoveOrganizationHandler.ServeHTTP(w, r)
+		case OrganizationServiceRestoreOrganizationProcedure:
+			organizationServiceRestoreOrganizationHandler.ServeHTTP(w, r)
+		case OrganizationServiceAddDomainProcedure:
+			organizationServiceAddDomainHandler.ServeHTTP(w, r)
+		case OrganizationServiceVerifyDomainProcedure:
+			organizationServiceVerifyDomainHandler.ServeHTTP(w, r)
+		case OrganizationServiceRemoveDomainProcedure:
+			organizationServiceRemoveDomainHandler.ServeHTTP(w, r)
+		case OrganizationServiceSetPrimaryDomainProcedure:
+			organizationServiceSetPrimaryDomainHandler.ServeHTTP(w, r)
+		case OrganizationServiceListDomainsProcedure:
+			organizationServiceListDomainsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -294,4 +521,32 @@ func (UnimplementedOrganizationServiceHandler) DeactivateOrganization(context.Co
 
 func (UnimplementedOrganizationServiceHandler) ReactivateOrganization(context.Context, *v1.ReactivateOrganizationRequest) (*v1.ReactivateOrganizationResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.OrganizationService.ReactivateOrganization is not implemented"))
+}
+
+func (UnimplementedOrganizationServiceHandler) RemoveOrganization(context.Context, *v1.RemoveOrganizationRequest) (*v1.RemoveOrganizationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.OrganizationService.RemoveOrganization is not implemented"))
+}
+
+func (UnimplementedOrganizationServiceHandler) RestoreOrganization(context.Context, *v1.RestoreOrganizationRequest) (*v1.RestoreOrganizationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.OrganizationService.RestoreOrganization is not implemented"))
+}
+
+func (UnimplementedOrganizationServiceHandler) AddDomain(context.Context, *v1.AddDomainRequest) (*v1.AddDomainResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.OrganizationService.AddDomain is not implemented"))
+}
+
+func (UnimplementedOrganizationServiceHandler) VerifyDomain(context.Context, *v1.VerifyDomainRequest) (*v1.VerifyDomainResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.OrganizationService.VerifyDomain is not implemented"))
+}
+
+func (UnimplementedOrganizationServiceHandler) RemoveDomain(context.Context, *v1.RemoveDomainRequest) (*v1.RemoveDomainResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.OrganizationService.RemoveDomain is not implemented"))
+}
+
+func (UnimplementedOrganizationServiceHandler) SetPrimaryDomain(context.Context, *v1.SetPrimaryDomainRequest) (*v1.SetPrimaryDomainResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.OrganizationService.SetPrimaryDomain is not implemented"))
+}
+
+func (UnimplementedOrganizationServiceHandler) ListDomains(context.Context, *v1.ListDomainsRequest) (*v1.ListDomainsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.OrganizationService.ListDomains is not implemented"))
 }

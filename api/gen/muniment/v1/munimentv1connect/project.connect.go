@@ -59,6 +59,15 @@ const (
 	// ProjectServiceListRolesProcedure is the fully-qualified name of the ProjectService's ListRoles
 	// RPC.
 	ProjectServiceListRolesProcedure = "/muniment.v1.ProjectService/ListRoles"
+	// ProjectServiceDeactivateProjectProcedure is the fully-qualified name of the ProjectService's
+	// DeactivateProject RPC.
+	ProjectServiceDeactivateProjectProcedure = "/muniment.v1.ProjectService/DeactivateProject"
+	// ProjectServiceReactivateProjectProcedure is the fully-qualified name of the ProjectService's
+	// ReactivateProject RPC.
+	ProjectServiceReactivateProjectProcedure = "/muniment.v1.ProjectService/ReactivateProject"
+	// ProjectServiceRenameRoleProcedure is the fully-qualified name of the ProjectService's RenameRole
+	// RPC.
+	ProjectServiceRenameRoleProcedure = "/muniment.v1.ProjectService/RenameRole"
 )
 
 // ProjectServiceClient is a client for the muniment.v1.ProjectService service.
@@ -72,8 +81,8 @@ type ProjectServiceClient interface {
 	ListProjects(context.Context, *v1.ListProjectsRequest) (*v1.ListProjectsResponse, error)
 	// RenameProject gives a project another name.
 	RenameProject(context.Context, *v1.RenameProjectRequest) (*v1.RenameProjectResponse, error)
-	// RemoveProject ends a project with its applications, roles and grants.
-	// Its history stays.
+	// RemoveProject ends a project with its applications, roles and grants, for
+	// good. Its history stays. To be undone: DeactivateProject.
 	RemoveProject(context.Context, *v1.RemoveProjectRequest) (*v1.RemoveProjectResponse, error)
 	// AddRole defines a role in a project. EXISTS if the key is taken.
 	AddRole(context.Context, *v1.AddRoleRequest) (*v1.AddRoleResponse, error)
@@ -81,6 +90,13 @@ type ProjectServiceClient interface {
 	RemoveRole(context.Context, *v1.RemoveRoleRequest) (*v1.RemoveRoleResponse, error)
 	// ListRoles answers the roles of a project by key.
 	ListRoles(context.Context, *v1.ListRolesRequest) (*v1.ListRolesResponse, error)
+	// DeactivateProject takes a project out of use: its applications let nobody in
+	// until it is reactivated. REFUSED if it is deactivated already.
+	DeactivateProject(context.Context, *v1.DeactivateProjectRequest) (*v1.DeactivateProjectResponse, error)
+	// ReactivateProject takes it into use again. REFUSED if it is active.
+	ReactivateProject(context.Context, *v1.ReactivateProjectRequest) (*v1.ReactivateProjectResponse, error)
+	// RenameRole gives a role another name to show. Its key stays.
+	RenameRole(context.Context, *v1.RenameRoleRequest) (*v1.RenameRoleResponse, error)
 }
 
 // NewProjectServiceClient constructs a client for the muniment.v1.ProjectService service. By
@@ -142,19 +158,40 @@ func NewProjectServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(projectServiceMethods.ByName("ListRoles")),
 			connect.WithClientOptions(opts...),
 		),
+		deactivateProject: connect.NewClient[v1.DeactivateProjectRequest, v1.DeactivateProjectResponse](
+			httpClient,
+			baseURL+ProjectServiceDeactivateProjectProcedure,
+			connect.WithSchema(projectServiceMethods.ByName("DeactivateProject")),
+			connect.WithClientOptions(opts...),
+		),
+		reactivateProject: connect.NewClient[v1.ReactivateProjectRequest, v1.ReactivateProjectResponse](
+			httpClient,
+			baseURL+ProjectServiceReactivateProjectProcedure,
+			connect.WithSchema(projectServiceMethods.ByName("ReactivateProject")),
+			connect.WithClientOptions(opts...),
+		),
+		renameRole: connect.NewClient[v1.RenameRoleRequest, v1.RenameRoleResponse](
+			httpClient,
+			baseURL+ProjectServiceRenameRoleProcedure,
+			connect.WithSchema(projectServiceMethods.ByName("RenameRole")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // projectServiceClient implements ProjectServiceClient.
 type projectServiceClient struct {
-	createProject *connect.Client[v1.CreateProjectRequest, v1.CreateProjectResponse]
-	getProject    *connect.Client[v1.GetProjectRequest, v1.GetProjectResponse]
-	listProjects  *connect.Client[v1.ListProjectsRequest, v1.ListProjectsResponse]
-	renameProject *connect.Client[v1.RenameProjectRequest, v1.RenameProjectResponse]
-	removeProject *connect.Client[v1.RemoveProjectRequest, v1.RemoveProjectResponse]
-	addRole       *connect.Client[v1.AddRoleRequest, v1.AddRoleResponse]
-	removeRole    *connect.Client[v1.RemoveRoleRequest, v1.RemoveRoleResponse]
-	listRoles     *connect.Client[v1.ListRolesRequest, v1.ListRolesResponse]
+	createProject     *connect.Client[v1.CreateProjectRequest, v1.CreateProjectResponse]
+	getProject        *connect.Client[v1.GetProjectRequest, v1.GetProjectResponse]
+	listProjects      *connect.Client[v1.ListProjectsRequest, v1.ListProjectsResponse]
+	renameProject     *connect.Client[v1.RenameProjectRequest, v1.RenameProjectResponse]
+	removeProject     *connect.Client[v1.RemoveProjectRequest, v1.RemoveProjectResponse]
+	addRole           *connect.Client[v1.AddRoleRequest, v1.AddRoleResponse]
+	removeRole        *connect.Client[v1.RemoveRoleRequest, v1.RemoveRoleResponse]
+	listRoles         *connect.Client[v1.ListRolesRequest, v1.ListRolesResponse]
+	deactivateProject *connect.Client[v1.DeactivateProjectRequest, v1.DeactivateProjectResponse]
+	reactivateProject *connect.Client[v1.ReactivateProjectRequest, v1.ReactivateProjectResponse]
+	renameRole        *connect.Client[v1.RenameRoleRequest, v1.RenameRoleResponse]
 }
 
 // CreateProject calls muniment.v1.ProjectService.CreateProject.
@@ -229,6 +266,33 @@ func (c *projectServiceClient) ListRoles(ctx context.Context, req *v1.ListRolesR
 	return nil, err
 }
 
+// DeactivateProject calls muniment.v1.ProjectService.DeactivateProject.
+func (c *projectServiceClient) DeactivateProject(ctx context.Context, req *v1.DeactivateProjectRequest) (*v1.DeactivateProjectResponse, error) {
+	response, err := c.deactivateProject.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReactivateProject calls muniment.v1.ProjectService.ReactivateProject.
+func (c *projectServiceClient) ReactivateProject(ctx context.Context, req *v1.ReactivateProjectRequest) (*v1.ReactivateProjectResponse, error) {
+	response, err := c.reactivateProject.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RenameRole calls muniment.v1.ProjectService.RenameRole.
+func (c *projectServiceClient) RenameRole(ctx context.Context, req *v1.RenameRoleRequest) (*v1.RenameRoleResponse, error) {
+	response, err := c.renameRole.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ProjectServiceHandler is an implementation of the muniment.v1.ProjectService service.
 type ProjectServiceHandler interface {
 	// CreateProject adds a project to an organization. NOT_FOUND or REFUSED if
@@ -240,8 +304,8 @@ type ProjectServiceHandler interface {
 	ListProjects(context.Context, *v1.ListProjectsRequest) (*v1.ListProjectsResponse, error)
 	// RenameProject gives a project another name.
 	RenameProject(context.Context, *v1.RenameProjectRequest) (*v1.RenameProjectResponse, error)
-	// RemoveProject ends a project with its applications, roles and grants.
-	// Its history stays.
+	// RemoveProject ends a project with its applications, roles and grants, for
+	// good. Its history stays. To be undone: DeactivateProject.
 	RemoveProject(context.Context, *v1.RemoveProjectRequest) (*v1.RemoveProjectResponse, error)
 	// AddRole defines a role in a project. EXISTS if the key is taken.
 	AddRole(context.Context, *v1.AddRoleRequest) (*v1.AddRoleResponse, error)
@@ -249,6 +313,13 @@ type ProjectServiceHandler interface {
 	RemoveRole(context.Context, *v1.RemoveRoleRequest) (*v1.RemoveRoleResponse, error)
 	// ListRoles answers the roles of a project by key.
 	ListRoles(context.Context, *v1.ListRolesRequest) (*v1.ListRolesResponse, error)
+	// DeactivateProject takes a project out of use: its applications let nobody in
+	// until it is reactivated. REFUSED if it is deactivated already.
+	DeactivateProject(context.Context, *v1.DeactivateProjectRequest) (*v1.DeactivateProjectResponse, error)
+	// ReactivateProject takes it into use again. REFUSED if it is active.
+	ReactivateProject(context.Context, *v1.ReactivateProjectRequest) (*v1.ReactivateProjectResponse, error)
+	// RenameRole gives a role another name to show. Its key stays.
+	RenameRole(context.Context, *v1.RenameRoleRequest) (*v1.RenameRoleResponse, error)
 }
 
 // NewProjectServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -306,6 +377,24 @@ func NewProjectServiceHandler(svc ProjectServiceHandler, opts ...connect.Handler
 		connect.WithSchema(projectServiceMethods.ByName("ListRoles")),
 		connect.WithHandlerOptions(opts...),
 	)
+	projectServiceDeactivateProjectHandler := connect.NewUnaryHandlerSimple(
+		ProjectServiceDeactivateProjectProcedure,
+		svc.DeactivateProject,
+		connect.WithSchema(projectServiceMethods.ByName("DeactivateProject")),
+		connect.WithHandlerOptions(opts...),
+	)
+	projectServiceReactivateProjectHandler := connect.NewUnaryHandlerSimple(
+		ProjectServiceReactivateProjectProcedure,
+		svc.ReactivateProject,
+		connect.WithSchema(projectServiceMethods.ByName("ReactivateProject")),
+		connect.WithHandlerOptions(opts...),
+	)
+	projectServiceRenameRoleHandler := connect.NewUnaryHandlerSimple(
+		ProjectServiceRenameRoleProcedure,
+		svc.RenameRole,
+		connect.WithSchema(projectServiceMethods.ByName("RenameRole")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/muniment.v1.ProjectService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ProjectServiceCreateProjectProcedure:
@@ -324,6 +413,12 @@ func NewProjectServiceHandler(svc ProjectServiceHandler, opts ...connect.Handler
 			projectServiceRemoveRoleHandler.ServeHTTP(w, r)
 		case ProjectServiceListRolesProcedure:
 			projectServiceListRolesHandler.ServeHTTP(w, r)
+		case ProjectServiceDeactivateProjectProcedure:
+			projectServiceDeactivateProjectHandler.ServeHTTP(w, r)
+		case ProjectServiceReactivateProjectProcedure:
+			projectServiceReactivateProjectHandler.ServeHTTP(w, r)
+		case ProjectServiceRenameRoleProcedure:
+			projectServiceRenameRoleHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -363,4 +458,16 @@ func (UnimplementedProjectServiceHandler) RemoveRole(context.Context, *v1.Remove
 
 func (UnimplementedProjectServiceHandler) ListRoles(context.Context, *v1.ListRolesRequest) (*v1.ListRolesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ProjectService.ListRoles is not implemented"))
+}
+
+func (UnimplementedProjectServiceHandler) DeactivateProject(context.Context, *v1.DeactivateProjectRequest) (*v1.DeactivateProjectResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ProjectService.DeactivateProject is not implemented"))
+}
+
+func (UnimplementedProjectServiceHandler) ReactivateProject(context.Context, *v1.ReactivateProjectRequest) (*v1.ReactivateProjectResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ProjectService.ReactivateProject is not implemented"))
+}
+
+func (UnimplementedProjectServiceHandler) RenameRole(context.Context, *v1.RenameRoleRequest) (*v1.RenameRoleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ProjectService.RenameRole is not implemented"))
 }
