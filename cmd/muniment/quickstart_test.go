@@ -69,7 +69,7 @@ func (s *shell) run(commands string) string {
 // background runs a command that does not end.
 func (s *shell) background(commands, name string) {
 	s.t.Helper()
-	s.run(fmt.Sprintf("{ %s\n} > %s.out 2>&1 &\nbackground=\"$background $!\"", commands, name))
+	s.run(fmt.Sprintf("{ %s\n} > '%s.out' 2>&1 &\nbackground=\"$background $!\"", commands, filepath.Join(s.dir, name)))
 }
 
 // await waits until a command in the background has printed something.

@@ -6,6 +6,7 @@
 //
 //	MUNIMENT_CHROMIUM         path of the browser; else chromium, chromium-browser or google-chrome from PATH
 //	MUNIMENT_AXE              path of axe-core's axe.min.js
+//	MUNIMENT_NPM              folder whose node_modules holds the clients of others that sign in through us
 //	MUNIMENT_SCREENSHOTS      folder for the screenshots; none are kept without it
 //	MUNIMENT_REQUIRE_BROWSER  1: a missing browser or axe-core fails the test instead of skipping it
 //
@@ -16,6 +17,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +90,17 @@ func missing(t testing.TB, why string) {
 		t.Fatal(why)
 	}
 	t.Skip(why)
+}
+
+// Package is the folder of an npm package in the folder that MUNIMENT_NPM names.
+// Without it, it skips the test, or fails it where MUNIMENT_REQUIRE_BROWSER=1.
+func Package(t testing.TB, name string) string {
+	t.Helper()
+	folder := filepath.Join(os.Getenv("MUNIMENT_NPM"), "node_modules", name)
+	if _, err := os.Stat(folder); err != nil || !filepath.IsAbs(folder) {
+		missing(t, name+" is not there: npm install "+name+" in a folder, and name that in MUNIMENT_NPM")
+	}
+	return folder
 }
 
 // View is how a page is looked at.

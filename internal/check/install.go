@@ -9,21 +9,40 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
-// The accessibility rules run inside the pages under test; nothing of them is
-// part of the product. The digest is of the one file that is used.
-const (
-	axeVersion = "4.14.1"
-	axeDigest  = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
-	axeFolder  = ".cache/axe"
-	axeScript  = axeFolder + "/node_modules/axe-core/axe.min.js"
+// An npmPackage runs in the browser tests; nothing of it is part of the
+// product. The digest is of the one file that is used.
+type npmPackage struct{ name, version, file, digest string }
+
+// npmFolder is where they are, in a folder that git ignores.
+const npmFolder = ".cache/npm"
+
+var (
+	// axe is the accessibility rules, which run inside the pages under test.
+	axe = npmPackage{"axe-core", "4.14.1", "axe.min.js", "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"}
+	// The others are clients that are not ours: the applications of the
+	// documentation sign in with them.
+	npmPackages = []npmPackage{axe,
+		{"oauth4webapi", "3.8.8", "build/index.js", "72a5f6d84416e92b659c6b8fd837c5fa38d44b7f2e18f91daa1fe57da677c7ad"},
+	}
 )
+
+// path is where the one file lies under root.
+func (p npmPackage) path(root string) string {
+	return filepath.Join(root, npmFolder, "node_modules", p.name, filepath.FromSlash(p.file))
+}
+
+// good reports whether it is there, and the one pinned.
+func (p npmPackage) good(root string) bool { return digest(p.path(root)) == p.digest }
+
+func (p npmPackage) String() string { return p.name + "@" + p.version }
 
 // install fetches what is missing for the browser tests. It says everything
 // that it could not get, not only the first.
 func install(ctx context.Context, h *house, log *phaseLog) error {
-	return errors.Join(installChromium(ctx, h, log), installAxe(ctx, h, log))
+	return errors.Join(installChromium(ctx, h, log), installPackages(ctx, h, log))
 }
 
 // installChromium installs Debian's package if no Chromium is found.
@@ -74,31 +93,38 @@ func findChromium(getenv func(string) string) string {
 	return ""
 }
 
-// installAxe fetches the pinned axe-core into a folder that git ignores, and
-// refuses a file that is not the one pinned.
-func installAxe(ctx context.Context, h *house, log *phaseLog) error {
-	script := filepath.Join(h.root, axeScript)
-	if digest(script) == axeDigest {
-		log.say("   axe-core: " + axeVersion)
+// installPackages fetches the pinned packages, all at once, since npm removes
+// what it is not told of. It refuses a file that is not the one pinned.
+func installPackages(ctx context.Context, h *house, log *phaseLog) error {
+	folder := filepath.Join(h.root, npmFolder)
+	args := []string{"install", "--prefix", folder, "--no-save", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"}
+	var names []string
+	missing := false
+	for _, p := range npmPackages {
+		names = append(names, p.String())
+		missing = missing || !p.good(h.root)
+	}
+	list := strings.Join(names, ", ")
+	if !missing {
+		log.say("   npm packages: " + list)
 		return nil
 	}
 	npm, err := exec.LookPath("npm")
 	if err != nil {
-		return fmt.Errorf("the browser tests need axe-core %s, and there is no npm to fetch it", axeVersion)
+		return fmt.Errorf("the browser tests need %s, and there is no npm to fetch them", list)
 	}
-	folder := filepath.Join(h.root, axeFolder)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	err = h.command(ctx, log, nil, npm, "install", "--prefix", folder, "--no-save", "--no-package-lock",
-		"--ignore-scripts", "--no-audit", "--no-fund", "axe-core@"+axeVersion)
-	if err != nil {
-		return fmt.Errorf("axe-core %s: %w", axeVersion, err)
+	if err := h.command(ctx, log, nil, npm, append(args, names...)...); err != nil {
+		return fmt.Errorf("%s: %w", list, err)
 	}
-	if got := digest(script); got != axeDigest {
-		return fmt.Errorf("axe-core %s: %s has SHA-256 %s, want %s", axeVersion, axeScript, got, axeDigest)
+	for _, p := range npmPackages {
+		if !p.good(h.root) {
+			return fmt.Errorf("%s: %s has SHA-256 %q, want %s", p, p.file, digest(p.path(h.root)), p.digest)
+		}
 	}
-	log.say("   axe-core: " + axeVersion + " installed")
+	log.say("   npm packages: " + list + " installed")
 	return nil
 }
 

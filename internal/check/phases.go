@@ -12,7 +12,7 @@ import (
 // phases is what continuous integration runs, in this order: the cheap and the
 // telling first. The numbers are the ones that the documentation promises.
 var phases = []phase{
-	{"install", "Chromium and the accessibility rules, if missing", install},
+	{"install", "Chromium, the accessibility rules and clients of others, if missing", install},
 	{"format", "every Go file as gofmt writes it", checkFormat},
 	{"vet", "go vet", vet},
 	{"staticcheck", "staticcheck, pinned in tools/lint", staticcheck},
@@ -26,7 +26,7 @@ var phases = []phase{
 
 // soakPhases are the long versions.
 var soakPhases = []phase{
-	{"install", "Chromium and the accessibility rules, if missing", install},
+	{"install", "Chromium, the accessibility rules and clients of others, if missing", install},
 	{"long", "the tests of every package, with a hundred kills and long histories", long},
 	{"race", "the tests of every package under the race detector", race},
 	{"simulation", "a million seeds", simulation("1000000")},
@@ -77,7 +77,7 @@ func simulation(seeds string) func(context.Context, *house, *phaseLog) error {
 }
 
 func browser(ctx context.Context, h *house, log *phaseLog) error {
-	env := []string{"MUNIMENT_REQUIRE_BROWSER=1", "MUNIMENT_AXE=" + filepath.Join(h.root, axeScript)}
+	env := []string{"MUNIMENT_REQUIRE_BROWSER=1", "MUNIMENT_AXE=" + axe.path(h.root), "MUNIMENT_NPM=" + filepath.Join(h.root, npmFolder)}
 	if path := findChromium(h.getenv); path != "" {
 		env = append(env, "MUNIMENT_CHROMIUM="+path)
 	}
