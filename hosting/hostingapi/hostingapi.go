@@ -46,7 +46,8 @@ type Fleet interface {
 	// at least, is carried out; or why that could not be done so far.
 	Settled(ctx context.Context, id event.ID, upto event.Position) error
 	// SetUp registers the first owner of an instance and answers their link.
-	// fault.Exists if there is one.
+	// fault.Exists if there is one, fault.Refused if the instance is not served,
+	// fault.NotFound if it is destroyed.
 	SetUp(ctx context.Context, id event.ID, o Owner) (Link, error)
 	// RenewLink makes another link for the first owner. fault.NotFound if there
 	// is none yet, setup.ErrInhabited if anybody has signed in.
@@ -101,7 +102,7 @@ func (s *Service) CreateHostedInstance(ctx context.Context, req *munimentv1.Crea
 	}
 	l, err := s.fleet.SetUp(ctx, id, o)
 	switch {
-	case fault.Is(err, fault.Exists), fault.Is(err, fault.Refused): // shown already; or suspended or deleted since
+	case fault.Is(err, fault.Exists), fault.Is(err, fault.Refused), fault.Is(err, fault.NotFound): // shown already; or suspended, deleted or destroyed since
 		return out, nil
 	case err != nil:
 		return nil, notYet(err)
