@@ -10,9 +10,11 @@ const patience = 2 * time.Minute
 
 // patient gives every write a deadline of its own: streams may go on for as long
 // as somebody reads them, and whoever asks and does not read is let go.
-func patient(next http.Handler) http.Handler {
+func patient(patience time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(&patientWriter{w, http.NewResponseController(w), patience}, r)
+		p := &patientWriter{w, http.NewResponseController(w), patience}
+		defer p.extend() // what ends the answer is written when the handler is done
+		next.ServeHTTP(p, r)
 	})
 }
 

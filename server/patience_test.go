@@ -13,25 +13,24 @@ import (
 // Whoever asks for much and reads nothing is let go; a stream that is read goes
 // on for longer than one write may take.
 func TestPatience(t *testing.T) {
-	const short = 200 * time.Millisecond
+	const short = time.Second
 	ended := make(chan error, 1)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := &patientWriter{w, http.NewResponseController(w), short}
+	srv := httptest.NewServer(patient(short, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/stream" {
 			for i := range 5 {
-				fmt.Fprintln(p, i)
-				p.Flush()
-				time.Sleep(short / 2)
+				fmt.Fprintln(w, i)
+				w.(http.Flusher).Flush()
+				time.Sleep(short / 4)
 			}
 			return
 		}
 		for {
-			if _, err := p.Write(make([]byte, 1<<20)); err != nil {
+			if _, err := w.Write(make([]byte, 1<<20)); err != nil {
 				ended <- err
 				return
 			}
 		}
-	}))
+	})))
 	defer srv.Close()
 	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
 	if err != nil {

@@ -191,7 +191,7 @@ func (s *Server) assemble(x Extra) error {
 	if err != nil {
 		return err
 	}
-	s.handler = s.observe.handler(patient(s.route(site, server, signIn, con, address)))
+	s.handler = s.observe.handler(patient(patience, s.route(site, server, signIn, con, address)))
 	return nil
 }
 
