@@ -58,6 +58,12 @@ func TestBrowserPages(t *testing.T) {
 			p.Follow("button.act")
 			look("throttled", "")
 			w.throttle = 0
+			w.people["ada@example.org"].old = true
+			p.Fill("#email", "ada@example.org")
+			p.Fill("#password", "correct horse battery")
+			p.Follow("button.act")
+			look("replace", "")
+			w.people["ada@example.org"].old = false
 			for _, who := range [][2]string{{"ada@example.org", "correct horse battery"}, {"grace@example.org", "nanoseconds of wire"}} {
 				p.Go(srv.URL + "/login?another=1")
 				p.Fill("#email", who[0])

@@ -311,3 +311,40 @@ func TestStaleAndBroken(t *testing.T) {
 	w.broken = fault.New(fault.Unavailable, "the log cannot be read now")
 	v.get("/login").want(http.StatusServiceUnavailable, "The log cannot be read now")
 }
+
+// Whose password is right and too old chooses another, by the present one, and
+// goes on to where they were going.
+func TestReplace(t *testing.T) {
+	w := newWorld(t)
+	w.people["ada@example.org"].old = true
+	v := visit(t, serve(t, w, nil).URL)
+	v.get(LoginPath("/console/events")).send("/login", "return", "/console/events", "email", "ada@example.org", "password", "correct horse battery").
+		want(403, "Choose another password", `value="ada@example.org"`, "/console/events")
+	if len(v.tokens()) != 0 {
+		t.Error("signed in with a password that is too old")
+	}
+	form := func(present, password, repeat string) []string {
+		return []string{"return", "/console/events", "email", "ada@example.org", "present", present, "password", password, "repeat", repeat}
+	}
+	v.send("/login/replace", form("", "a new one of words", "a new one of words")...).want(422, "Enter your present password.")
+	v.send("/login/replace", form("correct horse battery", "", "")...).want(422, "Enter a new password")
+	v.send("/login/replace", form("correct horse battery", "a new one of words", "another")...).want(422, "not the same as above")
+	v.send("/login/replace", form("correct horse battery", "short", "short")...).want(422, "Must have at least 8 characters")
+	v.send("/login/replace", form("wrong", "a new one of words", "a new one of words")...).want(403, "is not right")
+	v.send("/login/replace", form("correct horse battery", "a new one of words", "a new one of words")...).want(200, "console /console/events")
+	if len(v.tokens()) != 1 {
+		t.Error("not signed in")
+	}
+}
+
+// A session whose password is to be given again leads nowhere before that.
+func TestAskPassword(t *testing.T) {
+	w := newWorld(t)
+	v := visit(t, serve(t, w, nil).URL)
+	v.get("/login").send("/login", "email", "ada@example.org", "password", "correct horse battery").want(200)
+	for token, s := range w.sessions {
+		s.AskPassword = true
+		w.sessions[token] = s
+	}
+	v.get(LoginPath("/console/events")).want(200, "Confirm that it is you", "readonly")
+}
