@@ -13,6 +13,7 @@
 // It does not decide what a caller may do: each service does, on facts.
 //
 // REST is a small transcoder of our own (docs/adr/0003): the google.api.http
-// annotations say which method a path means, and the call then goes through
-// the same handler as every other, in process.
+// annotations say which method a path means, and its implementation is called
+// with what stands around every call; streams go through the same handler as
+// over RPC, in process.
 package api

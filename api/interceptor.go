@@ -29,38 +29,54 @@ const PositionHeader = "Muniment-Position"
 type interceptor struct{ s *Server }
 
 func (i *interceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
-	return func(ctx context.Context, req connect.AnyRequest) (_ connect.AnyResponse, err error) {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
 		if req.Spec().IsClient {
 			return next(ctx, req)
 		}
-		began := time.Now()
-		ctx, span := start(ctx)
-		defer func() { i.log(ctx, span, began, err) }()
-		defer i.recovered(ctx, &err)
-		msg, ok := req.Any().(proto.Message)
-		if !ok {
-			return nil, toConnect(ctx, fault.New(fault.Internal, "a request that is no message"))
-		}
-		ctx, err = prepare(ctx, msg)
+		msg, _ := req.Any().(proto.Message)
+		var resp connect.AnyResponse
+		place, err := i.around(ctx, msg, func(ctx context.Context) (answer any, err error) {
+			if resp, err = next(ctx, req); err != nil {
+				return nil, err
+			}
+			return resp.Any(), nil
+		})
 		if err != nil {
-			return nil, toConnect(ctx, err)
+			return nil, err
 		}
-		ctx, cancel := context.WithTimeout(ctx, i.s.opts.Timeout)
-		defer cancel()
-		ctx, place := call.Recording(ctx)
-		resp, err := next(ctx, req)
-		if err != nil {
-			return nil, toConnect(ctx, inTime(ctx, err))
-		}
-		p := place()
-		if answered, ok := changeOf(resp.Any()); ok {
-			p = answered
-		}
-		if !p.IsZero() {
-			resp.Header().Set(PositionHeader, p.String())
+		if !place.IsZero() {
+			resp.Header().Set(PositionHeader, place.String())
 		}
 		return resp, nil
 	}
+}
+
+// around calls a method that is not a stream, with all that stands around each
+// call, over whichever protocol it came. It answers the place in the log that
+// the answer reflects, zero if it says none. Errors are as the caller sees them.
+func (i *interceptor) around(ctx context.Context, msg proto.Message, next func(context.Context) (any, error)) (place call.Place, err error) {
+	began := time.Now()
+	ctx, span := start(ctx)
+	defer func() { i.log(ctx, span, began, err) }()
+	defer i.recovered(ctx, &err)
+	if msg == nil {
+		return place, toConnect(ctx, fault.New(fault.Internal, "a request that is no message"))
+	}
+	ctx, err = prepare(ctx, msg)
+	if err != nil {
+		return place, toConnect(ctx, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, i.s.opts.Timeout)
+	defer cancel()
+	ctx, said := call.Recording(ctx)
+	answer, err := next(ctx)
+	if err != nil {
+		return place, toConnect(ctx, inTime(ctx, err))
+	}
+	if changed, ok := changeOf(answer); ok {
+		return changed, nil
+	}
+	return said(), nil
 }
 
 func (i *interceptor) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
@@ -151,6 +167,9 @@ func (i *interceptor) log(ctx context.Context, span *trace.Live, began time.Time
 	}
 	span.End(failed)
 	i.s.opts.Observer.Called(facts.Method, kind, took)
+	if !i.s.opts.Log.Enabled(ctx, level) {
+		return
+	}
 	i.s.opts.Log.Log(ctx, level, "call", "method", facts.Method, "request", facts.RequestID, "answer", kind, "took", took)
 }
 

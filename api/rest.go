@@ -24,17 +24,18 @@ import (
 	"muniment.dev/fault"
 )
 
-// transcoder serves REST: it finds the method, reads the message, and makes
-// the same call in process that an RPC client would make.
+// transcoder serves REST: it finds the method, reads the message, and calls
+// the service with it, as a call over RPC does once it has been read.
 type transcoder struct {
 	s     *Server
 	ends  []endpoint
 	codec strictJSON
 }
 
+// endpoint is a method and how it is called: a stream or not.
 type endpoint struct {
 	route.Route
-	invoke func(context.Context, proto.Message) (proto.Message, http.Header, error)
+	direct
 	stream func(context.Context, proto.Message, http.Header) (*connect.ServerStreamForClient[dynamicpb.Message], error)
 }
 
@@ -61,39 +62,19 @@ func newTranscoder(s *Server) (*transcoder, error) {
 	}
 	client := &http.Client{Transport: inProcess{s.rpc}}
 	for _, r := range all {
-		c := dynamicClient(client, r.Method)
-		t.ends = append(t.ends, endpoint{r, invoker(c), streamed(c)})
+		end := endpoint{Route: r}
+		if r.Method.IsStreamingServer() {
+			end.stream = streamed(dynamicClient(client, r.Method))
+			end.fresh = func() proto.Message { return dynamicpb.NewMessage(r.Method.Input()) }
+		} else {
+			var err error
+			if end.direct, err = s.directly(r.Method); err != nil {
+				return nil, err
+			}
+		}
+		t.ends = append(t.ends, end)
 	}
 	return t, nil
-}
-
-// dynamicClient calls a method in process.
-func dynamicClient(client connect.HTTPClient, m protoreflect.MethodDescriptor) *connect.Client[dynamicpb.Message, dynamicpb.Message] {
-	return connect.NewClient[dynamicpb.Message, dynamicpb.Message](client,
-		inProcessURL+"/"+string(m.Parent().FullName())+"/"+string(m.Name()),
-		connect.WithSchema(m),
-		uncompressed,
-		connect.WithResponseInitializer(func(_ connect.Spec, msg any) error {
-			if d, ok := msg.(*dynamicpb.Message); ok {
-				*d = *dynamicpb.NewMessage(m.Output())
-			}
-			return nil
-		}))
-}
-
-// invoker answers a function that calls a method in process.
-func invoker(c *connect.Client[dynamicpb.Message, dynamicpb.Message]) func(context.Context, proto.Message) (proto.Message, http.Header, error) {
-	return func(ctx context.Context, in proto.Message) (proto.Message, http.Header, error) {
-		d, ok := in.(*dynamicpb.Message)
-		if !ok {
-			return nil, nil, fault.New(fault.Internal, "not a dynamic message")
-		}
-		resp, err := c.CallUnary(ctx, connect.NewRequest(d))
-		if err != nil {
-			return nil, nil, err
-		}
-		return resp.Msg, resp.Header(), nil
-	}
 }
 
 // ServeHTTP serves one request.
@@ -124,7 +105,7 @@ func (t *transcoder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.serveStream(ctx, w, r, end, msg)
 		return
 	}
-	out, h, err := end.invoke(ctx, msg)
+	out, place, err := end.call(ctx, msg)
 	if err != nil {
 		writeError(w, err, err)
 		return
@@ -134,8 +115,8 @@ func (t *transcoder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, toConnect(ctx, err), err)
 		return
 	}
-	if p := h.Get(PositionHeader); p != "" {
-		w.Header().Set(PositionHeader, p)
+	if !place.IsZero() {
+		w.Header().Set(PositionHeader, place.String())
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(b)))
@@ -166,7 +147,7 @@ var errTooLarge = fault.New(fault.Exhausted, "the body is too large")
 
 // read makes the message of body, path and query.
 func (t *transcoder) read(w http.ResponseWriter, r *http.Request, end *endpoint, vars map[string]string) (proto.Message, error) {
-	msg := dynamicpb.NewMessage(end.Method.Input())
+	msg := end.fresh()
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "the query of the address cannot be read")

@@ -79,6 +79,7 @@ type Server struct {
 	rpc   *http.ServeMux
 	rest  *transcoder
 	paths []string
+	impls map[string]any // by path: what is mounted there
 }
 
 // New makes the API. It fails if something required is missing, or if the
@@ -99,7 +100,7 @@ func New(o Options) (*Server, error) {
 	o.MaxMessage = cmp.Or(o.MaxMessage, 1<<20)
 	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
 	o.Recheck = cmp.Or(o.Recheck, 15*time.Second)
-	s := &Server{opts: o, rpc: http.NewServeMux()}
+	s := &Server{opts: o, rpc: http.NewServeMux(), impls: map[string]any{}}
 	if err := s.register(); err != nil {
 		return nil, err
 	}
@@ -143,6 +144,7 @@ func mount[H comparable](s *Server, name string, h H, handler func(H, ...connect
 	path, hh := handler(h, opts...)
 	s.rpc.Handle(path, hh)
 	s.paths = append(s.paths, path)
+	s.impls[path] = h
 	return nil
 }
 

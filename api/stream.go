@@ -17,6 +17,20 @@ import (
 	"muniment.dev/fault"
 )
 
+// dynamicClient calls a method in process.
+func dynamicClient(client connect.HTTPClient, m protoreflect.MethodDescriptor) *connect.Client[dynamicpb.Message, dynamicpb.Message] {
+	return connect.NewClient[dynamicpb.Message, dynamicpb.Message](client,
+		inProcessURL+"/"+string(m.Parent().FullName())+"/"+string(m.Name()),
+		connect.WithSchema(m),
+		uncompressed,
+		connect.WithResponseInitializer(func(_ connect.Spec, msg any) error {
+			if d, ok := msg.(*dynamicpb.Message); ok {
+				*d = *dynamicpb.NewMessage(m.Output())
+			}
+			return nil
+		}))
+}
+
 // streamed answers a function that begins a stream in process. The access token
 // goes with it, so that the stream ends when the token does.
 func streamed(c *connect.Client[dynamicpb.Message, dynamicpb.Message]) func(context.Context, proto.Message, http.Header) (*connect.ServerStreamForClient[dynamicpb.Message], error) {

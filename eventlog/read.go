@@ -17,7 +17,8 @@ func (l *Log) ReadTo(ctx context.Context, q event.Query, after, upto event.Posit
 		if after >= upto {
 			return
 		}
-		if recent, ok := l.recentSince(after); ok {
+		recent, ok := l.recentSince(after)
+		if ok && len(recent) <= walked {
 			for _, e := range recent {
 				if e.rec.Position > upto {
 					return
@@ -32,7 +33,7 @@ func (l *Log) ReadTo(ctx context.Context, q event.Query, after, upto event.Posit
 			l.between(ctx, after+1, upto)(yield)
 			return
 		}
-		l.find(ctx, q, after, upto, false)(yield)
+		l.find(ctx, q, after, upto, false, recent)(yield)
 	}
 }
 
@@ -45,10 +46,14 @@ func (l *Log) ReadBack(ctx context.Context, q event.Query, before event.Position
 			before = mark + 1
 		}
 		if before > 1 {
-			l.find(ctx, q, 0, before-1, true)(yield)
+			l.find(ctx, q, 0, before-1, true, nil)(yield)
 		}
 	}
 }
+
+// walked is how many records are held against a query one by one. Beyond that the
+// index is quicker, even for records that are in memory.
+const walked = 512
 
 func (l *Log) recentSince(after event.Position) ([]entry, bool) {
 	l.mu.RLock()
@@ -83,7 +88,7 @@ func (l *Log) between(ctx context.Context, from, to event.Position) iter.Seq2[*e
 }
 
 // find finds positions by the index and reads their records.
-func (l *Log) find(ctx context.Context, q event.Query, after, upto event.Position, down bool) iter.Seq2[*event.Record, error] {
+func (l *Log) find(ctx context.Context, q event.Query, after, upto event.Position, down bool, recent []entry) iter.Seq2[*event.Record, error] {
 	return func(yield func(*event.Record, error) bool) {
 		last := event.Position(0)
 		for p, err := range l.candidates(ctx, q, after, upto, down) {
@@ -95,6 +100,12 @@ func (l *Log) find(ctx context.Context, q event.Query, after, upto event.Positio
 				continue
 			}
 			last = p
+			if e, ok := at(recent, p); ok {
+				if q.Matches(e.rec.Type, e.terms) && !yield(e.rec, nil) {
+					return
+				}
+				continue
+			}
 			for r, err := range l.between(ctx, p, p) {
 				if err != nil {
 					yield(nil, err)
@@ -106,6 +117,14 @@ func (l *Log) find(ctx context.Context, q event.Query, after, upto event.Positio
 			}
 		}
 	}
+}
+
+// at finds the entry of a position among entries that follow each other.
+func at(entries []entry, p event.Position) (entry, bool) {
+	if len(entries) == 0 || p < entries[0].rec.Position || p-entries[0].rec.Position >= event.Position(len(entries)) {
+		return entry{}, false
+	}
+	return entries[p-entries[0].rec.Position], true
 }
 
 // candidates yields, in order, positions among which are all that q selects.

@@ -243,7 +243,9 @@ func (s *Set) Get(ctx context.Context, table string, key Values, r Read) (row Ro
 		sel := selection{t: sn.t, at: r.At}
 		sel.conds, sel.args = []string{sn.t.keyCond()}, k
 		sql, args := sel.rows(nil, false, segment{after: -1}, 1)
-		return sn.rows(ctx, sql, args, func(r Row) { row, ok = r, true })
+		// A row found by its key is there sooner than a query could be called
+		// off, for which the driver would start a goroutine.
+		return sn.rows(context.WithoutCancel(ctx), sql, args, func(r Row) { row, ok = r, true })
 	})
 	return row, ok, err
 }

@@ -287,7 +287,7 @@ func (s *Set) read(ctx context.Context, name string, r Read, f func(context.Cont
 	}
 	err := s.live.read(ctx, func(c *conn) error {
 		sn := &snapshot{c: c, t: t}
-		err := c.query(ctx, sqlPosition, nil, func(vals []any) error { sn.at = event.Position(vals[0].(int64)); return nil })
+		err := c.query(context.WithoutCancel(ctx), sqlPosition, nil, func(vals []any) error { sn.at = event.Position(vals[0].(int64)); return nil })
 		if err != nil {
 			return err
 		}

@@ -120,6 +120,10 @@ func Set(msg proto.Message, path Path, values []string) error {
 			vs[i] = longName(leaf.Enum(), v)
 		}
 	}
+	if len(path) == 1 && leaf.Kind() == protoreflect.StringKind && !leaf.IsList() { // such as every id in a path
+		msg.ProtoReflect().Set(leaf, protoreflect.ValueOfString(values[0]))
+		return nil
+	}
 	var tree any = vs
 	if !leaf.IsList() {
 		tree = vs[0]

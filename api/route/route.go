@@ -116,28 +116,32 @@ func (r *Route) Match(escaped string) (vars map[string]string, ok bool) {
 		}
 		escaped = cut
 	}
-	parts := strings.Split(escaped[1:], "/")
-	if len(parts) != len(r.segments) {
-		return nil, false
-	}
-	if r.verb == "" && strings.Contains(parts[len(parts)-1], ":") {
-		return nil, false // a verb that is not ours; a colon in a value comes escaped
-	}
-	vars = map[string]string{}
-	for i, s := range r.segments {
-		if s[0] != '{' {
-			if parts[i] != s {
+	rest, more := escaped[1:], true
+	for i, seg := range r.segments {
+		if !more {
+			return nil, false // too short
+		}
+		var part string
+		part, rest, more = strings.Cut(rest, "/")
+		if r.verb == "" && i == len(r.segments)-1 && strings.Contains(part, ":") {
+			return nil, false // a verb that is not ours; a colon in a value comes escaped
+		}
+		if seg[0] != '{' {
+			if part != seg {
 				return nil, false
 			}
 			continue
 		}
-		v, err := url.PathUnescape(parts[i])
+		v, err := url.PathUnescape(part)
 		if err != nil || v == "" {
 			return nil, false
 		}
-		vars[s[1:len(s)-1]] = v
+		if vars == nil { // for few of those that are tried, so not before
+			vars = map[string]string{}
+		}
+		vars[seg[1:len(seg)-1]] = v
 	}
-	return vars, true
+	return vars, !more
 }
 
 // Overlap names two routes that some request could mean both, if there are.
