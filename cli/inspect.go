@@ -121,7 +121,7 @@ func reference(s string) (uint64, event.ID, error) {
 }
 
 func inspectServer(ctx context.Context, env Env, a *asked, position uint64, id event.ID) (*inspection, error) {
-	c, err := a.clients(env)
+	c, err := a.clients(ctx, env)
 	if err != nil {
 		return nil, err
 	}

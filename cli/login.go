@@ -280,3 +280,19 @@ func getJSON(c *http.Client, r *http.Request, into any) error {
 	}
 	return nil
 }
+
+// machineToken gets a token for a machine user (RFC 6749 §4.4). It is kept
+// nowhere: the next command gets another.
+func machineToken(ctx context.Context, env Env, server, id, secret string) (string, error) {
+	if id == "" || secret == "" {
+		return "", &Usage{"a machine user needs both MUNIMENT_CLIENT_ID and MUNIMENT_CLIENT_SECRET"}
+	}
+	meta, err := discover(ctx, env, server)
+	if err != nil {
+		return "", err
+	}
+	t, err := redeem(ctx, env, meta.Token, url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {strings.TrimSpace(id)}, "client_secret": {strings.TrimSpace(secret)}, "scope": {apiScope},
+	})
+	return t.AccessToken, err
+}

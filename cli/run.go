@@ -35,7 +35,7 @@ func (c *command) run(ctx context.Context, env Env, args []string) error {
 	if l.help {
 		return c.help(env.Stdout)
 	}
-	server, token, err := whereAndWho(env, l.url)
+	server, token, err := whereAndWho(ctx, env, l.url)
 	if err != nil {
 		return err
 	}
@@ -211,8 +211,9 @@ func refused(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// whereAndWho finds the server and the access token for it.
-func whereAndWho(env Env, server string) (where, token string, err error) {
+// whereAndWho finds the server and the access token for it: that of the
+// environment, one for the machine user whose secret is there, or that of login.
+func whereAndWho(ctx context.Context, env Env, server string) (where, token string, err error) {
 	s, err := openStore(env)
 	if err != nil {
 		return "", "", err
@@ -230,8 +231,12 @@ func whereAndWho(env Env, server string) (where, token string, err error) {
 	if token = env.Getenv("MUNIMENT_TOKEN"); token != "" {
 		return server, strings.TrimSpace(token), nil
 	}
+	if id, secret := env.Getenv("MUNIMENT_CLIENT_ID"), env.Getenv("MUNIMENT_CLIENT_SECRET"); id != "" || secret != "" {
+		token, err = machineToken(ctx, env, server, id, secret)
+		return server, token, err
+	}
 	if token = s.token(server); token == "" {
-		return "", "", &failure{msg: "not signed in to " + server + ", or no longer.\nRun muniment login, or set MUNIMENT_TOKEN."}
+		return "", "", &failure{msg: "not signed in to " + server + ", or no longer.\nRun muniment login, or set MUNIMENT_TOKEN, or MUNIMENT_CLIENT_ID and MUNIMENT_CLIENT_SECRET."}
 	}
 	return server, token, nil
 }

@@ -71,11 +71,11 @@ func (a *asked) parse(env Env, args []string) (rest []string, help bool, err err
 }
 
 // clients call the server that was asked for.
-func (a *asked) clients(env Env) (*api.Clients, error) {
+func (a *asked) clients(ctx context.Context, env Env) (*api.Clients, error) {
 	if a.url == "" {
 		a.url = env.Getenv("MUNIMENT_URL")
 	}
-	server, token, err := whereAndWho(env, a.url)
+	server, token, err := whereAndWho(ctx, env, a.url)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func stats(ctx context.Context, env Env, args []string) error {
 	if len(rest) > 0 {
 		return &Usage{clean(rest[0]) + " is not expected here"}
 	}
-	c, err := a.clients(env)
+	c, err := a.clients(ctx, env)
 	if err != nil {
 		return err
 	}

@@ -116,7 +116,7 @@ func (f *timelineFlags) online(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
-	c, err := f.clients(env)
+	c, err := f.clients(ctx, env)
 	if err != nil {
 		return err
 	}

@@ -147,7 +147,7 @@ func TestChanges(t *testing.T) {
 	srv := serve(t, b)
 	v := as(t, srv, "ada")
 	person, project, org, app := "/console/people/"+graceID, "/console/projects/"+booksID, "/console/organizations/"+acmeID, "/console/applications/"+appID
-	spa := "/console/applications/" + spaID
+	spa, robot := "/console/applications/"+spaID, "/console/people/"+robotID
 	for _, c := range []struct {
 		open, post string
 		form       []string
@@ -205,6 +205,13 @@ func TestChanges(t *testing.T) {
 		{app + "/deactivate", "", []string{"typed", "Bookkeeping"}, "DeactivateApplication " + appID, "The application is deactivated"},
 		{spa + "/reactivate", "", nil, "ReactivateApplication " + spaID, "The application is reactivated"},
 		{app + "/remove", "", []string{"typed", "Bookkeeping"}, "RemoveApplication " + appID, "The application is removed"},
+		{"/console/machines/new", "", []string{"name", "Backup", "description", "every night", "org", acmeID}, "CreateMachineUser " + acmeID + " Backup every night", "The machine user is added"},
+		{robot + "/edit", "", []string{"name", "Archive", "description", "d"}, "ChangeMachineUser Archive d", "Changed."},
+		{robot + "/secret", "", []string{"name", "prod"}, "CreateUserSecret prod", "a-robots-secret"},
+		{robot + "/secrets/" + oldSecretID, "", nil, "RemoveUserSecret " + oldSecretID, "Removed."},
+		{robot + "/key", "", []string{"key", "{}"}, "AddUserKey {}", "The key is added"},
+		{robot + "/keys/" + keyID, "", nil, "RemoveUserKey " + keyID, "Removed."},
+		{robot + "/lock", "", nil, "LockUser " + robotID + " ", "Locked."},
 		{"/account", "", []string{"given", "Augusta Ada", "family", "Lovelace", "show", "Ada Lovelace"}, "ChangeProfile " + adaID + " Augusta Ada ", "Your name is changed"},
 		{"/account", "/account/applications/" + appID + "/end", nil, "EndMyApplication " + appID, "holds nothing of yours any more"},
 		{"/console/instance/keys/rotate", "", nil, "RotateSigningKeys false", "Other keys sign from now on"},

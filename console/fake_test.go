@@ -97,7 +97,8 @@ func newBackend(t *testing.T) *backend {
 		GivenName: gone(), FamilyName: gone(), DisplayName: gone(), Created: ago(29 * 24 * time.Hour), Changed: ago(26 * time.Hour), Version: 9, Position: 9}
 	b := &backend{t: t, commands: map[string]int{}, deny: map[string]error{}, tokens: map[string]event.ID{}, added: make(chan struct{}),
 		users: []*munimentv1.User{user(adaID, "Ada", "Lovelace", munimentv1.UserState_USER_STATE_ACTIVE, 40*time.Minute),
-			user(graceID, "Grace", "Hopper", munimentv1.UserState_USER_STATE_ACTIVE, 5*24*time.Hour), alan, forgotten},
+			user(graceID, "Grace", "Hopper", munimentv1.UserState_USER_STATE_ACTIVE, 5*24*time.Hour), alan, forgotten,
+			{Id: robotID, OrganizationId: acmeID, Kind: machineKind, State: munimentv1.UserState_USER_STATE_ACTIVE, DisplayName: text("Nightly backup"), Description: "every night", Created: ago(time.Hour), Changed: ago(time.Hour), Version: 2, Position: 13}},
 		orgs: []*munimentv1.Organization{
 			{Id: acmeID, Name: "Analytical Engines", State: munimentv1.OrganizationState_ORGANIZATION_STATE_ACTIVE, Created: ago(31 * 24 * time.Hour), Changed: ago(31 * 24 * time.Hour), Version: 1, Position: 2},
 			{Id: babbID, Name: "Babbage & Sons", State: munimentv1.OrganizationState_ORGANIZATION_STATE_DEACTIVATED, Created: ago(20 * 24 * time.Hour), Changed: ago(2 * 24 * time.Hour), Version: 2, Position: 8},

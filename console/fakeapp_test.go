@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 )
@@ -12,6 +15,7 @@ const (
 	spaID       = "d1d1d2d3d4d5d6d7d8d9dadbdcdddedf"
 	apiID       = "d2d1d2d3d4d5d6d7d8d9dadbdcdddedf"
 	oldSecretID = "d3d1d2d3d4d5d6d7d8d9dadbdcdddedf"
+	robotID     = "d5d1d2d3d4d5d6d7d8d9dadbdcdddedf"
 	keyID       = "d4d1d2d3d4d5d6d7d8d9dadbdcdddedf"
 )
 
@@ -78,4 +82,40 @@ func (b *backend) ReactivateApplication(ctx context.Context, r *munimentv1.React
 func (b *backend) RemoveApplication(ctx context.Context, r *munimentv1.RemoveApplicationRequest) (*munimentv1.RemoveApplicationResponse, error) {
 	c, err := b.change(ctx, "RemoveApplication", r.GetApplicationId())
 	return &munimentv1.RemoveApplicationResponse{Change: c}, err
+}
+
+func (b *backend) CreateMachineUser(ctx context.Context, r *munimentv1.CreateMachineUserRequest) (*munimentv1.CreateMachineUserResponse, error) {
+	c, err := b.change(ctx, "CreateMachineUser", r.GetOrganizationId(), r.GetName(), r.GetDescription())
+	return &munimentv1.CreateMachineUserResponse{Change: c, UserId: robotID}, err
+}
+
+func (b *backend) ChangeMachineUser(ctx context.Context, r *munimentv1.ChangeMachineUserRequest) (*munimentv1.ChangeMachineUserResponse, error) {
+	c, err := b.change(ctx, "ChangeMachineUser", r.GetName(), r.GetDescription())
+	return &munimentv1.ChangeMachineUserResponse{Change: c}, err
+}
+
+func (b *backend) CreateUserSecret(ctx context.Context, r *munimentv1.CreateUserSecretRequest) (*munimentv1.CreateUserSecretResponse, error) {
+	c, err := b.change(ctx, "CreateUserSecret", r.GetName())
+	return &munimentv1.CreateUserSecretResponse{Change: c, SecretId: graceID, ClientSecret: "a-robots-secret"}, err
+}
+
+func (b *backend) RemoveUserSecret(ctx context.Context, r *munimentv1.RemoveUserSecretRequest) (*munimentv1.RemoveUserSecretResponse, error) {
+	c, err := b.change(ctx, "RemoveUserSecret", r.GetSecretId())
+	return &munimentv1.RemoveUserSecretResponse{Change: c}, err
+}
+
+func (b *backend) AddUserKey(ctx context.Context, r *munimentv1.AddUserKeyRequest) (*munimentv1.AddUserKeyResponse, error) {
+	c, err := b.change(ctx, "AddUserKey", r.GetPublicKey())
+	return &munimentv1.AddUserKeyResponse{Change: c}, err
+}
+
+func (b *backend) RemoveUserKey(ctx context.Context, r *munimentv1.RemoveUserKeyRequest) (*munimentv1.RemoveUserKeyResponse, error) {
+	c, err := b.change(ctx, "RemoveUserKey", r.GetKeyId())
+	return &munimentv1.RemoveUserKeyResponse{Change: c}, err
+}
+
+// someCredentials are those of every client that has any.
+func someCredentials() ([]*munimentv1.ClientSecret, []*munimentv1.ClientKey) {
+	return []*munimentv1.ClientSecret{{Id: oldSecretID, Name: "production", Created: ago(24 * 24 * time.Hour)}, {Id: goneID, Created: ago(90 * 24 * time.Hour), Expires: ago(time.Hour)}},
+		[]*munimentv1.ClientKey{{Id: keyID, Name: "next", Kid: "2026-11", Algorithm: "ES256", PublicKey: "{}", Created: ago(time.Hour), Expires: timestamppb.New(time.Now().Add(365 * 24 * time.Hour))}}
 }

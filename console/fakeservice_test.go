@@ -3,9 +3,6 @@ package console
 import (
 	"context"
 	"strings"
-	"time"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/fault"
@@ -14,7 +11,11 @@ import (
 func (b *backend) GetUser(_ context.Context, r *munimentv1.GetUserRequest) (*munimentv1.GetUserResponse, error) {
 	b.asked = append(b.asked, r.GetRead())
 	u, err := b.user(r.GetUserId())
-	return &munimentv1.GetUserResponse{User: u}, err
+	out := &munimentv1.GetUserResponse{User: u}
+	if u.GetKind() == machineKind {
+		out.Secrets, out.Keys = someCredentials()
+	}
+	return out, err
 }
 
 func (b *backend) ListUsers(_ context.Context, r *munimentv1.ListUsersRequest) (*munimentv1.ListUsersResponse, error) {
@@ -26,7 +27,7 @@ func (b *backend) ListUsers(_ context.Context, r *munimentv1.ListUsersRequest) (
 		begins := func(s string) bool {
 			return strings.HasPrefix(strings.ToLower(s), strings.ToLower(f.GetPrefix()))
 		}
-		return (f.GetState() == u.GetState() || f.GetState() == 0 && !isErased(u)) &&
+		return (f.GetKind() == 0 || f.GetKind() == u.GetKind()) && (f.GetState() == u.GetState() || f.GetState() == 0 && !isErased(u)) &&
 			(f.GetOrganizationId() == "" || f.GetOrganizationId() == u.GetOrganizationId()) &&
 			(f.GetEmail() == "" || f.GetEmail() == u.GetEmail().GetValue()) &&
 			(begins(u.GetEmail().GetValue()) || begins(u.GetGivenName().GetValue()) || begins(u.GetFamilyName().GetValue()))
@@ -201,8 +202,8 @@ func (b *backend) GetApplication(_ context.Context, r *munimentv1.GetApplication
 	if a.GetId() != appID {
 		return &munimentv1.GetApplicationResponse{Application: a}, err
 	}
-	return &munimentv1.GetApplicationResponse{Application: a, Secrets: []*munimentv1.ClientSecret{{Id: oldSecretID, Name: "production", Created: ago(24 * 24 * time.Hour)}, {Id: goneID, Created: ago(90 * 24 * time.Hour), Expires: ago(time.Hour)}},
-		Keys: []*munimentv1.ClientKey{{Id: keyID, Name: "next", Kid: "2026-11", Algorithm: "ES256", PublicKey: "{}", Created: ago(time.Hour), Expires: timestamppb.New(time.Now().Add(365 * 24 * time.Hour))}}}, err
+	secrets, keys := someCredentials()
+	return &munimentv1.GetApplicationResponse{Application: a, Secrets: secrets, Keys: keys}, err
 }
 
 func (b *backend) ListApplications(context.Context, *munimentv1.ListApplicationsRequest) (*munimentv1.ListApplicationsResponse, error) {

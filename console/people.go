@@ -15,6 +15,7 @@ const pageSize = 50
 // peoplePage is the data of people.html.
 type peoplePage struct {
 	Query, State, Org string
+	Kind              string // human or machine; both if empty
 	Orgs              []option
 	States            []option
 	Rows              []personRow
@@ -41,6 +42,9 @@ var userStates = [...]struct {
 	{"erased", munimentv1.UserState_USER_STATE_ERASED},
 }
 
+// userKinds are the kinds to filter by.
+var userKinds = map[string]munimentv1.UserKind{"": 0, "human": munimentv1.UserKind_USER_KIND_HUMAN, "machine": machineKind}
+
 // people lists people by what may stand in an address: state and organization.
 func (v *visit) people() error {
 	return v.listPeople("", v.r.URL.Query())
@@ -53,7 +57,7 @@ func (v *visit) searchPeople() error {
 		return v.listPeople(v.form("q"), v.r.PostForm)
 	}
 	q := url.Values{}
-	for _, k := range []string{"state", "org"} {
+	for _, k := range []string{"kind", "state", "org"} {
 		if s := v.form(k); s != "" {
 			q.Set(k, s)
 		}
@@ -69,6 +73,11 @@ func (v *visit) searchPeople() error {
 func (v *visit) listPeople(prefix string, q url.Values) error {
 	p := peoplePage{Query: prefix, State: q.Get("state"), Org: q.Get("org"), CanAdd: v.me.WritesAny(), Paged: q.Get("token") != ""}
 	filter := &munimentv1.UserFilter{Prefix: prefix, OrganizationId: p.Org}
+	kind, ok := userKinds[q.Get("kind")]
+	if p.Kind = q.Get("kind"); !ok {
+		return fault.Field("kind", "a kind is human or machine")
+	}
+	filter.Kind = kind
 	for _, s := range userStates {
 		p.States = append(p.States, option{s.Key, userState(s.State).Word})
 		if p.State == s.Key {
@@ -88,8 +97,8 @@ func (v *visit) listPeople(prefix string, q url.Values) error {
 	if p.Orgs, err = v.orgOptions(); err != nil {
 		return err
 	}
-	p.Next, p.Filtered = got.GetNextPageToken(), prefix != "" || p.State != "" || p.Org != ""
-	p.Curl = v.same("user list", "/v1/users", "filter.state", enumParam(filter.State != 0, filter.State.String()), "filter.organization_id", p.Org)
+	p.Next, p.Filtered = got.GetNextPageToken(), prefix != "" || p.State != "" || p.Org != "" || p.Kind != ""
+	p.Curl = v.same("user list", "/v1/users", "filter.state", enumParam(filter.State != 0, filter.State.String()), "filter.organization_id", p.Org, "filter.kind", enumParam(kind != 0, kind.String()))
 	if err := v.travels("list", "users"); err != nil {
 		return err
 	}

@@ -61,6 +61,9 @@ func (v *visit) person() error {
 	if err := v.travels("object", "user:"+id); err != nil {
 		return err
 	}
+	if u.GetKind() == machineKind && u.GetState() != munimentv1.UserState_USER_STATE_ERASED {
+		return v.machine(got, p)
+	}
 	return v.show("person", "people", title, p)
 }
 
@@ -120,6 +123,9 @@ func (v *visit) editPerson() error {
 		return v.c.AsFault(err)
 	}
 	u := got.GetUser()
+	if u.GetKind() == machineKind {
+		return v.machineForm(http.StatusOK, machineEdit(u))
+	}
 	return v.show("personform", "people", "Change the profile", personForm{ID: id, Email: u.GetEmail().GetValue(),
 		Given: u.GetGivenName().GetValue(), Family: u.GetFamilyName().GetValue(), Show: u.GetDisplayName().GetValue()})
 }
@@ -136,6 +142,9 @@ func (v *visit) changePerson() error {
 		return v.c.AsFault(err)
 	}
 	u := got.GetUser()
+	if u.GetKind() == machineKind {
+		return v.changeMachine(u)
+	}
 	f := personForm{ID: id, Email: v.form("email"), Given: v.form("given"), Family: v.form("family"), Show: v.form("show")}
 	changed := false
 	if req := profileChange(u, f); req != nil {

@@ -36,6 +36,9 @@ func personQuestion(action string, u *munimentv1.User) (q question, ok bool) {
 		q.Heading, q.Button = "Reactivate "+name+"?", "Reactivate"
 		q.Points = []string{"The person can sign in again, with the roles that they had."}
 	case "setup-link":
+		if u.GetKind() == machineKind {
+			return q, false
+		}
 		q.Heading, q.Button = "Make a set-up link?", "Make the link"
 		q.Lede = "Whoever opens it sets the password of " + name + ". You will see it once; hand it over by a way that you trust."
 		q.Points = []string{"An earlier link stops working.", "It works once and for a limited time."}
@@ -54,7 +57,23 @@ func personQuestion(action string, u *munimentv1.User) (q question, ok bool) {
 	default:
 		return q, false
 	}
+	if u.GetKind() == machineKind {
+		machineQuestion(action, u, &q)
+	}
 	return q, true
+}
+
+// machineQuestion says the same of a machine user, of which other things follow.
+func machineQuestion(action string, u *munimentv1.User, q *question) {
+	switch action {
+	case "lock", "deactivate":
+		q.Lede, q.Points = "", []string{"Its secrets and keys prove nothing, and its tokens are refused at once where this server is asked.", "Roles, secrets and keys stay as they are, and can be taken into use again."}
+	case "unlock", "reactivate":
+		q.Points = []string{"Its secrets and keys work again, with the roles that it had."}
+	case "erase":
+		q.Heading, q.Button, q.Lede = "Remove "+userName(u)+"?", "Remove for good", "Nobody can undo it."
+		q.Points = []string{"Its secrets, keys and tokens stop working, and what it may do ends.", "Its name and its history stay in the log."}
+	}
 }
 
 // askPerson shows the question before an action.

@@ -22,6 +22,7 @@ func funcs() template.FuncMap {
 		"command":      func() string { return event.NewID().String() },
 		"name":         userName,
 		"isErased":     func(u *munimentv1.User) bool { return u.GetState() == munimentv1.UserState_USER_STATE_ERASED },
+		"isMachine":    func(u *munimentv1.User) bool { return u.GetKind() == machineKind },
 		"state":        userState,
 		"orgState":     organizationState,
 		"hostedState":  hostedState,

@@ -91,7 +91,7 @@ func minus(a, b []string) []string {
 func facts(u, p event.ID) []decide.Facts {
 	return []decide.Facts{
 		{Types: types, Tags: []event.Tag{event.NewTag("project", p.String()), event.NewTag("user", u.String())}},
-		{Types: []string{"user.registered", "user.erased"}, Stream: user.Stream(u)},
+		{Types: append([]string{"user.erased"}, user.Began...), Stream: user.Stream(u)},
 		{Types: []string{"project.added", "project.removed", "project.role.added", "project.role.removed"}, Stream: project.Stream(p)},
 	}
 }

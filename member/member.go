@@ -22,6 +22,7 @@ type State struct {
 	held    []authz.MemberAdded
 	owners  []event.ID // memberships that own the instance
 	exists  bool       // the user
+	machine bool       // the user is a program
 	inScope bool       // the organization exists, if one is meant
 }
 
@@ -41,6 +42,8 @@ func evolve(s State, f event.Fact) State {
 	switch f.Type {
 	case "user.registered":
 		s.exists = true
+	case "user.machine.created":
+		s.exists, s.machine = true, true
 	case "user.erased":
 		s.exists = false
 	case "organization.added":
@@ -52,7 +55,7 @@ func evolve(s State, f event.Fact) State {
 func facts(u, organization event.ID) []decide.Facts {
 	fs := []decide.Facts{
 		{Types: []string{"member.added", "member.removed"}},
-		{Types: []string{"user.registered", "user.erased"}, Stream: event.Stream{Kind: "user", ID: u}},
+		{Types: []string{"user.registered", "user.machine.created", "user.erased"}, Stream: event.Stream{Kind: "user", ID: u}},
 	}
 	if !organization.IsZero() {
 		fs = append(fs, decide.Facts{Types: []string{"organization.added"}, Stream: event.Stream{Kind: "organization", ID: organization}})
@@ -76,7 +79,11 @@ var (
 	ErrSame      = fault.Field("to", "is the role that is to be changed; name another")
 	ErrNoUser    = fault.New(fault.NotFound, "there is no such user")
 	ErrNoOrg     = fault.New(fault.NotFound, "there is no such organization")
-	ErrRole      = fault.Field("role", "must be owner, admin, viewer or auditor")
+	// The instance keeps an owner who can sign in, because nobody but an owner can
+	// keep an owner out, and not themselves.
+	ErrMachineOwner = fault.New(fault.Refused, "a machine user cannot own the instance: its owners are people who can sign in; make it an admin")
+
+	ErrRole = fault.Field("role", "must be owner, admin, viewer or auditor")
 )
 
 // Add makes a user a member.
@@ -104,6 +111,8 @@ var Adding = decide.Decider[State, Add]{
 			return nil, ErrNoUser
 		case !s.inScope:
 			return nil, ErrNoOrg
+		case s.machine && c.Organization.IsZero() && c.Role == authz.Owner:
+			return nil, ErrMachineOwner
 		case has:
 			return nil, ErrIs
 		}

@@ -27,6 +27,9 @@ func registered(id event.ID) event.New {
 	return event.New{Stream: user.Stream(id), Payload: user.Registered{User: id, Organization: acme, Email: event.Seal(id.String() + "@example.org"), GivenName: event.Seal("A")}}
 }
 
+// robot is a machine user with the id of bob.
+var robot = event.New{Stream: user.Stream(bob), Payload: user.MachineCreated{User: bob, Organization: acme, Name: "Backup"}}
+
 // added is a membership whose id is the user's.
 func added(u, organization event.ID, role authz.Role) event.New {
 	return event.New{Stream: member.Stream(u), Payload: authz.MemberAdded{Member: u, User: u, Organization: organization, Role: string(role)}}
@@ -46,6 +49,8 @@ func TestAdding(t *testing.T) {
 			When: member.Add{Member: bob, User: bob, Role: authz.Viewer}, Kind: fault.Denied},
 		decidetest.Case[member.Add]{Name: "not oneself in the instance", As: asBob, Given: with(added(bob, acme, authz.Owner)),
 			When: member.Add{Member: bob, User: bob, Role: authz.Owner}, Kind: fault.Denied},
+		decidetest.Case[member.Add]{Name: "a machine user", Given: append(there[:1:1], robot), When: c, Then: []any{added(bob, acme, authz.Admin).Payload}},
+		decidetest.Case[member.Add]{Name: "a machine user that would own the instance", Given: append(there[:1:1], robot), When: member.Add{Member: bob, User: bob, Role: authz.Owner}, Err: member.ErrMachineOwner},
 		decidetest.Case[member.Add]{Name: "no user", Given: there[:1], When: c, Err: member.ErrNoUser},
 		decidetest.Case[member.Add]{Name: "no organization", Given: there[1:], When: c, Err: member.ErrNoOrg},
 		decidetest.Case[member.Add]{Name: "no such role", Given: there, When: member.Add{Member: bob, User: bob, Organization: acme, Role: "king"}, Err: member.ErrRole},

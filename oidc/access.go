@@ -49,9 +49,13 @@ func (p *Provider) readJWT(ctx context.Context, raw string) (AccessToken, error)
 	if json.Unmarshal(payload, &c) != nil || c.Issuer != p.c.Issuer {
 		return AccessToken{}, errNotOurs
 	}
-	return AccessToken{ID: c.ID, Grant: c.Grant, Session: c.Session, User: c.Subject, Client: c.Client, Audience: c.Audience,
-		Scopes: strings.Fields(c.Scope), AuthTime: time.Unix(c.AuthTime, 0), AMR: c.AMR, ACR: c.ACR,
-		Issued: time.Unix(c.Issued, 0), Expires: time.Unix(c.Expires, 0)}, nil
+	t := AccessToken{ID: c.ID, Grant: c.Grant, Session: c.Session, User: c.Subject, Client: c.Client, Audience: c.Audience,
+		Scopes: strings.Fields(c.Scope), AMR: c.AMR, ACR: c.ACR,
+		Issued: time.Unix(c.Issued, 0), Expires: time.Unix(c.Expires, 0)}
+	if c.AuthTime != 0 { // a machine user's has none
+		t.AuthTime = time.Unix(c.AuthTime, 0)
+	}
+	return t, nil
 }
 
 // active returns nil if an access token is good now. Kind Unauthenticated if

@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"muniment.dev/event"
 	"muniment.dev/fault"
 )
 
@@ -102,32 +103,32 @@ func readAssertion(raw string) (c assertionClaims, ok bool) {
 }
 
 // proved checks an assertion of a client and spends it. A stranger learns
-// nothing from the refusal but that it is no good.
-func (p *Provider) proved(r *http.Request, c Client, raw string) *refusal {
+// nothing from the refusal but that it is no good. The id is that of the key.
+func (p *Provider) proved(r *http.Request, c Client, raw string) (event.ID, *refusal) {
 	no := refuse(codeInvalidClient, "the client is unknown or its authentication is not good")
 	k, claims, ok := verifyAssertion(c, raw)
 	if !ok {
-		return no
+		return k.ID, no
 	}
 	// The client has proved itself, so it is told what else is wrong.
 	expires, e := p.timely(claims)
 	if e != nil {
-		return e
+		return k.ID, e
 	}
 	switch {
 	case claims.Issuer != c.ID || claims.Subject != c.ID: // OpenID Connect Core §9
-		return refuse(codeInvalidClient, "iss and sub of client_assertion must be the client_id")
+		return k.ID, refuse(codeInvalidClient, "iss and sub of client_assertion must be the client_id")
 	case string(claims.Audience) != p.c.Issuer && string(claims.Audience) != p.c.Issuer+PathToken: // RFC 7523 §3
-		return refuse(codeInvalidClient, "aud of client_assertion must be the issuer or the token endpoint, and nothing else")
+		return k.ID, refuse(codeInvalidClient, "aud of client_assertion must be the issuer or the token endpoint, and nothing else")
 	case claims.ID == "" || len(claims.ID) > 256:
-		return refuse(codeInvalidClient, "jti of client_assertion must have between 1 and 256 characters")
+		return k.ID, refuse(codeInvalidClient, "jti of client_assertion must have between 1 and 256 characters")
 	case p.c.Assertions == nil:
-		return refuse(codeInvalidClient, "client assertions are not supported")
+		return k.ID, refuse(codeInvalidClient, "client assertions are not supported")
 	}
 	if err := p.c.Assertions.UseAssertion(r.Context(), c, k, claims.ID, expires); err != nil {
-		return refusalOf(err, codeInvalidClient, "this client_assertion was used before; sign a new one, with another jti, for each request")
+		return k.ID, refusalOf(err, codeInvalidClient, "this client_assertion was used before; sign a new one, with another jti, for each request")
 	}
-	return nil
+	return k.ID, nil
 }
 
 // verifyAssertion finds the key by which an assertion is signed.

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"muniment.dev/event"
 	"muniment.dev/fault"
 )
 
@@ -79,30 +80,42 @@ func (p *Provider) authenticate(r *http.Request, cr credentials) (Client, *refus
 			return c, refusalOf(err, codeInvalidClient, no.desc)
 		}
 	}
-	match := secretMatches(c, cr.secret)
+	proof, match := secretMatches(c, cr.secret)
 	switch {
 	case err != nil:
 		return Client{}, no
 	case cr.assertion != "":
-		return c, p.proved(r, c, cr.assertion)
+		c.Proof, no = p.proved(r, c, cr.assertion)
+		return c, no
 	case c.Type.Public():
 		// A public client has no secret; one that sends it is not that client.
 		if cr.secret != "" {
 			return c, no
 		}
 		return c, nil
-	case !match || len(c.Keys) > 0:
+	case !match || len(c.Keys) > 0 && c.Type != Machine:
 		return c, no
 	}
+	c.Proof = proof
 	return c, nil
 }
 
-// secretMatches compares SHA-256 values in constant time, all of them.
-func secretMatches(c Client, secret string) bool {
+// secretMatches compares SHA-256 values in constant time, all of them, and
+// names the one that matches.
+func secretMatches(c Client, secret string) (which event.ID, ok bool) {
 	sum := sha256.Sum256([]byte(secret))
 	match := subtle.ConstantTimeCompare(sum[:], make([]byte, len(sum))) // a comparison also where there is no secret
-	for _, s := range c.Secrets {
-		match |= subtle.ConstantTimeCompare(sum[:], s[:])
+	at := 0
+	for i, s := range c.Secrets {
+		same := subtle.ConstantTimeCompare(sum[:], s[:])
+		match |= same
+		at = subtle.ConstantTimeSelect(same, i, at)
 	}
-	return match == 1 && secret != ""
+	if match != 1 || secret == "" {
+		return which, false
+	}
+	if at < len(c.SecretIDs) {
+		which = c.SecretIDs[at]
+	}
+	return which, true
 }

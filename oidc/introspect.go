@@ -34,7 +34,7 @@ type introspection struct {
 // serveIntrospect is the introspection endpoint, RFC 7662 §2.
 func (p *Provider) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 	c, ps, e := p.tokenRequest(w, r)
-	if e == nil && c.Type == Native {
+	if e == nil && c.Type.Public() {
 		// RFC 7662 §2.1: some authorization is required; a public client has none.
 		e = refuse(codeInvalidClient, "only a client that proves who it is may ask about tokens")
 	}

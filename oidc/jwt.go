@@ -57,11 +57,11 @@ type accessClaims struct {
 	ID       event.ID            `json:"jti"`
 	Client   string              `json:"client_id"`
 	Scope    string              `json:"scope"`
-	AuthTime int64               `json:"auth_time"`
+	AuthTime int64               `json:"auth_time,omitempty"`
 	ACR      string              `json:"acr,omitempty"`
 	AMR      []string            `json:"amr,omitempty"`
-	Session  event.ID            `json:"sid"`
-	Grant    event.ID            `json:"urn:muniment:grant"`
+	Session  event.ID            `json:"sid,omitzero"` // none of a machine user's; nor is the next
+	Grant    event.ID            `json:"urn:muniment:grant,omitzero"`
 	Roles    map[string][]string `json:"urn:muniment:roles,omitempty"` // "roles" is a list in RFC 9068 §2.2.3.1
 }
 
@@ -132,7 +132,7 @@ func claimsOf(u UserClaims, scopes []string) personClaims {
 func (p *Provider) signAccess(ctx context.Context, t AccessToken, roles map[string][]string) (string, error) {
 	return p.sign(ctx, ES256, typeAccess, accessClaims{
 		Issuer: p.c.Issuer, Subject: t.User, Audience: t.Audience, Expires: t.Expires.Unix(), Issued: t.Issued.Unix(),
-		ID: t.ID, Client: t.Client, Scope: strings.Join(t.Scopes, " "), AuthTime: t.AuthTime.Unix(), ACR: t.ACR, AMR: t.AMR,
+		ID: t.ID, Client: t.Client, Scope: strings.Join(t.Scopes, " "), AuthTime: unix(t.AuthTime), ACR: t.ACR, AMR: t.AMR,
 		Session: t.Session, Grant: t.Grant, Roles: roles,
 	})
 }
@@ -140,7 +140,7 @@ func (p *Provider) signAccess(ctx context.Context, t AccessToken, roles map[stri
 // mintID makes the ID token that goes with an access token.
 func (p *Provider) mintID(ctx context.Context, c Client, t AccessToken, nonce string, u UserClaims, access string) (string, error) {
 	claims := idClaims{Issuer: p.c.Issuer, Subject: t.User.String(), Audience: audience(c.ID), Expires: t.Issued.Add(cmp.Or(c.IDTokenLife, p.c.IDTokenLife)).Unix(),
-		Issued: t.Issued.Unix(), AuthTime: t.AuthTime.Unix(), Nonce: nonce, ACR: t.ACR, AMR: t.AMR, Session: t.Session.String(),
+		Issued: t.Issued.Unix(), AuthTime: unix(t.AuthTime), Nonce: nonce, ACR: t.ACR, AMR: t.AMR, Session: t.Session.String(),
 		ATHash: halfHash(access), personClaims: personClaims{Roles: u.Roles}}
 	if c.FullIDToken {
 		claims.personClaims = claimsOf(u, t.Scopes)

@@ -39,7 +39,8 @@ type Client struct {
 	Name            string // shown to people
 	Type            ClientType
 	Secrets         [][32]byte    // SHA-256 of each secret now valid (two while one is replaced); none for public clients
-	Keys            []ClientKey   // by which its assertions are checked, now valid; if there are any, secrets are not accepted
+	SecretIDs       []event.ID    // names of Secrets, in their order; may be left out
+	Keys            []ClientKey   // by which its assertions are checked, now valid; if there are any, secrets are accepted from machine users only
 	RedirectURIs    []string      // each accepted by app.CheckURI; compared exactly
 	PostLogoutURIs  []string      // the same
 	Project         string        // id of the project it belongs to; an audience of its access tokens
@@ -53,6 +54,8 @@ type Client struct {
 	RefreshIdleLife time.Duration // of a refresh token that is not used
 	RefreshLife     time.Duration // of all refresh tokens of one grant together
 	AsksConsent     bool          // people are asked whether it may have the scopes that it wants, once for each
+	User            event.ID      // the machine user that it is
+	Proof           event.ID      // the secret or key by which it proved itself in this request
 	FullIDToken     bool          // put profile and email claims into the ID token too, not into userinfo only
 }
 

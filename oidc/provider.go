@@ -42,6 +42,8 @@ type Config struct {
 	Pages    Pages    // default PlainPages
 	Refusals Refusals // default nobody
 
+	Machines   Machines   // without it there are no machine users
+	Origins    Origins    // without it no script of another site may call
 	Assertions Assertions // without it no client authenticates with private_key_jwt
 
 	// FlowKeys seal flow cookies: 32 random bytes each, the same on all nodes.
@@ -125,10 +127,10 @@ func (p *Provider) Register(mux *http.ServeMux) {
 	mux.HandleFunc("POST "+PathAuthorize, p.serveAuthorize)
 	mux.HandleFunc("GET "+PathResume, p.serveResume)
 	mux.HandleFunc("GET "+PathFormPost, serveFormPostScript)
-	mux.HandleFunc(PathToken, p.serveToken)
-	mux.HandleFunc(PathUserinfo, p.serveUserinfo)
+	mux.Handle(PathToken, p.scripts(p.serveToken, http.MethodPost))
+	mux.Handle(PathUserinfo, p.scripts(p.serveUserinfo, http.MethodGet, http.MethodPost))
 	mux.HandleFunc(PathIntrospect, p.serveIntrospect)
-	mux.HandleFunc(PathRevoke, p.serveRevoke)
+	mux.Handle(PathRevoke, p.scripts(p.serveRevoke, http.MethodPost))
 	mux.HandleFunc("GET "+PathLogout, p.serveLogout)
 	mux.HandleFunc("POST "+PathLogout, p.serveLogout)
 	mux.HandleFunc("GET "+PathLogoutResume, p.serveLogoutResume)

@@ -102,6 +102,7 @@ func (p *Provider) issuers() map[string]issuer {
 	return map[string]issuer{
 		GrantCode:    p.redeemCode,
 		GrantRefresh: p.refresh,
+		GrantClient:  p.clientToken,
 	}
 }
 

@@ -44,7 +44,9 @@ type world struct {
 	ended    map[event.ID]oidc.EndReason
 	tokens   map[event.ID]*revocable
 	opaque   map[[32]byte]event.ID
-	used     map[string]bool // assertions
+	used     map[string]bool   // assertions
+	machines map[event.ID]bool // tokens of machine users
+	proof    event.ID          // of the machine user
 	refused  []oidc.Refusal
 	users    map[event.ID]oidc.UserClaims
 	keys     []oidc.SigningKey
@@ -88,7 +90,7 @@ func s256(v string) string {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, clock: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC), clients: map[string]oidc.Client{},
 		sessions: map[string]oidc.Session{}, grants: map[event.ID]*grant{}, byCode: map[[32]byte]event.ID{},
-		ended: map[event.ID]oidc.EndReason{}, tokens: map[event.ID]*revocable{}, used: map[string]bool{}, opaque: map[[32]byte]event.ID{}, users: map[event.ID]oidc.UserClaims{}}
+		ended: map[event.ID]oidc.EndReason{}, tokens: map[event.ID]*revocable{}, used: map[string]bool{}, machines: map[event.ID]bool{}, opaque: map[[32]byte]event.ID{}, users: map[event.ID]oidc.UserClaims{}}
 	w.clients["web"] = oidc.Client{ID: "web", Name: "Web", Secrets: [][32]byte{sha256.Sum256([]byte("older")), sha256.Sum256([]byte(webSecret))},
 		RedirectURIs: []string{callback, "https://rp.example/cb?tenant=a%20b"}, PostLogoutURIs: []string{"https://rp.example/bye"}, Project: "project-1"}
 	app := w.clients["web"]
@@ -107,7 +109,7 @@ func newWorld(t *testing.T) *world {
 	w.srv = httptest.NewServer(mux)
 	t.Cleanup(w.srv.Close)
 	var err error
-	w.op, err = oidc.New(oidc.Config{Issuer: w.srv.URL, Clients: w, Sessions: w, Grants: grantFake{w}, Refresh: w, Consents: w, Tokens: w, Users: userFake{w}, Keys: w, Refusals: w, Assertions: w,
+	w.op, err = oidc.New(oidc.Config{Issuer: w.srv.URL, Clients: w, Sessions: w, Grants: grantFake{w}, Refresh: w, Consents: w, Tokens: w, Users: userFake{w}, Keys: w, Refusals: w, Assertions: w, Machines: w, Origins: w,
 		FlowKeys: [][32]byte{{1, 2, 3}}, ACRs: []string{"urn:muniment:acr:password", "urn:muniment:acr:mfa"},
 		Now: w.now, Log: slog.New(slog.NewTextHandler(io.Discard, nil))})
 	if err != nil {
@@ -259,6 +261,9 @@ func (w *world) Active(_ context.Context, t oidc.AccessToken) error {
 	if w.failActive != nil {
 		return w.failActive
 	}
+	if w.machines[t.ID] {
+		return nil
+	}
 	g := w.grants[t.Grant]
 	if _, alive := w.sessions[t.Session.String()]; g == nil || g.ended || !alive && !slices.Contains(g.Scopes, oidc.ScopeOffline) || w.tokens[t.ID].revoked {
 		return fault.New(fault.Refused, "the grant or its session has ended")
@@ -287,7 +292,7 @@ func (u userFake) Claims(_ context.Context, id event.ID, c oidc.Client, _ []stri
 	if !ok {
 		return uc, fault.New(fault.Erased, "erased")
 	}
-	if _, ok := uc.Roles[c.Project]; !ok {
+	if _, ok := uc.Roles[c.Project]; !ok && c.Type != oidc.Machine {
 		uc.Roles = nil
 	}
 	return uc, nil

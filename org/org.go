@@ -196,7 +196,7 @@ var Deactivating = decide.Decider[State, Deactivate]{
 // withPeople are the facts of an organization and of who is at home in it.
 func withPeople(id event.ID) []decide.Facts {
 	return append(own(id),
-		decide.Facts{Types: []string{"user.registered", "user.erased"}, Tags: []event.Tag{event.NewTag("org", id.String())}},
+		decide.Facts{Types: []string{"user.registered", "user.machine.created", "user.erased"}, Tags: []event.Tag{event.NewTag("org", id.String())}},
 		decide.Facts{Types: []string{"member.added", "member.removed"}})
 }
 
@@ -233,7 +233,7 @@ func evolvePeople(s State, f event.Fact) State {
 		return s.withMembers(p.User, left)
 	}
 	switch f.Type { // owned by packages to the right
-	case "user.registered":
+	case "user.registered", "user.machine.created":
 		s.people, s.count = &people{f.Stream.ID, s.people}, s.count+1
 		return s
 	case "user.erased":

@@ -11,7 +11,6 @@ import (
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
-	"muniment.dev/grant"
 	"muniment.dev/oidc"
 	"muniment.dev/org"
 	"muniment.dev/page"
@@ -89,6 +88,12 @@ func (p *provider) homeActive(ctx context.Context, a app.State) error {
 // Client implements oidc.Clients.
 func (p *provider) Client(ctx context.Context, id string) (oidc.Client, error) {
 	a, err := p.app(ctx, id)
+	if fault.Is(err, fault.NotFound) && len(id) == 32 {
+		if machine, failed := event.ParseID(id); failed == nil && a.Application.IsZero() {
+			c, _, err := p.machine(ctx, machine)
+			return c, err
+		}
+	}
 	if err != nil {
 		return oidc.Client{}, err
 	}
@@ -230,7 +235,7 @@ func (p *provider) Claims(ctx context.Context, id event.ID, c oidc.Client, _ []s
 	if err := u.Exists(); err != nil {
 		return oidc.UserClaims{}, err
 	}
-	held, err := decide.Read(ctx, p.core.Runner, "held roles", grant.HeldFacts(id), grant.Held{}, grant.EvolveHeld)
+	held, err := p.held(ctx, id)
 	if err != nil {
 		return oidc.UserClaims{}, err
 	}
@@ -238,6 +243,12 @@ func (p *provider) Claims(ctx context.Context, id event.ID, c oidc.Client, _ []s
 		Username: u.Email.Value, Email: u.Email.Value}
 	if pid, err := event.ParseID(c.Project); err == nil && len(held[pid]) > 0 {
 		claims.Roles = map[string][]string{c.Project: held[pid]}
+	}
+	if c.Type == oidc.Machine { // what it is in each project that its token may be meant for
+		claims.Roles = map[string][]string{}
+		for project, roles := range held {
+			claims.Roles[project.String()] = roles
+		}
 	}
 	return claims, nil
 }

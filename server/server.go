@@ -207,7 +207,7 @@ func (s *Server) openProvider(site *page.Site, logger *slog.Logger) error {
 	p := s.provider
 	s.keys = &keyring{core: s.Core}
 	s.working.Go(func() { s.keys.run(s.streams, logger) })
-	s.openid, err = oidc.New(oidc.Config{Issuer: s.URL(), LoginPath: login.PathLogin, Clients: p, Sessions: p, Grants: grants{p}, Refresh: p, Tokens: p, Users: p, Consents: p, Assertions: p,
+	s.openid, err = oidc.New(oidc.Config{Issuer: s.URL(), LoginPath: login.PathLogin, Clients: p, Sessions: p, Grants: grants{p}, Refresh: p, Tokens: p, Users: p, Consents: p, Machines: p, Origins: p, Assertions: p,
 		Keys: s.keys, Pages: pages, FlowKeys: [][32]byte{[32]byte(flows)}, ACRs: []string{signin.ACR}, Now: s.Core.Log.Now, Log: logger})
 	return err
 }
@@ -237,7 +237,7 @@ func (s *Server) route(site *page.Site, a *api.Server, signIn *login.Login, con 
 	mux.Handle("/oauth/", protocol)
 	mux.Handle("/.well-known/", protocol)
 	for _, p := range a.Paths() {
-		mux.Handle(p, a)
+		mux.Handle(p, s.openid.Scripts(apiScripts, a))
 	}
 	for _, p := range signIn.Patterns() {
 		mux.Handle(p, s.canonical(signIn))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"muniment.dev/api/call"
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/oidc"
@@ -157,6 +158,13 @@ func (p *provider) tokenSubject(ctx context.Context, t oidc.AccessToken) (sessio
 
 // Active implements oidc.Tokens.
 func (p *provider) Active(ctx context.Context, t oidc.AccessToken) error {
+	if ofMachine(t) {
+		m, err := p.machineToken(ctx, t)
+		if err != nil {
+			return err
+		}
+		return m.Live(instant(p.core.Log.Now()))
+	}
 	s, err := p.tokenSubject(ctx, t)
 	if err != nil {
 		return err
@@ -193,6 +201,10 @@ func (p *provider) Opaque(ctx context.Context, hash [32]byte) (oidc.AccessToken,
 
 // Revoke implements oidc.Tokens.
 func (p *provider) Revoke(ctx context.Context, t oidc.AccessToken) error {
+	if ofMachine(t) {
+		_, err := decide.Run(ctx, p.core.Runner, session.RevokingMachineToken, call.UserEnvelope(ctx, t.User, event.ID{}), session.RevokeMachineToken{Token: t.ID})
+		return err
+	}
 	s, err := p.tokenSubject(ctx, t)
 	if err != nil {
 		return err

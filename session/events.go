@@ -161,7 +161,7 @@ type AuthorizationEnded struct {
 
 // Events are the types that this slice owns.
 func Events() []event.Descriptor {
-	return []event.Descriptor{
+	return append([]event.Descriptor{
 		event.Describe[SignInFailed]("signin.failed", 1, "somebody failed to sign in: {reason}"),
 		event.Describe[PasswordChecked]("user.password.checked", 1, "{user} gave the right password"),
 		event.Describe[Begun]("session.begun", 1, "{user} signed in"),
@@ -176,7 +176,7 @@ func Events() []event.Descriptor {
 		event.Describe[ConsentGiven]("consent.given", 1, "{user} agreed that {application} may have {scopes}"),
 		event.Describe[ConsentWithdrawn]("consent.withdrawn", 1, "{actor} ended what {application} holds of {user}"),
 		event.Describe[AuthorizationEnded]("authorization.ended", 1, "the authorization of {application} for {user} ended: {reason}"),
-	}
+	}, machineEvents()...)
 }
 
 // Stream is a session's stream.

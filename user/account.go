@@ -134,7 +134,7 @@ var ChangingProfile = decide.Decider[State, ChangeProfile]{
 		return manager(a, s, c)
 	},
 	Decide: func(s State, c ChangeProfile) ([]event.New, error) {
-		if err := s.Exists(); err != nil {
+		if err := s.Person(); err != nil {
 			return nil, err
 		}
 		names := Names{or(c.Given, s.GivenName.Value), or(c.Family, s.FamilyName.Value), or(c.Display, s.DisplayName.Value)}
@@ -179,7 +179,7 @@ var ChangingEmail = decide.Decider[State, ChangeEmail]{
 	Evolve: Evolve,
 	Allow:  manager[ChangeEmail],
 	Decide: func(s State, c ChangeEmail) ([]event.New, error) {
-		if err := s.Exists(); err != nil {
+		if err := s.Person(); err != nil {
 			return nil, err
 		}
 		if err := CheckEmail(c.Email); err != nil {

@@ -1,5 +1,6 @@
 // Package user holds people: their accounts, names, e-mail addresses and
-// passwords, whether they may sign in, and their erasure. Everything personal
+// passwords, whether they may sign in, and their erasure; and machine users, the
+// accounts of programs, with their secrets and keys. Everything personal
 // is sealed under the person's own key, whose subject id is the user's id.
 package user
 
@@ -100,7 +101,7 @@ type ErasureCompleted struct {
 
 // Events are the types that this slice owns.
 func Events() []event.Descriptor {
-	return []event.Descriptor{
+	return append([]event.Descriptor{
 		event.Describe[Registered]("user.registered", 1, "{actor} registered {user}"),
 		event.Describe[ProfileChanged]("user.profile.changed", 1, "{actor} changed the names of {user}"),
 		event.Describe[EmailChanged]("user.email.changed", 1, "{actor} changed the e-mail address of {user} to {email}"),
@@ -115,7 +116,7 @@ func Events() []event.Descriptor {
 		event.Describe[LockoutEnded]("user.lockout.ended", 1, "{actor} ended the lockout of {user}"),
 		event.Describe[Erased]("user.erased", 1, "{actor} erased {user}"),
 		event.Describe[ErasureCompleted]("user.erasure.completed", 1, "the erasure of {user} is complete"),
-	}
+	}, machineEvents()...)
 }
 
 // Stream is a user's stream.

@@ -84,7 +84,7 @@ var SettingPassword = decide.Decider[State, SetPassword]{
 		return nil
 	},
 	Decide: func(s State, c SetPassword) ([]event.New, error) {
-		if err := s.Exists(); err != nil {
+		if err := s.Person(); err != nil {
 			return nil, err
 		}
 		if c.Was != "" && c.Was != s.Hash.Value {
@@ -133,7 +133,7 @@ var CreatingSetupLink = decide.Decider[State, CreateSetupLink]{
 		return s.Manageable(a)
 	},
 	Decide: func(s State, c CreateSetupLink) ([]event.New, error) {
-		if err := s.Exists(); err != nil {
+		if err := s.Person(); err != nil {
 			return nil, err
 		}
 		return one(s.User, SetupLinkCreated{s.User, s.Organization, event.Seal(c.Digest[:]), c.Expires}), nil

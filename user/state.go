@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"muniment.dev/authz"
+	"muniment.dev/credential"
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -39,7 +40,10 @@ type State struct {
 	LinkExpires  event.Instant
 	linkBy       event.Actor // who made it
 	lockouts     lockouts
-	formers      []string // hashes of the last passwords, the present one last
+	formers      []string       // hashes of the last passwords, the present one last
+	Machine      bool           // it is a program; DisplayName is its name then
+	Description  string         // of a machine user
+	Credentials  credential.Set // of a machine user
 
 	org      org.State           // of the organization, where a command asks for it
 	policies policy.State        // that hold in it, where a command asks for them
@@ -114,6 +118,7 @@ func (s State) evolveOwn(f event.Fact) State {
 	case LockoutEnded:
 		s.lockouts = lockouts{}
 	default:
+		s = s.evolveMachine(f)
 		s.org = org.Evolve(s.org, f)
 		s.policies = policy.Evolve(s.policies, f)
 	}

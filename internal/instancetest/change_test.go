@@ -128,6 +128,29 @@ var changes = []change{
 	}},
 
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.CreateMachineUserRequest{OrganizationId: org, Name: i.Name("robot")}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.ChangeMachineUserRequest{UserId: i.Machine(org), Description: proto.String("every night")}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.CreateUserSecretRequest{UserId: i.Machine(org), Name: "production"}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		id := i.Machine(org)
+		secret := Must(i.API.User.CreateUserSecret(i.AsOwner(), &munimentv1.CreateUserSecretRequest{UserId: id})).GetSecretId()
+		return &munimentv1.RemoveUserSecretRequest{UserId: id, SecretId: secret}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.AddUserKeyRequest{UserId: i.Machine(org), PublicKey: PublicKey}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		id := i.Machine(org)
+		key := Must(i.API.User.AddUserKey(i.AsOwner(), &munimentv1.AddUserKeyRequest{UserId: id, PublicKey: PublicKey})).GetKeyId()
+		return &munimentv1.RemoveUserKeyRequest{UserId: id, KeyId: key}
+	}},
+
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
 		return &munimentv1.CreateProjectRequest{OrganizationId: org, Name: i.Name("Project")}
 	}},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {

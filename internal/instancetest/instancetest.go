@@ -183,6 +183,11 @@ func (i *Instance) SinglePage(project string) string {
 		RedirectUris: []string{"https://spa.example.org/"}})).GetApplicationId()
 }
 
+// Machine makes a machine user of an organization and answers its id.
+func (i *Instance) Machine(org string) string {
+	return Must(i.API.User.CreateMachineUser(i.AsOwner(), &munimentv1.CreateMachineUserRequest{OrganizationId: org, Name: i.Name("robot")})).GetUserId()
+}
+
 // PublicKey is the P-256 key of RFC 7517 appendix A.1.
 const PublicKey = `{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","kid":"1"}`
 

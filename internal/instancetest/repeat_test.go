@@ -70,6 +70,8 @@ func withoutSecrets(m proto.Message) proto.Message {
 		m.ClientSecret = ""
 	case *munimentv1.CreateApiApplicationResponse:
 		m.ClientSecret = ""
+	case *munimentv1.CreateUserSecretResponse:
+		m.ClientSecret = ""
 	case *munimentv1.CreateApplicationSecretResponse:
 		m.ClientSecret = ""
 	}
@@ -118,6 +120,7 @@ func TestAtOnce(t *testing.T) {
 		"UnlockUser": fault.Refused, "DeactivateUser": fault.Refused, "ReactivateUser": fault.Refused, "EraseUser": fault.Erased,
 		"CreateUser": fault.Exists, "RemoveProject": fault.NotFound, "AddRole": fault.Exists, "RemoveRole": fault.NotFound,
 		"RemoveApplication": fault.NotFound, "RemoveApplicationSecret": fault.NotFound, "RemoveApplicationKey": fault.NotFound, "AddApplicationKey": fault.Exists,
+		"RemoveUserSecret": fault.NotFound, "RemoveUserKey": fault.NotFound, "AddUserKey": fault.Exists,
 		"DeactivateApplication": fault.Refused, "ReactivateApplication": fault.Refused, "GrantRole": fault.Refused, "WithdrawRole": fault.Refused, "AddMember": fault.Refused,
 		"RemoveMember": fault.Refused, "EndSession": fault.Refused, "CreateHostedInstance": fault.Exists, "AddHostName": fault.Exists, "RemoveHostName": fault.NotFound,
 		"SuspendHostedInstance": fault.Refused, "ResumeHostedInstance": fault.Refused, "DeleteHostedInstance": fault.Refused}

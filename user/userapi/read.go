@@ -6,6 +6,7 @@ import (
 
 	"muniment.dev/api/adapter"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/credential/credentialapi"
 	"muniment.dev/fault"
 	"muniment.dev/user"
 	"muniment.dev/view"
@@ -33,7 +34,11 @@ func (s *Service) GetUser(ctx context.Context, req *munimentv1.GetUserRequest) (
 	if err != nil {
 		return nil, err
 	}
-	return &munimentv1.GetUserResponse{User: answer(row, now)}, nil
+	out := &munimentv1.GetUserResponse{User: answer(row, now)}
+	if row.Bool("machine") {
+		out.Secrets, out.Keys, err = credentialapi.Of(ctx, r, user.Credentials, "user", id)
+	}
+	return out, err
 }
 
 // ListUsers answers the users that match, oldest first.
@@ -90,7 +95,14 @@ func conditions(f *munimentv1.UserFilter) ([]view.Cond, error) {
 		if err := adapter.Prefix("filter.prefix", p); err != nil {
 			return nil, err
 		}
-		where = append(where, view.Any(view.Prefix("email", p), view.Prefix("given_name", p), view.Prefix("family_name", p), view.Prefix("display_name", p)))
+		where = append(where, view.Any(view.Prefix("email", p), view.Prefix("given_name", p), view.Prefix("family_name", p), view.Prefix("display_name", p), view.Prefix("name", p)))
+	}
+	switch f.GetKind() {
+	case munimentv1.UserKind_USER_KIND_UNSPECIFIED:
+	case munimentv1.UserKind_USER_KIND_HUMAN, munimentv1.UserKind_USER_KIND_MACHINE:
+		where = append(where, view.Eq("machine", f.GetKind() == munimentv1.UserKind_USER_KIND_MACHINE))
+	default:
+		return nil, fault.Field("filter.kind", "there is no such kind")
 	}
 	org, err := adapter.Equal("organization", "filter.organization_id", f.GetOrganizationId())
 	return append(where, org...), err
@@ -103,6 +115,11 @@ func answer(row view.Row, now time.Time) *munimentv1.User {
 		PasswordSet: row.Bool("password_set"), Created: adapter.Time(e.Created), Changed: adapter.Time(e.Changed), Version: e.Version, Position: uint64(e.Position)}
 	if until := row.Time("locked_out_until"); until.After(now) {
 		m.LockedOutUntil = adapter.Time(until)
+	}
+	m.Kind = munimentv1.UserKind_USER_KIND_HUMAN
+	if row.Bool("machine") {
+		m.Kind, m.Description = munimentv1.UserKind_USER_KIND_MACHINE, row.Text("description")
+		m.DisplayName = &munimentv1.Text{Value: row.Text("name")}
 	}
 	status := user.StatusOf(row)
 	for state, s := range states {

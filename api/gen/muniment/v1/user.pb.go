@@ -87,64 +87,7 @@ func (UserState) EnumDescriptor() ([]byte, []int) {
 	return file_muniment_v1_user_proto_rawDescGZIP(), []int{0}
 }
 
-// ErasureState is how far the erasure of a person has come.
-type ErasureState int32
-
-const (
-	// Not used.
-	ErasureState_ERASURE_STATE_UNSPECIFIED ErasureState = 0
-	// The person has not been erased.
-	ErasureState_ERASURE_STATE_NEVER ErasureState = 1
-	// Erased in the log, unreadable; bytes may still stand in files.
-	ErasureState_ERASURE_STATE_PENDING ErasureState = 2
-	// Key, ciphertexts and blind tags stand in no file of this server.
-	ErasureState_ERASURE_STATE_COMPLETE ErasureState = 3
-)
-
-// Enum value maps for ErasureState.
-var (
-	ErasureState_name = map[int32]string{
-		0: "ERASURE_STATE_UNSPECIFIED",
-		1: "ERASURE_STATE_NEVER",
-		2: "ERASURE_STATE_PENDING",
-		3: "ERASURE_STATE_COMPLETE",
-	}
-	ErasureState_value = map[string]int32{
-		"ERASURE_STATE_UNSPECIFIED": 0,
-		"ERASURE_STATE_NEVER":       1,
-		"ERASURE_STATE_PENDING":     2,
-		"ERASURE_STATE_COMPLETE":    3,
-	}
-)
-
-func (x ErasureState) Enum() *ErasureState {
-	p := new(ErasureState)
-	*p = x
-	return p
-}
-
-func (x ErasureState) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (ErasureState) Descriptor() protoreflect.EnumDescriptor {
-	return file_muniment_v1_user_proto_enumTypes[1].Descriptor()
-}
-
-func (ErasureState) Type() protoreflect.EnumType {
-	return &file_muniment_v1_user_proto_enumTypes[1]
-}
-
-func (x ErasureState) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use ErasureState.Descriptor instead.
-func (ErasureState) EnumDescriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{1}
-}
-
-// User is a person with an account.
+// User is a person or a program with an account.
 type User struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the user.
@@ -174,8 +117,13 @@ type User struct {
 	// Until when no password is accepted, after too many wrong ones; left out if
 	// there is no such lockout.
 	LockedOutUntil *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=locked_out_until,json=lockedOutUntil,proto3" json:"locked_out_until,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Whether it is a person or a program. The name of a program is its
+	// display_name; it is public.
+	Kind UserKind `protobuf:"varint,14,opt,name=kind,proto3,enum=muniment.v1.UserKind" json:"kind,omitempty"`
+	// What a machine user does.
+	Description   string `protobuf:"bytes,15,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *User) Reset() {
@@ -297,6 +245,20 @@ func (x *User) GetLockedOutUntil() *timestamppb.Timestamp {
 		return x.LockedOutUntil
 	}
 	return nil
+}
+
+func (x *User) GetKind() UserKind {
+	if x != nil {
+		return x.Kind
+	}
+	return UserKind_USER_KIND_UNSPECIFIED
+}
+
+func (x *User) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
 }
 
 type CreateUserRequest struct {
@@ -584,7 +546,11 @@ func (x *GetUserRequest) GetRead() *Read {
 type GetUserResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The user.
-	User          *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	User *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// Secrets of a machine user, oldest first, expired ones too.
+	Secrets []*ClientSecret `protobuf:"bytes,2,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	// Keys of a machine user, oldest first, expired ones too.
+	Keys          []*ClientKey `protobuf:"bytes,3,rep,name=keys,proto3" json:"keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -626,6 +592,20 @@ func (x *GetUserResponse) GetUser() *User {
 	return nil
 }
 
+func (x *GetUserResponse) GetSecrets() []*ClientSecret {
+	if x != nil {
+		return x.Secrets
+	}
+	return nil
+}
+
+func (x *GetUserResponse) GetKeys() []*ClientKey {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
 // UserFilter selects users; every field that is set must match.
 type UserFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -638,8 +618,10 @@ type UserFilter struct {
 	State UserState `protobuf:"varint,3,opt,name=state,proto3,enum=muniment.v1.UserState" json:"state,omitempty"`
 	// Of this organization.
 	OrganizationId string `protobuf:"bytes,4,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// People or programs. Unspecified: both.
+	Kind          UserKind `protobuf:"varint,5,opt,name=kind,proto3,enum=muniment.v1.UserKind" json:"kind,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UserFilter) Reset() {
@@ -698,6 +680,13 @@ func (x *UserFilter) GetOrganizationId() string {
 		return x.OrganizationId
 	}
 	return ""
+}
+
+func (x *UserFilter) GetKind() UserKind {
+	if x != nil {
+		return x.Kind
+	}
+	return UserKind_USER_KIND_UNSPECIFIED
 }
 
 type ListUsersRequest struct {
@@ -1970,291 +1959,11 @@ func (x *ReactivateUserResponse) GetChange() *Change {
 	return nil
 }
 
-type EraseUserRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the user.
-	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	// Makes the call idempotent; see the conventions.
-	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
-	// Why; see the conventions.
-	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *EraseUserRequest) Reset() {
-	*x = EraseUserRequest{}
-	mi := &file_muniment_v1_user_proto_msgTypes[29]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *EraseUserRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*EraseUserRequest) ProtoMessage() {}
-
-func (x *EraseUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[29]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use EraseUserRequest.ProtoReflect.Descriptor instead.
-func (*EraseUserRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{29}
-}
-
-func (x *EraseUserRequest) GetUserId() string {
-	if x != nil {
-		return x.UserId
-	}
-	return ""
-}
-
-func (x *EraseUserRequest) GetCommandId() string {
-	if x != nil {
-		return x.CommandId
-	}
-	return ""
-}
-
-func (x *EraseUserRequest) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-type EraseUserResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where the erasure stands in the log.
-	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *EraseUserResponse) Reset() {
-	*x = EraseUserResponse{}
-	mi := &file_muniment_v1_user_proto_msgTypes[30]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *EraseUserResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*EraseUserResponse) ProtoMessage() {}
-
-func (x *EraseUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[30]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use EraseUserResponse.ProtoReflect.Descriptor instead.
-func (*EraseUserResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{30}
-}
-
-func (x *EraseUserResponse) GetChange() *Change {
-	if x != nil {
-		return x.Change
-	}
-	return nil
-}
-
-type GetErasureRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the user.
-	UserId        string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetErasureRequest) Reset() {
-	*x = GetErasureRequest{}
-	mi := &file_muniment_v1_user_proto_msgTypes[31]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetErasureRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetErasureRequest) ProtoMessage() {}
-
-func (x *GetErasureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[31]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetErasureRequest.ProtoReflect.Descriptor instead.
-func (*GetErasureRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{31}
-}
-
-func (x *GetErasureRequest) GetUserId() string {
-	if x != nil {
-		return x.UserId
-	}
-	return ""
-}
-
-// ErasureStep is one step on the way from an erasure to its completion.
-type ErasureStep struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// What is done in this step, such as "key" or "ciphertexts".
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The step is done.
-	Done bool `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
-	// When it was done; left out before.
-	DoneAt        *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=done_at,json=doneAt,proto3" json:"done_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ErasureStep) Reset() {
-	*x = ErasureStep{}
-	mi := &file_muniment_v1_user_proto_msgTypes[32]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ErasureStep) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ErasureStep) ProtoMessage() {}
-
-func (x *ErasureStep) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[32]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ErasureStep.ProtoReflect.Descriptor instead.
-func (*ErasureStep) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{32}
-}
-
-func (x *ErasureStep) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *ErasureStep) GetDone() bool {
-	if x != nil {
-		return x.Done
-	}
-	return false
-}
-
-func (x *ErasureStep) GetDoneAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.DoneAt
-	}
-	return nil
-}
-
-type GetErasureResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// How far it has come.
-	State ErasureState `protobuf:"varint,1,opt,name=state,proto3,enum=muniment.v1.ErasureState" json:"state,omitempty"`
-	// The steps, in order; none if never erased.
-	Steps []*ErasureStep `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"`
-	// Position of the record of the erasure; 0 if never erased.
-	Position      uint64 `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *GetErasureResponse) Reset() {
-	*x = GetErasureResponse{}
-	mi := &file_muniment_v1_user_proto_msgTypes[33]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *GetErasureResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*GetErasureResponse) ProtoMessage() {}
-
-func (x *GetErasureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_user_proto_msgTypes[33]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use GetErasureResponse.ProtoReflect.Descriptor instead.
-func (*GetErasureResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_user_proto_rawDescGZIP(), []int{33}
-}
-
-func (x *GetErasureResponse) GetState() ErasureState {
-	if x != nil {
-		return x.State
-	}
-	return ErasureState_ERASURE_STATE_UNSPECIFIED
-}
-
-func (x *GetErasureResponse) GetSteps() []*ErasureStep {
-	if x != nil {
-		return x.Steps
-	}
-	return nil
-}
-
-func (x *GetErasureResponse) GetPosition() uint64 {
-	if x != nil {
-		return x.Position
-	}
-	return 0
-}
-
 var File_muniment_v1_user_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_user_proto_rawDesc = "" +
 	"\n" +
-	"\x16muniment/v1/user.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\xbd\x04\n" +
+	"\x16muniment/v1/user.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\x1a\x1cmuniment/v1/credential.proto\x1a\x19muniment/v1/erasure.proto\x1a\x19muniment/v1/machine.proto\"\x8a\x05\n" +
 	"\x04User\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x0forganization_id\x18\x02 \x01(\tR\x0eorganizationId\x12,\n" +
@@ -2271,7 +1980,9 @@ const file_muniment_v1_user_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\achanged\x12\x18\n" +
 	"\aversion\x18\v \x01(\x04R\aversion\x12\x1a\n" +
 	"\bposition\x18\f \x01(\x04R\bposition\x12D\n" +
-	"\x10locked_out_until\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0elockedOutUntil\"\xb8\x02\n" +
+	"\x10locked_out_until\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x0elockedOutUntil\x12)\n" +
+	"\x04kind\x18\x0e \x01(\x0e2\x15.muniment.v1.UserKindR\x04kind\x12 \n" +
+	"\vdescription\x18\x0f \x01(\tR\vdescription\"\xb8\x02\n" +
 	"\x11CreateUserRequest\x12\x19\n" +
 	"\x05email\x18\x01 \x01(\tB\x03\x80\x01\x01R\x05email\x12\"\n" +
 	"\n" +
@@ -2295,15 +2006,18 @@ const file_muniment_v1_user_proto_rawDesc = "" +
 	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"P\n" +
 	"\x0eGetUserRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12%\n" +
-	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"8\n" +
+	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"\x99\x01\n" +
 	"\x0fGetUserResponse\x12%\n" +
-	"\x04user\x18\x01 \x01(\v2\x11.muniment.v1.UserR\x04user\"\x9b\x01\n" +
+	"\x04user\x18\x01 \x01(\v2\x11.muniment.v1.UserR\x04user\x123\n" +
+	"\asecrets\x18\x02 \x03(\v2\x19.muniment.v1.ClientSecretR\asecrets\x12*\n" +
+	"\x04keys\x18\x03 \x03(\v2\x16.muniment.v1.ClientKeyR\x04keys\"\xc6\x01\n" +
 	"\n" +
 	"UserFilter\x12\x19\n" +
 	"\x05email\x18\x01 \x01(\tB\x03\x80\x01\x01R\x05email\x12\x1b\n" +
 	"\x06prefix\x18\x02 \x01(\tB\x03\x80\x01\x01R\x06prefix\x12,\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x16.muniment.v1.UserStateR\x05state\x12'\n" +
-	"\x0forganization_id\x18\x04 \x01(\tR\x0eorganizationId\"\xa6\x01\n" +
+	"\x0forganization_id\x18\x04 \x01(\tR\x0eorganizationId\x12)\n" +
+	"\x04kind\x18\x05 \x01(\x0e2\x15.muniment.v1.UserKindR\x04kind\"\xa6\x01\n" +
 	"\x10ListUsersRequest\x12/\n" +
 	"\x06filter\x18\x01 \x01(\v2\x17.muniment.v1.UserFilterR\x06filter\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -2395,35 +2109,13 @@ const file_muniment_v1_user_proto_rawDesc = "" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"E\n" +
 	"\x16ReactivateUserResponse\x12+\n" +
-	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"g\n" +
-	"\x10EraseUserRequest\x12\x17\n" +
-	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n" +
-	"\n" +
-	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
-	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"@\n" +
-	"\x11EraseUserResponse\x12+\n" +
-	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\",\n" +
-	"\x11GetErasureRequest\x12\x17\n" +
-	"\auser_id\x18\x01 \x01(\tR\x06userId\"j\n" +
-	"\vErasureStep\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
-	"\x04done\x18\x02 \x01(\bR\x04done\x123\n" +
-	"\adone_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06doneAt\"\x91\x01\n" +
-	"\x12GetErasureResponse\x12/\n" +
-	"\x05state\x18\x01 \x01(\x0e2\x19.muniment.v1.ErasureStateR\x05state\x12.\n" +
-	"\x05steps\x18\x02 \x03(\v2\x18.muniment.v1.ErasureStepR\x05steps\x12\x1a\n" +
-	"\bposition\x18\x03 \x01(\x04R\bposition*\x88\x01\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change*\x88\x01\n" +
 	"\tUserState\x12\x1a\n" +
 	"\x16USER_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11USER_STATE_ACTIVE\x10\x01\x12\x15\n" +
 	"\x11USER_STATE_LOCKED\x10\x02\x12\x1a\n" +
 	"\x16USER_STATE_DEACTIVATED\x10\x03\x12\x15\n" +
-	"\x11USER_STATE_ERASED\x10\x04*}\n" +
-	"\fErasureState\x12\x1d\n" +
-	"\x19ERASURE_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
-	"\x13ERASURE_STATE_NEVER\x10\x01\x12\x19\n" +
-	"\x15ERASURE_STATE_PENDING\x10\x02\x12\x1a\n" +
-	"\x16ERASURE_STATE_COMPLETE\x10\x032\xac\x0e\n" +
+	"\x11USER_STATE_ERASED\x10\x042\xdf\x14\n" +
 	"\vUserService\x12c\n" +
 	"\n" +
 	"CreateUser\x12\x1e.muniment.v1.CreateUserRequest\x1a\x1f.muniment.v1.CreateUserResponse\"\x14\x82\xd3\xe4\x93\x02\x0e:\x01*\"\t/v1/users\x12a\n" +
@@ -2440,7 +2132,14 @@ const file_muniment_v1_user_proto_rawDesc = "" +
 	"\n" +
 	"EndLockout\x12\x1e.muniment.v1.EndLockoutRequest\x1a\x1f.muniment.v1.EndLockoutResponse\")\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/users/{user_id}:endLockout\x12\x84\x01\n" +
 	"\x0eDeactivateUser\x12\".muniment.v1.DeactivateUserRequest\x1a#.muniment.v1.DeactivateUserResponse\")\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/users/{user_id}:deactivate\x12\x84\x01\n" +
-	"\x0eReactivateUser\x12\".muniment.v1.ReactivateUserRequest\x1a#.muniment.v1.ReactivateUserResponse\")\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/users/{user_id}:reactivate\x12p\n" +
+	"\x0eReactivateUser\x12\".muniment.v1.ReactivateUserRequest\x1a#.muniment.v1.ReactivateUserResponse\")\x82\xd3\xe4\x93\x02#:\x01*\"\x1e/v1/users/{user_id}:reactivate\x12\x86\x01\n" +
+	"\x11CreateMachineUser\x12%.muniment.v1.CreateMachineUserRequest\x1a&.muniment.v1.CreateMachineUserResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/users:createMachine\x12\x90\x01\n" +
+	"\x11ChangeMachineUser\x12%.muniment.v1.ChangeMachineUserRequest\x1a&.muniment.v1.ChangeMachineUserResponse\",\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/users/{user_id}:changeMachine\x12\x8c\x01\n" +
+	"\x10CreateUserSecret\x12$.muniment.v1.CreateUserSecretRequest\x1a%.muniment.v1.CreateUserSecretResponse\"+\x82\xd3\xe4\x93\x02%:\x01*\" /v1/users/{user_id}:createSecret\x12\x8c\x01\n" +
+	"\x10RemoveUserSecret\x12$.muniment.v1.RemoveUserSecretRequest\x1a%.muniment.v1.RemoveUserSecretResponse\"+\x82\xd3\xe4\x93\x02%:\x01*\" /v1/users/{user_id}:removeSecret\x12t\n" +
+	"\n" +
+	"AddUserKey\x12\x1e.muniment.v1.AddUserKeyRequest\x1a\x1f.muniment.v1.AddUserKeyResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/users/{user_id}:addKey\x12\x80\x01\n" +
+	"\rRemoveUserKey\x12!.muniment.v1.RemoveUserKeyRequest\x1a\".muniment.v1.RemoveUserKeyResponse\"(\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/users/{user_id}:removeKey\x12p\n" +
 	"\tEraseUser\x12\x1d.muniment.v1.EraseUserRequest\x1a\x1e.muniment.v1.EraseUserResponse\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/users/{user_id}:erase\x12r\n" +
 	"\n" +
 	"GetErasure\x12\x1e.muniment.v1.GetErasureRequest\x1a\x1f.muniment.v1.GetErasureResponse\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/users/{user_id}/erasureB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
@@ -2457,115 +2156,140 @@ func file_muniment_v1_user_proto_rawDescGZIP() []byte {
 	return file_muniment_v1_user_proto_rawDescData
 }
 
-var file_muniment_v1_user_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_muniment_v1_user_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_muniment_v1_user_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_muniment_v1_user_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_muniment_v1_user_proto_goTypes = []any{
-	(UserState)(0),                  // 0: muniment.v1.UserState
-	(ErasureState)(0),               // 1: muniment.v1.ErasureState
-	(*User)(nil),                    // 2: muniment.v1.User
-	(*CreateUserRequest)(nil),       // 3: muniment.v1.CreateUserRequest
-	(*CreateUserResponse)(nil),      // 4: muniment.v1.CreateUserResponse
-	(*SetupLink)(nil),               // 5: muniment.v1.SetupLink
-	(*GetUserRequest)(nil),          // 6: muniment.v1.GetUserRequest
-	(*GetUserResponse)(nil),         // 7: muniment.v1.GetUserResponse
-	(*UserFilter)(nil),              // 8: muniment.v1.UserFilter
-	(*ListUsersRequest)(nil),        // 9: muniment.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),       // 10: muniment.v1.ListUsersResponse
-	(*ChangeProfileRequest)(nil),    // 11: muniment.v1.ChangeProfileRequest
-	(*ChangeProfileResponse)(nil),   // 12: muniment.v1.ChangeProfileResponse
-	(*ChangeEmailRequest)(nil),      // 13: muniment.v1.ChangeEmailRequest
-	(*ChangeEmailResponse)(nil),     // 14: muniment.v1.ChangeEmailResponse
-	(*SetPasswordRequest)(nil),      // 15: muniment.v1.SetPasswordRequest
-	(*SetPasswordResponse)(nil),     // 16: muniment.v1.SetPasswordResponse
-	(*ChangePasswordRequest)(nil),   // 17: muniment.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil),  // 18: muniment.v1.ChangePasswordResponse
-	(*CreateSetupLinkRequest)(nil),  // 19: muniment.v1.CreateSetupLinkRequest
-	(*CreateSetupLinkResponse)(nil), // 20: muniment.v1.CreateSetupLinkResponse
-	(*LockUserRequest)(nil),         // 21: muniment.v1.LockUserRequest
-	(*LockUserResponse)(nil),        // 22: muniment.v1.LockUserResponse
-	(*UnlockUserRequest)(nil),       // 23: muniment.v1.UnlockUserRequest
-	(*UnlockUserResponse)(nil),      // 24: muniment.v1.UnlockUserResponse
-	(*EndLockoutRequest)(nil),       // 25: muniment.v1.EndLockoutRequest
-	(*EndLockoutResponse)(nil),      // 26: muniment.v1.EndLockoutResponse
-	(*DeactivateUserRequest)(nil),   // 27: muniment.v1.DeactivateUserRequest
-	(*DeactivateUserResponse)(nil),  // 28: muniment.v1.DeactivateUserResponse
-	(*ReactivateUserRequest)(nil),   // 29: muniment.v1.ReactivateUserRequest
-	(*ReactivateUserResponse)(nil),  // 30: muniment.v1.ReactivateUserResponse
-	(*EraseUserRequest)(nil),        // 31: muniment.v1.EraseUserRequest
-	(*EraseUserResponse)(nil),       // 32: muniment.v1.EraseUserResponse
-	(*GetErasureRequest)(nil),       // 33: muniment.v1.GetErasureRequest
-	(*ErasureStep)(nil),             // 34: muniment.v1.ErasureStep
-	(*GetErasureResponse)(nil),      // 35: muniment.v1.GetErasureResponse
-	(*Text)(nil),                    // 36: muniment.v1.Text
-	(*timestamppb.Timestamp)(nil),   // 37: google.protobuf.Timestamp
-	(*Change)(nil),                  // 38: muniment.v1.Change
-	(*Read)(nil),                    // 39: muniment.v1.Read
+	(UserState)(0),                    // 0: muniment.v1.UserState
+	(*User)(nil),                      // 1: muniment.v1.User
+	(*CreateUserRequest)(nil),         // 2: muniment.v1.CreateUserRequest
+	(*CreateUserResponse)(nil),        // 3: muniment.v1.CreateUserResponse
+	(*SetupLink)(nil),                 // 4: muniment.v1.SetupLink
+	(*GetUserRequest)(nil),            // 5: muniment.v1.GetUserRequest
+	(*GetUserResponse)(nil),           // 6: muniment.v1.GetUserResponse
+	(*UserFilter)(nil),                // 7: muniment.v1.UserFilter
+	(*ListUsersRequest)(nil),          // 8: muniment.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),         // 9: muniment.v1.ListUsersResponse
+	(*ChangeProfileRequest)(nil),      // 10: muniment.v1.ChangeProfileRequest
+	(*ChangeProfileResponse)(nil),     // 11: muniment.v1.ChangeProfileResponse
+	(*ChangeEmailRequest)(nil),        // 12: muniment.v1.ChangeEmailRequest
+	(*ChangeEmailResponse)(nil),       // 13: muniment.v1.ChangeEmailResponse
+	(*SetPasswordRequest)(nil),        // 14: muniment.v1.SetPasswordRequest
+	(*SetPasswordResponse)(nil),       // 15: muniment.v1.SetPasswordResponse
+	(*ChangePasswordRequest)(nil),     // 16: muniment.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),    // 17: muniment.v1.ChangePasswordResponse
+	(*CreateSetupLinkRequest)(nil),    // 18: muniment.v1.CreateSetupLinkRequest
+	(*CreateSetupLinkResponse)(nil),   // 19: muniment.v1.CreateSetupLinkResponse
+	(*LockUserRequest)(nil),           // 20: muniment.v1.LockUserRequest
+	(*LockUserResponse)(nil),          // 21: muniment.v1.LockUserResponse
+	(*UnlockUserRequest)(nil),         // 22: muniment.v1.UnlockUserRequest
+	(*UnlockUserResponse)(nil),        // 23: muniment.v1.UnlockUserResponse
+	(*EndLockoutRequest)(nil),         // 24: muniment.v1.EndLockoutRequest
+	(*EndLockoutResponse)(nil),        // 25: muniment.v1.EndLockoutResponse
+	(*DeactivateUserRequest)(nil),     // 26: muniment.v1.DeactivateUserRequest
+	(*DeactivateUserResponse)(nil),    // 27: muniment.v1.DeactivateUserResponse
+	(*ReactivateUserRequest)(nil),     // 28: muniment.v1.ReactivateUserRequest
+	(*ReactivateUserResponse)(nil),    // 29: muniment.v1.ReactivateUserResponse
+	(*Text)(nil),                      // 30: muniment.v1.Text
+	(*timestamppb.Timestamp)(nil),     // 31: google.protobuf.Timestamp
+	(UserKind)(0),                     // 32: muniment.v1.UserKind
+	(*Change)(nil),                    // 33: muniment.v1.Change
+	(*Read)(nil),                      // 34: muniment.v1.Read
+	(*ClientSecret)(nil),              // 35: muniment.v1.ClientSecret
+	(*ClientKey)(nil),                 // 36: muniment.v1.ClientKey
+	(*CreateMachineUserRequest)(nil),  // 37: muniment.v1.CreateMachineUserRequest
+	(*ChangeMachineUserRequest)(nil),  // 38: muniment.v1.ChangeMachineUserRequest
+	(*CreateUserSecretRequest)(nil),   // 39: muniment.v1.CreateUserSecretRequest
+	(*RemoveUserSecretRequest)(nil),   // 40: muniment.v1.RemoveUserSecretRequest
+	(*AddUserKeyRequest)(nil),         // 41: muniment.v1.AddUserKeyRequest
+	(*RemoveUserKeyRequest)(nil),      // 42: muniment.v1.RemoveUserKeyRequest
+	(*EraseUserRequest)(nil),          // 43: muniment.v1.EraseUserRequest
+	(*GetErasureRequest)(nil),         // 44: muniment.v1.GetErasureRequest
+	(*CreateMachineUserResponse)(nil), // 45: muniment.v1.CreateMachineUserResponse
+	(*ChangeMachineUserResponse)(nil), // 46: muniment.v1.ChangeMachineUserResponse
+	(*CreateUserSecretResponse)(nil),  // 47: muniment.v1.CreateUserSecretResponse
+	(*RemoveUserSecretResponse)(nil),  // 48: muniment.v1.RemoveUserSecretResponse
+	(*AddUserKeyResponse)(nil),        // 49: muniment.v1.AddUserKeyResponse
+	(*RemoveUserKeyResponse)(nil),     // 50: muniment.v1.RemoveUserKeyResponse
+	(*EraseUserResponse)(nil),         // 51: muniment.v1.EraseUserResponse
+	(*GetErasureResponse)(nil),        // 52: muniment.v1.GetErasureResponse
 }
 var file_muniment_v1_user_proto_depIdxs = []int32{
 	0,  // 0: muniment.v1.User.state:type_name -> muniment.v1.UserState
-	36, // 1: muniment.v1.User.email:type_name -> muniment.v1.Text
-	36, // 2: muniment.v1.User.given_name:type_name -> muniment.v1.Text
-	36, // 3: muniment.v1.User.family_name:type_name -> muniment.v1.Text
-	36, // 4: muniment.v1.User.display_name:type_name -> muniment.v1.Text
-	37, // 5: muniment.v1.User.created:type_name -> google.protobuf.Timestamp
-	37, // 6: muniment.v1.User.changed:type_name -> google.protobuf.Timestamp
-	37, // 7: muniment.v1.User.locked_out_until:type_name -> google.protobuf.Timestamp
-	38, // 8: muniment.v1.CreateUserResponse.change:type_name -> muniment.v1.Change
-	5,  // 9: muniment.v1.CreateUserResponse.setup_link:type_name -> muniment.v1.SetupLink
-	37, // 10: muniment.v1.SetupLink.expires:type_name -> google.protobuf.Timestamp
-	39, // 11: muniment.v1.GetUserRequest.read:type_name -> muniment.v1.Read
-	2,  // 12: muniment.v1.GetUserResponse.user:type_name -> muniment.v1.User
-	0,  // 13: muniment.v1.UserFilter.state:type_name -> muniment.v1.UserState
-	8,  // 14: muniment.v1.ListUsersRequest.filter:type_name -> muniment.v1.UserFilter
-	39, // 15: muniment.v1.ListUsersRequest.read:type_name -> muniment.v1.Read
-	2,  // 16: muniment.v1.ListUsersResponse.users:type_name -> muniment.v1.User
-	38, // 17: muniment.v1.ChangeProfileResponse.change:type_name -> muniment.v1.Change
-	38, // 18: muniment.v1.ChangeEmailResponse.change:type_name -> muniment.v1.Change
-	38, // 19: muniment.v1.SetPasswordResponse.change:type_name -> muniment.v1.Change
-	38, // 20: muniment.v1.ChangePasswordResponse.change:type_name -> muniment.v1.Change
-	38, // 21: muniment.v1.CreateSetupLinkResponse.change:type_name -> muniment.v1.Change
-	5,  // 22: muniment.v1.CreateSetupLinkResponse.setup_link:type_name -> muniment.v1.SetupLink
-	38, // 23: muniment.v1.LockUserResponse.change:type_name -> muniment.v1.Change
-	38, // 24: muniment.v1.UnlockUserResponse.change:type_name -> muniment.v1.Change
-	38, // 25: muniment.v1.EndLockoutResponse.change:type_name -> muniment.v1.Change
-	38, // 26: muniment.v1.DeactivateUserResponse.change:type_name -> muniment.v1.Change
-	38, // 27: muniment.v1.ReactivateUserResponse.change:type_name -> muniment.v1.Change
-	38, // 28: muniment.v1.EraseUserResponse.change:type_name -> muniment.v1.Change
-	37, // 29: muniment.v1.ErasureStep.done_at:type_name -> google.protobuf.Timestamp
-	1,  // 30: muniment.v1.GetErasureResponse.state:type_name -> muniment.v1.ErasureState
-	34, // 31: muniment.v1.GetErasureResponse.steps:type_name -> muniment.v1.ErasureStep
-	3,  // 32: muniment.v1.UserService.CreateUser:input_type -> muniment.v1.CreateUserRequest
-	6,  // 33: muniment.v1.UserService.GetUser:input_type -> muniment.v1.GetUserRequest
-	9,  // 34: muniment.v1.UserService.ListUsers:input_type -> muniment.v1.ListUsersRequest
-	11, // 35: muniment.v1.UserService.ChangeProfile:input_type -> muniment.v1.ChangeProfileRequest
-	13, // 36: muniment.v1.UserService.ChangeEmail:input_type -> muniment.v1.ChangeEmailRequest
-	15, // 37: muniment.v1.UserService.SetPassword:input_type -> muniment.v1.SetPasswordRequest
-	17, // 38: muniment.v1.UserService.ChangePassword:input_type -> muniment.v1.ChangePasswordRequest
-	19, // 39: muniment.v1.UserService.CreateSetupLink:input_type -> muniment.v1.CreateSetupLinkRequest
-	21, // 40: muniment.v1.UserService.LockUser:input_type -> muniment.v1.LockUserRequest
-	23, // 41: muniment.v1.UserService.UnlockUser:input_type -> muniment.v1.UnlockUserRequest
-	25, // 42: muniment.v1.UserService.EndLockout:input_type -> muniment.v1.EndLockoutRequest
-	27, // 43: muniment.v1.UserService.DeactivateUser:input_type -> muniment.v1.DeactivateUserRequest
-	29, // 44: muniment.v1.UserService.ReactivateUser:input_type -> muniment.v1.ReactivateUserRequest
-	31, // 45: muniment.v1.UserService.EraseUser:input_type -> muniment.v1.EraseUserRequest
-	33, // 46: muniment.v1.UserService.GetErasure:input_type -> muniment.v1.GetErasureRequest
-	4,  // 47: muniment.v1.UserService.CreateUser:output_type -> muniment.v1.CreateUserResponse
-	7,  // 48: muniment.v1.UserService.GetUser:output_type -> muniment.v1.GetUserResponse
-	10, // 49: muniment.v1.UserService.ListUsers:output_type -> muniment.v1.ListUsersResponse
-	12, // 50: muniment.v1.UserService.ChangeProfile:output_type -> muniment.v1.ChangeProfileResponse
-	14, // 51: muniment.v1.UserService.ChangeEmail:output_type -> muniment.v1.ChangeEmailResponse
-	16, // 52: muniment.v1.UserService.SetPassword:output_type -> muniment.v1.SetPasswordResponse
-	18, // 53: muniment.v1.UserService.ChangePassword:output_type -> muniment.v1.ChangePasswordResponse
-	20, // 54: muniment.v1.UserService.CreateSetupLink:output_type -> muniment.v1.CreateSetupLinkResponse
-	22, // 55: muniment.v1.UserService.LockUser:output_type -> muniment.v1.LockUserResponse
-	24, // 56: muniment.v1.UserService.UnlockUser:output_type -> muniment.v1.UnlockUserResponse
-	26, // 57: muniment.v1.UserService.EndLockout:output_type -> muniment.v1.EndLockoutResponse
-	28, // 58: muniment.v1.UserService.DeactivateUser:output_type -> muniment.v1.DeactivateUserResponse
-	30, // 59: muniment.v1.UserService.ReactivateUser:output_type -> muniment.v1.ReactivateUserResponse
-	32, // 60: muniment.v1.UserService.EraseUser:output_type -> muniment.v1.EraseUserResponse
-	35, // 61: muniment.v1.UserService.GetErasure:output_type -> muniment.v1.GetErasureResponse
-	47, // [47:62] is the sub-list for method output_type
-	32, // [32:47] is the sub-list for method input_type
+	30, // 1: muniment.v1.User.email:type_name -> muniment.v1.Text
+	30, // 2: muniment.v1.User.given_name:type_name -> muniment.v1.Text
+	30, // 3: muniment.v1.User.family_name:type_name -> muniment.v1.Text
+	30, // 4: muniment.v1.User.display_name:type_name -> muniment.v1.Text
+	31, // 5: muniment.v1.User.created:type_name -> google.protobuf.Timestamp
+	31, // 6: muniment.v1.User.changed:type_name -> google.protobuf.Timestamp
+	31, // 7: muniment.v1.User.locked_out_until:type_name -> google.protobuf.Timestamp
+	32, // 8: muniment.v1.User.kind:type_name -> muniment.v1.UserKind
+	33, // 9: muniment.v1.CreateUserResponse.change:type_name -> muniment.v1.Change
+	4,  // 10: muniment.v1.CreateUserResponse.setup_link:type_name -> muniment.v1.SetupLink
+	31, // 11: muniment.v1.SetupLink.expires:type_name -> google.protobuf.Timestamp
+	34, // 12: muniment.v1.GetUserRequest.read:type_name -> muniment.v1.Read
+	1,  // 13: muniment.v1.GetUserResponse.user:type_name -> muniment.v1.User
+	35, // 14: muniment.v1.GetUserResponse.secrets:type_name -> muniment.v1.ClientSecret
+	36, // 15: muniment.v1.GetUserResponse.keys:type_name -> muniment.v1.ClientKey
+	0,  // 16: muniment.v1.UserFilter.state:type_name -> muniment.v1.UserState
+	32, // 17: muniment.v1.UserFilter.kind:type_name -> muniment.v1.UserKind
+	7,  // 18: muniment.v1.ListUsersRequest.filter:type_name -> muniment.v1.UserFilter
+	34, // 19: muniment.v1.ListUsersRequest.read:type_name -> muniment.v1.Read
+	1,  // 20: muniment.v1.ListUsersResponse.users:type_name -> muniment.v1.User
+	33, // 21: muniment.v1.ChangeProfileResponse.change:type_name -> muniment.v1.Change
+	33, // 22: muniment.v1.ChangeEmailResponse.change:type_name -> muniment.v1.Change
+	33, // 23: muniment.v1.SetPasswordResponse.change:type_name -> muniment.v1.Change
+	33, // 24: muniment.v1.ChangePasswordResponse.change:type_name -> muniment.v1.Change
+	33, // 25: muniment.v1.CreateSetupLinkResponse.change:type_name -> muniment.v1.Change
+	4,  // 26: muniment.v1.CreateSetupLinkResponse.setup_link:type_name -> muniment.v1.SetupLink
+	33, // 27: muniment.v1.LockUserResponse.change:type_name -> muniment.v1.Change
+	33, // 28: muniment.v1.UnlockUserResponse.change:type_name -> muniment.v1.Change
+	33, // 29: muniment.v1.EndLockoutResponse.change:type_name -> muniment.v1.Change
+	33, // 30: muniment.v1.DeactivateUserResponse.change:type_name -> muniment.v1.Change
+	33, // 31: muniment.v1.ReactivateUserResponse.change:type_name -> muniment.v1.Change
+	2,  // 32: muniment.v1.UserService.CreateUser:input_type -> muniment.v1.CreateUserRequest
+	5,  // 33: muniment.v1.UserService.GetUser:input_type -> muniment.v1.GetUserRequest
+	8,  // 34: muniment.v1.UserService.ListUsers:input_type -> muniment.v1.ListUsersRequest
+	10, // 35: muniment.v1.UserService.ChangeProfile:input_type -> muniment.v1.ChangeProfileRequest
+	12, // 36: muniment.v1.UserService.ChangeEmail:input_type -> muniment.v1.ChangeEmailRequest
+	14, // 37: muniment.v1.UserService.SetPassword:input_type -> muniment.v1.SetPasswordRequest
+	16, // 38: muniment.v1.UserService.ChangePassword:input_type -> muniment.v1.ChangePasswordRequest
+	18, // 39: muniment.v1.UserService.CreateSetupLink:input_type -> muniment.v1.CreateSetupLinkRequest
+	20, // 40: muniment.v1.UserService.LockUser:input_type -> muniment.v1.LockUserRequest
+	22, // 41: muniment.v1.UserService.UnlockUser:input_type -> muniment.v1.UnlockUserRequest
+	24, // 42: muniment.v1.UserService.EndLockout:input_type -> muniment.v1.EndLockoutRequest
+	26, // 43: muniment.v1.UserService.DeactivateUser:input_type -> muniment.v1.DeactivateUserRequest
+	28, // 44: muniment.v1.UserService.ReactivateUser:input_type -> muniment.v1.ReactivateUserRequest
+	37, // 45: muniment.v1.UserService.CreateMachineUser:input_type -> muniment.v1.CreateMachineUserRequest
+	38, // 46: muniment.v1.UserService.ChangeMachineUser:input_type -> muniment.v1.ChangeMachineUserRequest
+	39, // 47: muniment.v1.UserService.CreateUserSecret:input_type -> muniment.v1.CreateUserSecretRequest
+	40, // 48: muniment.v1.UserService.RemoveUserSecret:input_type -> muniment.v1.RemoveUserSecretRequest
+	41, // 49: muniment.v1.UserService.AddUserKey:input_type -> muniment.v1.AddUserKeyRequest
+	42, // 50: muniment.v1.UserService.RemoveUserKey:input_type -> muniment.v1.RemoveUserKeyRequest
+	43, // 51: muniment.v1.UserService.EraseUser:input_type -> muniment.v1.EraseUserRequest
+	44, // 52: muniment.v1.UserService.GetErasure:input_type -> muniment.v1.GetErasureRequest
+	3,  // 53: muniment.v1.UserService.CreateUser:output_type -> muniment.v1.CreateUserResponse
+	6,  // 54: muniment.v1.UserService.GetUser:output_type -> muniment.v1.GetUserResponse
+	9,  // 55: muniment.v1.UserService.ListUsers:output_type -> muniment.v1.ListUsersResponse
+	11, // 56: muniment.v1.UserService.ChangeProfile:output_type -> muniment.v1.ChangeProfileResponse
+	13, // 57: muniment.v1.UserService.ChangeEmail:output_type -> muniment.v1.ChangeEmailResponse
+	15, // 58: muniment.v1.UserService.SetPassword:output_type -> muniment.v1.SetPasswordResponse
+	17, // 59: muniment.v1.UserService.ChangePassword:output_type -> muniment.v1.ChangePasswordResponse
+	19, // 60: muniment.v1.UserService.CreateSetupLink:output_type -> muniment.v1.CreateSetupLinkResponse
+	21, // 61: muniment.v1.UserService.LockUser:output_type -> muniment.v1.LockUserResponse
+	23, // 62: muniment.v1.UserService.UnlockUser:output_type -> muniment.v1.UnlockUserResponse
+	25, // 63: muniment.v1.UserService.EndLockout:output_type -> muniment.v1.EndLockoutResponse
+	27, // 64: muniment.v1.UserService.DeactivateUser:output_type -> muniment.v1.DeactivateUserResponse
+	29, // 65: muniment.v1.UserService.ReactivateUser:output_type -> muniment.v1.ReactivateUserResponse
+	45, // 66: muniment.v1.UserService.CreateMachineUser:output_type -> muniment.v1.CreateMachineUserResponse
+	46, // 67: muniment.v1.UserService.ChangeMachineUser:output_type -> muniment.v1.ChangeMachineUserResponse
+	47, // 68: muniment.v1.UserService.CreateUserSecret:output_type -> muniment.v1.CreateUserSecretResponse
+	48, // 69: muniment.v1.UserService.RemoveUserSecret:output_type -> muniment.v1.RemoveUserSecretResponse
+	49, // 70: muniment.v1.UserService.AddUserKey:output_type -> muniment.v1.AddUserKeyResponse
+	50, // 71: muniment.v1.UserService.RemoveUserKey:output_type -> muniment.v1.RemoveUserKeyResponse
+	51, // 72: muniment.v1.UserService.EraseUser:output_type -> muniment.v1.EraseUserResponse
+	52, // 73: muniment.v1.UserService.GetErasure:output_type -> muniment.v1.GetErasureResponse
+	53, // [53:74] is the sub-list for method output_type
+	32, // [32:53] is the sub-list for method input_type
 	32, // [32:32] is the sub-list for extension type_name
 	32, // [32:32] is the sub-list for extension extendee
 	0,  // [0:32] is the sub-list for field type_name
@@ -2577,6 +2301,9 @@ func file_muniment_v1_user_proto_init() {
 		return
 	}
 	file_muniment_v1_common_proto_init()
+	file_muniment_v1_credential_proto_init()
+	file_muniment_v1_erasure_proto_init()
+	file_muniment_v1_machine_proto_init()
 	file_muniment_v1_user_proto_msgTypes[1].OneofWrappers = []any{}
 	file_muniment_v1_user_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
@@ -2584,8 +2311,8 @@ func file_muniment_v1_user_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_user_proto_rawDesc), len(file_muniment_v1_user_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   34,
+			NumEnums:      1,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -67,6 +67,23 @@ const (
 	// UserServiceReactivateUserProcedure is the fully-qualified name of the UserService's
 	// ReactivateUser RPC.
 	UserServiceReactivateUserProcedure = "/muniment.v1.UserService/ReactivateUser"
+	// UserServiceCreateMachineUserProcedure is the fully-qualified name of the UserService's
+	// CreateMachineUser RPC.
+	UserServiceCreateMachineUserProcedure = "/muniment.v1.UserService/CreateMachineUser"
+	// UserServiceChangeMachineUserProcedure is the fully-qualified name of the UserService's
+	// ChangeMachineUser RPC.
+	UserServiceChangeMachineUserProcedure = "/muniment.v1.UserService/ChangeMachineUser"
+	// UserServiceCreateUserSecretProcedure is the fully-qualified name of the UserService's
+	// CreateUserSecret RPC.
+	UserServiceCreateUserSecretProcedure = "/muniment.v1.UserService/CreateUserSecret"
+	// UserServiceRemoveUserSecretProcedure is the fully-qualified name of the UserService's
+	// RemoveUserSecret RPC.
+	UserServiceRemoveUserSecretProcedure = "/muniment.v1.UserService/RemoveUserSecret"
+	// UserServiceAddUserKeyProcedure is the fully-qualified name of the UserService's AddUserKey RPC.
+	UserServiceAddUserKeyProcedure = "/muniment.v1.UserService/AddUserKey"
+	// UserServiceRemoveUserKeyProcedure is the fully-qualified name of the UserService's RemoveUserKey
+	// RPC.
+	UserServiceRemoveUserKeyProcedure = "/muniment.v1.UserService/RemoveUserKey"
 	// UserServiceEraseUserProcedure is the fully-qualified name of the UserService's EraseUser RPC.
 	UserServiceEraseUserProcedure = "/muniment.v1.UserService/EraseUser"
 	// UserServiceGetErasureProcedure is the fully-qualified name of the UserService's GetErasure RPC.
@@ -112,6 +129,23 @@ type UserServiceClient interface {
 	DeactivateUser(context.Context, *v1.DeactivateUserRequest) (*v1.DeactivateUserResponse, error)
 	// ReactivateUser takes a deactivated account into use again.
 	ReactivateUser(context.Context, *v1.ReactivateUserRequest) (*v1.ReactivateUserResponse, error)
+	// CreateMachineUser gives a program an account. It gets tokens of its own
+	// with a secret or a key (OAuth client_credentials); its id is its client id.
+	CreateMachineUser(context.Context, *v1.CreateMachineUserRequest) (*v1.CreateMachineUserResponse, error)
+	// ChangeMachineUser changes the name or the description that is given.
+	ChangeMachineUser(context.Context, *v1.ChangeMachineUserRequest) (*v1.ChangeMachineUserResponse, error)
+	// CreateUserSecret gives a machine user one more secret, shown in this
+	// answer only. REFUSED for people. Nobody does it to themselves (DENIED).
+	CreateUserSecret(context.Context, *v1.CreateUserSecretRequest) (*v1.CreateUserSecretResponse, error)
+	// RemoveUserSecret ends a secret of a machine user, and the tokens that were
+	// got with it.
+	RemoveUserSecret(context.Context, *v1.RemoveUserSecretRequest) (*v1.RemoveUserSecretResponse, error)
+	// AddUserKey lets a machine user sign assertions with one more key
+	// (private_key_jwt). Its secrets work as before.
+	AddUserKey(context.Context, *v1.AddUserKeyRequest) (*v1.AddUserKeyResponse, error)
+	// RemoveUserKey ends a key of a machine user, and the tokens that were got
+	// with it.
+	RemoveUserKey(context.Context, *v1.RemoveUserKeyRequest) (*v1.RemoveUserKeyResponse, error)
 	// EraseUser destroys the key of a person, and with it everything personal
 	// that the log holds of them, for good. Records and proofs stay as they
 	// are. It begins at once and goes on after the answer: see GetErasure.
@@ -210,6 +244,42 @@ func NewUserServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(userServiceMethods.ByName("ReactivateUser")),
 			connect.WithClientOptions(opts...),
 		),
+		createMachineUser: connect.NewClient[v1.CreateMachineUserRequest, v1.CreateMachineUserResponse](
+			httpClient,
+			baseURL+UserServiceCreateMachineUserProcedure,
+			connect.WithSchema(userServiceMethods.ByName("CreateMachineUser")),
+			connect.WithClientOptions(opts...),
+		),
+		changeMachineUser: connect.NewClient[v1.ChangeMachineUserRequest, v1.ChangeMachineUserResponse](
+			httpClient,
+			baseURL+UserServiceChangeMachineUserProcedure,
+			connect.WithSchema(userServiceMethods.ByName("ChangeMachineUser")),
+			connect.WithClientOptions(opts...),
+		),
+		createUserSecret: connect.NewClient[v1.CreateUserSecretRequest, v1.CreateUserSecretResponse](
+			httpClient,
+			baseURL+UserServiceCreateUserSecretProcedure,
+			connect.WithSchema(userServiceMethods.ByName("CreateUserSecret")),
+			connect.WithClientOptions(opts...),
+		),
+		removeUserSecret: connect.NewClient[v1.RemoveUserSecretRequest, v1.RemoveUserSecretResponse](
+			httpClient,
+			baseURL+UserServiceRemoveUserSecretProcedure,
+			connect.WithSchema(userServiceMethods.ByName("RemoveUserSecret")),
+			connect.WithClientOptions(opts...),
+		),
+		addUserKey: connect.NewClient[v1.AddUserKeyRequest, v1.AddUserKeyResponse](
+			httpClient,
+			baseURL+UserServiceAddUserKeyProcedure,
+			connect.WithSchema(userServiceMethods.ByName("AddUserKey")),
+			connect.WithClientOptions(opts...),
+		),
+		removeUserKey: connect.NewClient[v1.RemoveUserKeyRequest, v1.RemoveUserKeyResponse](
+			httpClient,
+			baseURL+UserServiceRemoveUserKeyProcedure,
+			connect.WithSchema(userServiceMethods.ByName("RemoveUserKey")),
+			connect.WithClientOptions(opts...),
+		),
 		eraseUser: connect.NewClient[v1.EraseUserRequest, v1.EraseUserResponse](
 			httpClient,
 			baseURL+UserServiceEraseUserProcedure,
@@ -227,21 +297,27 @@ func NewUserServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 
 // userServiceClient implements UserServiceClient.
 type userServiceClient struct {
-	createUser      *connect.Client[v1.CreateUserRequest, v1.CreateUserResponse]
-	getUser         *connect.Client[v1.GetUserRequest, v1.GetUserResponse]
-	listUsers       *connect.Client[v1.ListUsersRequest, v1.ListUsersResponse]
-	changeProfile   *connect.Client[v1.ChangeProfileRequest, v1.ChangeProfileResponse]
-	changeEmail     *connect.Client[v1.ChangeEmailRequest, v1.ChangeEmailResponse]
-	setPassword     *connect.Client[v1.SetPasswordRequest, v1.SetPasswordResponse]
-	changePassword  *connect.Client[v1.ChangePasswordRequest, v1.ChangePasswordResponse]
-	createSetupLink *connect.Client[v1.CreateSetupLinkRequest, v1.CreateSetupLinkResponse]
-	lockUser        *connect.Client[v1.LockUserRequest, v1.LockUserResponse]
-	unlockUser      *connect.Client[v1.UnlockUserRequest, v1.UnlockUserResponse]
-	endLockout      *connect.Client[v1.EndLockoutRequest, v1.EndLockoutResponse]
-	deactivateUser  *connect.Client[v1.DeactivateUserRequest, v1.DeactivateUserResponse]
-	reactivateUser  *connect.Client[v1.ReactivateUserRequest, v1.ReactivateUserResponse]
-	eraseUser       *connect.Client[v1.EraseUserRequest, v1.EraseUserResponse]
-	getErasure      *connect.Client[v1.GetErasureRequest, v1.GetErasureResponse]
+	createUser        *connect.Client[v1.CreateUserRequest, v1.CreateUserResponse]
+	getUser           *connect.Client[v1.GetUserRequest, v1.GetUserResponse]
+	listUsers         *connect.Client[v1.ListUsersRequest, v1.ListUsersResponse]
+	changeProfile     *connect.Client[v1.ChangeProfileRequest, v1.ChangeProfileResponse]
+	changeEmail       *connect.Client[v1.ChangeEmailRequest, v1.ChangeEmailResponse]
+	setPassword       *connect.Client[v1.SetPasswordRequest, v1.SetPasswordResponse]
+	changePassword    *connect.Client[v1.ChangePasswordRequest, v1.ChangePasswordResponse]
+	createSetupLink   *connect.Client[v1.CreateSetupLinkRequest, v1.CreateSetupLinkResponse]
+	lockUser          *connect.Client[v1.LockUserRequest, v1.LockUserResponse]
+	unlockUser        *connect.Client[v1.UnlockUserRequest, v1.UnlockUserResponse]
+	endLockout        *connect.Client[v1.EndLockoutRequest, v1.EndLockoutResponse]
+	deactivateUser    *connect.Client[v1.DeactivateUserRequest, v1.DeactivateUserResponse]
+	reactivateUser    *connect.Client[v1.ReactivateUserRequest, v1.ReactivateUserResponse]
+	createMachineUser *connect.Client[v1.CreateMachineUserRequest, v1.CreateMachineUserResponse]
+	changeMachineUser *connect.Client[v1.ChangeMachineUserRequest, v1.ChangeMachineUserResponse]
+	createUserSecret  *connect.Client[v1.CreateUserSecretRequest, v1.CreateUserSecretResponse]
+	removeUserSecret  *connect.Client[v1.RemoveUserSecretRequest, v1.RemoveUserSecretResponse]
+	addUserKey        *connect.Client[v1.AddUserKeyRequest, v1.AddUserKeyResponse]
+	removeUserKey     *connect.Client[v1.RemoveUserKeyRequest, v1.RemoveUserKeyResponse]
+	eraseUser         *connect.Client[v1.EraseUserRequest, v1.EraseUserResponse]
+	getErasure        *connect.Client[v1.GetErasureRequest, v1.GetErasureResponse]
 }
 
 // CreateUser calls muniment.v1.UserService.CreateUser.
@@ -361,6 +437,60 @@ func (c *userServiceClient) ReactivateUser(ctx context.Context, req *v1.Reactiva
 	return nil, err
 }
 
+// CreateMachineUser calls muniment.v1.UserService.CreateMachineUser.
+func (c *userServiceClient) CreateMachineUser(ctx context.Context, req *v1.CreateMachineUserRequest) (*v1.CreateMachineUserResponse, error) {
+	response, err := c.createMachineUser.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ChangeMachineUser calls muniment.v1.UserService.ChangeMachineUser.
+func (c *userServiceClient) ChangeMachineUser(ctx context.Context, req *v1.ChangeMachineUserRequest) (*v1.ChangeMachineUserResponse, error) {
+	response, err := c.changeMachineUser.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CreateUserSecret calls muniment.v1.UserService.CreateUserSecret.
+func (c *userServiceClient) CreateUserSecret(ctx context.Context, req *v1.CreateUserSecretRequest) (*v1.CreateUserSecretResponse, error) {
+	response, err := c.createUserSecret.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RemoveUserSecret calls muniment.v1.UserService.RemoveUserSecret.
+func (c *userServiceClient) RemoveUserSecret(ctx context.Context, req *v1.RemoveUserSecretRequest) (*v1.RemoveUserSecretResponse, error) {
+	response, err := c.removeUserSecret.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// AddUserKey calls muniment.v1.UserService.AddUserKey.
+func (c *userServiceClient) AddUserKey(ctx context.Context, req *v1.AddUserKeyRequest) (*v1.AddUserKeyResponse, error) {
+	response, err := c.addUserKey.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RemoveUserKey calls muniment.v1.UserService.RemoveUserKey.
+func (c *userServiceClient) RemoveUserKey(ctx context.Context, req *v1.RemoveUserKeyRequest) (*v1.RemoveUserKeyResponse, error) {
+	response, err := c.removeUserKey.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // EraseUser calls muniment.v1.UserService.EraseUser.
 func (c *userServiceClient) EraseUser(ctx context.Context, req *v1.EraseUserRequest) (*v1.EraseUserResponse, error) {
 	response, err := c.eraseUser.CallUnary(ctx, connect.NewRequest(req))
@@ -418,6 +548,23 @@ type UserServiceHandler interface {
 	DeactivateUser(context.Context, *v1.DeactivateUserRequest) (*v1.DeactivateUserResponse, error)
 	// ReactivateUser takes a deactivated account into use again.
 	ReactivateUser(context.Context, *v1.ReactivateUserRequest) (*v1.ReactivateUserResponse, error)
+	// CreateMachineUser gives a program an account. It gets tokens of its own
+	// with a secret or a key (OAuth client_credentials); its id is its client id.
+	CreateMachineUser(context.Context, *v1.CreateMachineUserRequest) (*v1.CreateMachineUserResponse, error)
+	// ChangeMachineUser changes the name or the description that is given.
+	ChangeMachineUser(context.Context, *v1.ChangeMachineUserRequest) (*v1.ChangeMachineUserResponse, error)
+	// CreateUserSecret gives a machine user one more secret, shown in this
+	// answer only. REFUSED for people. Nobody does it to themselves (DENIED).
+	CreateUserSecret(context.Context, *v1.CreateUserSecretRequest) (*v1.CreateUserSecretResponse, error)
+	// RemoveUserSecret ends a secret of a machine user, and the tokens that were
+	// got with it.
+	RemoveUserSecret(context.Context, *v1.RemoveUserSecretRequest) (*v1.RemoveUserSecretResponse, error)
+	// AddUserKey lets a machine user sign assertions with one more key
+	// (private_key_jwt). Its secrets work as before.
+	AddUserKey(context.Context, *v1.AddUserKeyRequest) (*v1.AddUserKeyResponse, error)
+	// RemoveUserKey ends a key of a machine user, and the tokens that were got
+	// with it.
+	RemoveUserKey(context.Context, *v1.RemoveUserKeyRequest) (*v1.RemoveUserKeyResponse, error)
 	// EraseUser destroys the key of a person, and with it everything personal
 	// that the log holds of them, for good. Records and proofs stay as they
 	// are. It begins at once and goes on after the answer: see GetErasure.
@@ -512,6 +659,42 @@ func NewUserServiceHandler(svc UserServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(userServiceMethods.ByName("ReactivateUser")),
 		connect.WithHandlerOptions(opts...),
 	)
+	userServiceCreateMachineUserHandler := connect.NewUnaryHandlerSimple(
+		UserServiceCreateMachineUserProcedure,
+		svc.CreateMachineUser,
+		connect.WithSchema(userServiceMethods.ByName("CreateMachineUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	userServiceChangeMachineUserHandler := connect.NewUnaryHandlerSimple(
+		UserServiceChangeMachineUserProcedure,
+		svc.ChangeMachineUser,
+		connect.WithSchema(userServiceMethods.ByName("ChangeMachineUser")),
+		connect.WithHandlerOptions(opts...),
+	)
+	userServiceCreateUserSecretHandler := connect.NewUnaryHandlerSimple(
+		UserServiceCreateUserSecretProcedure,
+		svc.CreateUserSecret,
+		connect.WithSchema(userServiceMethods.ByName("CreateUserSecret")),
+		connect.WithHandlerOptions(opts...),
+	)
+	userServiceRemoveUserSecretHandler := connect.NewUnaryHandlerSimple(
+		UserServiceRemoveUserSecretProcedure,
+		svc.RemoveUserSecret,
+		connect.WithSchema(userServiceMethods.ByName("RemoveUserSecret")),
+		connect.WithHandlerOptions(opts...),
+	)
+	userServiceAddUserKeyHandler := connect.NewUnaryHandlerSimple(
+		UserServiceAddUserKeyProcedure,
+		svc.AddUserKey,
+		connect.WithSchema(userServiceMethods.ByName("AddUserKey")),
+		connect.WithHandlerOptions(opts...),
+	)
+	userServiceRemoveUserKeyHandler := connect.NewUnaryHandlerSimple(
+		UserServiceRemoveUserKeyProcedure,
+		svc.RemoveUserKey,
+		connect.WithSchema(userServiceMethods.ByName("RemoveUserKey")),
+		connect.WithHandlerOptions(opts...),
+	)
 	userServiceEraseUserHandler := connect.NewUnaryHandlerSimple(
 		UserServiceEraseUserProcedure,
 		svc.EraseUser,
@@ -552,6 +735,18 @@ func NewUserServiceHandler(svc UserServiceHandler, opts ...connect.HandlerOption
 			userServiceDeactivateUserHandler.ServeHTTP(w, r)
 		case UserServiceReactivateUserProcedure:
 			userServiceReactivateUserHandler.ServeHTTP(w, r)
+		case UserServiceCreateMachineUserProcedure:
+			userServiceCreateMachineUserHandler.ServeHTTP(w, r)
+		case UserServiceChangeMachineUserProcedure:
+			userServiceChangeMachineUserHandler.ServeHTTP(w, r)
+		case UserServiceCreateUserSecretProcedure:
+			userServiceCreateUserSecretHandler.ServeHTTP(w, r)
+		case UserServiceRemoveUserSecretProcedure:
+			userServiceRemoveUserSecretHandler.ServeHTTP(w, r)
+		case UserServiceAddUserKeyProcedure:
+			userServiceAddUserKeyHandler.ServeHTTP(w, r)
+		case UserServiceRemoveUserKeyProcedure:
+			userServiceRemoveUserKeyHandler.ServeHTTP(w, r)
 		case UserServiceEraseUserProcedure:
 			userServiceEraseUserHandler.ServeHTTP(w, r)
 		case UserServiceGetErasureProcedure:
@@ -615,6 +810,30 @@ func (UnimplementedUserServiceHandler) DeactivateUser(context.Context, *v1.Deact
 
 func (UnimplementedUserServiceHandler) ReactivateUser(context.Context, *v1.ReactivateUserRequest) (*v1.ReactivateUserResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.UserService.ReactivateUser is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) CreateMachineUser(context.Context, *v1.CreateMachineUserRequest) (*v1.CreateMachineUserResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.UserService.CreateMachineUser is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) ChangeMachineUser(context.Context, *v1.ChangeMachineUserRequest) (*v1.ChangeMachineUserResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.UserService.ChangeMachineUser is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) CreateUserSecret(context.Context, *v1.CreateUserSecretRequest) (*v1.CreateUserSecretResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.UserService.CreateUserSecret is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) RemoveUserSecret(context.Context, *v1.RemoveUserSecretRequest) (*v1.RemoveUserSecretResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.UserService.RemoveUserSecret is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) AddUserKey(context.Context, *v1.AddUserKeyRequest) (*v1.AddUserKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.UserService.AddUserKey is not implemented"))
+}
+
+func (UnimplementedUserServiceHandler) RemoveUserKey(context.Context, *v1.RemoveUserKeyRequest) (*v1.RemoveUserKeyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.UserService.RemoveUserKey is not implemented"))
 }
 
 func (UnimplementedUserServiceHandler) EraseUser(context.Context, *v1.EraseUserRequest) (*v1.EraseUserResponse, error) {
