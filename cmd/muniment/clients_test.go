@@ -1,6 +1,8 @@
 package main
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,5 +139,110 @@ func (d *desk) nodeAfter(block, app string) {
 	case strings.Contains(block, "user deactivate"):
 		d.grace.Go(app)
 		d.grace.Until("#over", "You are not signed in any more. Sign in")
+	}
+}
+
+// The document about single-page applications does what it says, and a client
+// that is not ours, oidc-client-ts, signs in, renews and signs out in a browser,
+// from the origin that is registered and from no other.
+func TestBrowserSinglePage(t *testing.T) {
+	modules := filepath.Dir(chromium.Package(t, "oidc-client-ts"))
+	d := startDesk(t)
+	files := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(d.dir, "desk-page", "page"))))
+	t.Cleanup(files.Close)
+	doc := strings.NewReplacer("http://127.0.0.1:8082", files.URL, "http://localhost:8300", d.server,
+		"npm install oidc-client-ts", "ln -s "+modules+" node_modules").Replace(read(t, "../../docs/how-to/spa.md"))
+	ran := 0
+	for _, m := range fenced.FindAllStringSubmatch(doc, -1) {
+		switch block := m[2]; {
+		case m[1] == "html":
+			d.save("desk-page/page/index.html", block)
+		case m[1] == "js":
+			d.save("desk-page/page/app.js", block)
+			d.pageSignsIn(files.URL)
+		case m[1] != "sh":
+			continue
+		default:
+			d.run(block)
+			d.pageAfter(block, files.URL)
+		}
+		ran++
+	}
+	if ran != 7 {
+		t.Errorf("%d pieces of the document were run", ran)
+	}
+}
+
+// pageSignsIn wants Grace to be signed in to the single-page application, and
+// to have signed out again.
+func (d *desk) pageSignsIn(app string) {
+	d.t.Helper()
+	d.grace.Go(app)
+	for range 2 { // after signing out, who she is has to be proved again
+		d.grace.Click("#sign-in")
+		d.signIn()
+		d.grace.Until("#who", "Welcome, Grace Hopper. Here you are: approver.")
+		d.grace.Click("#sign-out")
+		d.grace.Until("#who", "Nobody is signed in.")
+	}
+	d.grace.Click("#sign-in")
+	d.signIn()
+	d.grace.Until("#who", "Welcome, Grace Hopper. Here you are: approver.")
+	d.grace.Shot("single-page-application")
+	d.grace.Accessible()
+	d.grace.Quiet()
+}
+
+// pageAfter looks at the page after a command of the document.
+func (d *desk) pageAfter(block, app string) {
+	d.t.Helper()
+	switch {
+	case strings.Contains(block, "withdraw-role"):
+		d.grace.Go(app)
+		d.grace.Until("#who", "Welcome, Grace Hopper. Here you are: nobody in particular.")
+		for _, want := range []string{"1", "2"} {
+			d.grace.Click("#renew")
+			d.grace.Until("#renewed", "Access tokens renewed: "+want)
+		}
+		d.grace.Quiet()
+	case strings.Contains(block, "change-allowed-origins") && !strings.Contains(block, app):
+		d.grace.Go(app)
+		d.grace.Until("#who", "That did not work. Is this origin registered?")
+	case strings.Contains(block, "change-allowed-origins"):
+		d.grace.Go(app)
+		d.grace.Until("#who", "Welcome, Grace Hopper. Here you are: nobody in particular.")
+	}
+}
+
+// The document about an API does what it says, and oauth4webapi gets a token by
+// client credentials and has it introspected. No browser is needed, but the
+// package is, which is there where the browser is.
+func TestBrowserNodeAPI(t *testing.T) {
+	modules := filepath.Dir(chromium.Package(t, "oauth4webapi"))
+	d, api := startDesk(t), freeAddress(t)
+	doc := strings.NewReplacer("127.0.0.1:8083", api, "listen(8083", "listen("+api[strings.Index(api, ":")+1:],
+		"npm install oauth4webapi", "ln -s "+modules+" node_modules", "\nnode api.mjs", "\nexec node api.mjs").Replace(read(t, "../../docs/how-to/node-api.md"))
+	files, printed := []string{"trips/api.mjs", "trips/robot.mjs"}, ""
+	for _, m := range fenced.FindAllStringSubmatch(doc, -1) {
+		switch block := m[2]; {
+		case m[1] == "js":
+			d.save(files[0], block)
+			files = files[1:]
+		case m[1] != "sh":
+			continue
+		case strings.Contains(block, "exec node"):
+			d.background(block, "api")
+			d.await("api", "(Trips at)")
+		default:
+			printed += d.run(block)
+		}
+	}
+	for _, want := range []string{"200 One trip waits for approval: Zurich to Lisbon.\n", "HTTP/1.1 401 Unauthorized", "Who are you?", "refused: 401\n"} {
+		if !strings.Contains(printed, want) {
+			t.Errorf("nothing printed %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(printed, read(t, filepath.Join(d.dir, "api.out")))
 	}
 }

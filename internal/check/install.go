@@ -26,6 +26,7 @@ var (
 	// documentation sign in with them.
 	npmPackages = []npmPackage{axe,
 		{"oauth4webapi", "3.8.8", "build/index.js", "72a5f6d84416e92b659c6b8fd837c5fa38d44b7f2e18f91daa1fe57da677c7ad"},
+		{"oidc-client-ts", "3.5.0", "dist/browser/oidc-client-ts.min.js", "f999daa383f09eb090d0ae32211e9ca931c76840e08e47fcf334fc8f5f74f1ef"},
 	}
 )
 
