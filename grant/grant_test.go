@@ -113,3 +113,11 @@ func TestWithdrawing(t *testing.T) {
 		is{Name: "by a viewer", As: asEve, Given: given(granted(ada, "editor"), eveIs(authz.Viewer, acme)), When: c("editor"), Kind: fault.Denied},
 	)
 }
+
+// A machine user holds roles as a person does.
+func TestGrantingToMachine(t *testing.T) {
+	robot := event.MustID("0b000000000000000000000000000009")
+	created := event.New{Stream: user.Stream(robot), Payload: user.MachineCreated{User: robot, Organization: acme, Name: "Backup"}}
+	decidetest.Run(t, registry, grant.Granting, decidetest.Case[grant.Grant]{Name: "once", Given: given(created),
+		When: grant.Grant{Grant: id, User: robot, Project: desk, Roles: []string{"reader"}}, Then: []any{granted(robot, "reader").Payload}})
+}
