@@ -165,14 +165,15 @@ func (c *command) changes() bool { return c.flag("command-id") != nil }
 // list, CreateSetupLink is create-setup-link.
 func verb(noun, method string) string {
 	first, rest, _ := strings.Cut(kebab(method), "-")
-	n := kebab(noun)
-	rest += "-"
-	for _, w := range []string{n + "s", n, "my"} {
-		if w != "my" || n == "me" {
-			rest = strings.TrimPrefix(strings.ReplaceAll("-"+rest, "-"+w+"-", "-"), "-")
-		}
+	n, rest := kebab(noun), "-"+rest+"-"
+	own := []string{n + "s", n}
+	if n == "me" {
+		own = append(own, "my")
 	}
-	return strings.TrimSuffix(first+"-"+rest, "-")
+	for _, w := range own {
+		rest = strings.ReplaceAll(rest, "-"+w+"-", "-")
+	}
+	return strings.TrimRight(first+rest, "-")
 }
 
 // kebab turns CreateSetupLink into create-setup-link.

@@ -98,8 +98,12 @@ func (w *world) destroyed(id string) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
-	for w.get1(id).GetState() != munimentv1.HostedInstanceState_HOSTED_INSTANCE_STATE_DESTROYED {
-		if err := w.home.Core.Log.Wait(ctx, w.home.Core.Log.Mark().Size); err != nil {
+	for {
+		seen := w.home.Core.Log.Mark().Size
+		if w.get1(id).GetState() == munimentv1.HostedInstanceState_HOSTED_INSTANCE_STATE_DESTROYED {
+			break
+		}
+		if err := w.home.Core.Log.Wait(ctx, seen); err != nil {
 			w.t.Fatalf("%v: %v", err, w.get1(id))
 		}
 	}
