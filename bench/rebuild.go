@@ -47,15 +47,15 @@ func (b *bench) rebuild(ctx context.Context) (err error) {
 	n := float64(core.Log.Mark().Size)
 	var floors, rebuilds, checks, ratios []float64
 	for round := range b.Rounds + 1 {
-		floor, err := timing(func() error { return readAndOpen(ctx, core) })
+		floor, _, err := timing(func() error { return readAndOpen(ctx, core) })
 		if err != nil {
 			return err
 		}
-		rebuild, err := timing(func() error { return core.Views.Rebuild(ctx, nil) })
+		rebuild, _, err := timing(func() error { return core.Views.Rebuild(ctx, nil) })
 		if err != nil {
 			return err
 		}
-		check, err := timing(func() error { return checkViews(ctx, core.Views) })
+		check, _, err := timing(func() error { return checkViews(ctx, core.Views) })
 		if err != nil {
 			return err
 		}

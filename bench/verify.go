@@ -25,6 +25,7 @@ type VerifyReport struct {
 	Ratio     float64 `json:"ratio"`                              // of Directory to Floor in the same round
 	Lowest    float64 `json:"ratio_lowest"`
 	Highest   float64 `json:"ratio_highest"`
+	CPURatio  float64 `json:"cpu_ratio"`    // of processor time per record, Floor's to Directory's; 0 where it is not known
 	InMemory  float64 `json:"memory_ratio"` // of Memory to Floor
 }
 
@@ -43,17 +44,17 @@ func (b *bench) verify(ctx context.Context) error {
 		return err
 	}
 	n := float64(len(all.entries))
-	var floors, dirs, memories, ratios, memoryRatios []float64
+	var floors, dirs, memories, ratios, cpus, memoryRatios []float64
 	for round := range b.Rounds + 1 {
-		floor, err := timing(all.hashAndDecode)
+		floor, floorCPU, err := timing(all.hashAndDecode)
 		if err != nil {
 			return err
 		}
-		dir, err := timing(func() error { return in.verifyDirectory(ctx) })
+		dir, dirCPU, err := timing(func() error { return in.verifyDirectory(ctx) })
 		if err != nil {
 			return err
 		}
-		memory, err := timing(func() error { return all.verify(ctx) })
+		memory, _, err := timing(func() error { return all.verify(ctx) })
 		if err != nil {
 			return err
 		}
@@ -62,18 +63,25 @@ func (b *bench) verify(ctx context.Context) error {
 		}
 		b.say("verify, round %d of %d: hash and decode %.0f/s, directory %.0f/s, in memory %.0f/s", round, b.Rounds, n/floor, n/dir, n/memory)
 		floors, dirs, memories = append(floors, n/floor), append(dirs, n/dir), append(memories, n/memory)
+		if dirCPU > 0 {
+			cpus = append(cpus, floorCPU.Seconds()/dirCPU.Seconds())
+		}
 		ratios, memoryRatios = append(ratios, floor/dir), append(memoryRatios, floor/memory)
 	}
 	b.report.Verify = &VerifyReport{Records: uint64(n), Floor: median(floors), Directory: median(dirs), Memory: median(memories),
 		Ratio: median(ratios), Lowest: slices.Min(ratios), Highest: slices.Max(ratios), InMemory: median(memoryRatios)}
+	if len(cpus) > 0 {
+		b.report.Verify.CPURatio = median(cpus)
+	}
 	return nil
 }
 
-// timing runs f and returns how many seconds it took.
-func timing(f func() error) (seconds float64, err error) {
-	start := time.Now()
+// timing runs f and returns how many seconds it took, and how much processor
+// time.
+func timing(f func() error) (seconds float64, cpu time.Duration, err error) {
+	start, before := time.Now(), processTime()
 	err = f()
-	return time.Since(start).Seconds(), err
+	return time.Since(start).Seconds(), processTime() - before, err
 }
 
 // loaded is a log in memory, as the stand-alone verifier takes it. It is a
@@ -154,6 +162,6 @@ func (in *instance) verifyDirectory(ctx context.Context) error {
 func (r *VerifyReport) writeText(w io.Writer) {
 	fmt.Fprintf(w, "\nVerify, %d records\n\n", r.Records)
 	fmt.Fprintf(w, "  hash and decode, one core, in memory    %9.0f records/s\n", r.Floor)
-	fmt.Fprintf(w, "  muniment verify DIR --key, from disk    %9.0f records/s   ratio %.2f (%.2f to %.2f), wanted >= %.1f\n", r.Directory, r.Ratio, r.Lowest, r.Highest, verifyTarget)
+	fmt.Fprintf(w, "  muniment verify DIR --key, from disk    %9.0f records/s   ratio %.2f (%.2f to %.2f), wanted >= %.1f; CPU ratio %.2f\n", r.Directory, r.Ratio, r.Lowest, r.Highest, verifyTarget, r.CPURatio)
 	fmt.Fprintf(w, "  the stand-alone verifier, in memory     %9.0f records/s   ratio %.2f\n", r.Memory, r.InMemory)
 }
