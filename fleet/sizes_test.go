@@ -43,14 +43,13 @@ func TestSizes(t *testing.T) {
 
 // processor is how much time of processors the process has had.
 func processor(t *testing.T) time.Duration {
-	b, err := os.ReadFile("/proc/self/schedstat")
+	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		t.Skip("this system does not tell")
 	}
 	var sum int64
-	tasks, _ := os.ReadDir("/proc/self/task")
 	for _, task := range tasks {
-		if b, err = os.ReadFile("/proc/self/task/" + task.Name() + "/schedstat"); err == nil {
+		if b, err := os.ReadFile("/proc/self/task/" + task.Name() + "/schedstat"); err == nil {
 			n, _ := strconv.ParseInt(string(bytes.Fields(b)[0]), 10, 64)
 			sum += n
 		}
