@@ -33,6 +33,9 @@ func TestEveryMethodNeedsACaller(t *testing.T) {
 		"two tokens in one":    {"Authorization": {"Bearer good, Bearer good"}},
 		"no space":             {"Authorization": {"Bearergood"}},
 		"quoted":               {"Authorization": {`Bearer "good"`}},
+		"padding alone":        {"Authorization": {"Bearer =="}},
+		"padding within":       {"Authorization": {"Bearer go=od"}},
+		"not ASCII":            {"Authorization": {"Bearer goöd"}},
 		"very long":            {"Authorization": {"Bearer " + strings.Repeat("a", 9000)}},
 		"in a header not ours": {"X-Authorization": {"Bearer good"}, "Cookie": {"access_token=good"}},
 	}
