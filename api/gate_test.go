@@ -23,7 +23,10 @@ import (
 // sources, over each protocol, with each bad credential: refused as
 // unauthenticated, before the message is read.
 func TestEveryMethodNeedsACaller(t *testing.T) {
-	s, hs := serve(t, options(&users{}, &events{}))
+	o := options(&users{}, &events{})
+	o.Authenticator = tokens{"good": ada, "nobody": {Kind: "user"}, // and what has not the form of a token, were it asked about
+		`"good"`: ada, "==": ada, "go=od": ada, "goöd": ada}
+	s, hs := serve(t, o)
 	bad := map[string]http.Header{
 		"no token":             {},
 		"unknown token":        {"Authorization": {"Bearer wrong"}},
