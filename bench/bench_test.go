@@ -90,7 +90,7 @@ func TestAppend(t *testing.T) {
 // Every kind of request is measured beside a handler that does the least.
 func TestHTTP(t *testing.T) {
 	r := measured(t, "http")
-	if r.HTTP == nil || len(r.HTTP.Kinds) != 4 || r.HTTP.Clients != httpClients || r.Append != nil {
+	if r.HTTP == nil || len(r.HTTP.Kinds) != 5 || r.HTTP.Clients != httpClients || r.Append != nil {
 		t.Fatalf("measured %+v", r)
 	}
 	for _, k := range r.HTTP.Kinds {

@@ -2,6 +2,10 @@ package bench
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,6 +51,7 @@ type HTTPResult struct {
 const (
 	readTarget   = 0.35
 	createTarget = 0.5
+	tokenTarget  = 0.5
 )
 
 // httpClients is how many clients send requests at once.
@@ -104,6 +109,10 @@ func (w *web) kinds(ctx context.Context, in *instance, b *bench) ([]kind, error)
 	if err != nil {
 		return nil, fault.Wrap("sign in to the application", err)
 	}
+	machine, machineSecret, err := w.addMachine(ctx)
+	if err != nil {
+		return nil, fault.Wrap("make a machine user", err)
+	}
 	bare, err := in.bare(ctx, b.dir)
 	if err != nil {
 		return nil, err
@@ -117,7 +126,26 @@ func (w *web) kinds(ctx context.Context, in *instance, b *bench) ([]kind, error)
 		{"introspection", "the same bytes", readTarget, always(w.form("/oauth/introspect", url.Values{"token": {person}}, w.app, w.secret)), nil},
 		{"create user", "one record of that size, group-committed", createTarget, func(int64) request { return w.creation(api) },
 			func(n int) (func(context.Context) error, error) { return in.commits(ctx, bare, n) }},
+		{"client credentials", "one ES256 signature, and one record group-committed", tokenTarget,
+			always(w.form("/oauth/token", url.Values{"grant_type": {"client_credentials"}}, machine, machineSecret)),
+			func(n int) (func(context.Context) error, error) { return in.signsAndCommits(ctx, bare, n) }},
 	}, nil
+}
+
+// signsAndCommits is commits, with an ES256 signature before each.
+func (in *instance) signsAndCommits(ctx context.Context, bare *bareWriter, n int) (func(context.Context) error, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	commit, err := in.commits(ctx, bare, n)
+	return func(ctx context.Context) error {
+		digest := sha256.Sum256(make([]byte, 600)) // as long as the token is
+		if _, err := ecdsa.SignASN1(rand.Reader, key, digest[:]); err != nil {
+			return err
+		}
+		return commit(ctx)
+	}, err
 }
 
 // creation asks for another person.

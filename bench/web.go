@@ -114,6 +114,16 @@ func (w *web) addApplication(ctx context.Context) error {
 	return err
 }
 
+// addMachine registers a machine user and returns its id and secret.
+func (w *web) addMachine(ctx context.Context) (id, secret string, err error) {
+	m, err := w.API.User.CreateMachineUser(w.as(ctx), &munimentv1.CreateMachineUserRequest{OrganizationId: w.organization, Name: "Bench"})
+	if err != nil {
+		return "", "", err
+	}
+	s, err := w.API.User.CreateUserSecret(w.as(ctx), &munimentv1.CreateUserSecretRequest{UserId: m.GetUserId()})
+	return m.GetUserId(), s.GetClientSecret(), err
+}
+
 // token signs the owner in to a client: authorization code with PKCE.
 func (w *web) token(ctx context.Context, client, secret, scope string) (string, error) {
 	verifier := strings.Repeat("v", 43)
