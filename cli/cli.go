@@ -78,6 +78,9 @@ func Topics() ([]Topic, error) {
 		{"login", "Sign in through the browser, for the commands below."},
 		{"logout", "Forget the access token of login."},
 	}
+	for _, w := range words() {
+		out = append(out, Topic{w.name, w.summary})
+	}
 	seen := map[string]bool{}
 	for _, c := range all {
 		if !seen[c.noun] {
