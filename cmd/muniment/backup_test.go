@@ -35,14 +35,14 @@ func TestHowToOperate(t *testing.T) {
 		}
 		printed := sh.run(strings.ReplaceAll(m[2], "the key that serve printed", key))
 		for command, want := range map[string]string{"muniment backup ": `verified +yes, with the key`, "sha256sum": `"holds": "log"`, "muniment restore ": `restored is restored`, "register show": `continues what the register knows|shorter than the register`,
-			"muniment status data\n": `(?s)Running since.*the log continues it`, "--json": `"running": true`, "views check": `are what the log says`} {
+			"muniment status data\n": `(?s)Running since.*the log continues it`, "--json": `"running": true`, "doctor": `(?s)OK +server +runs since.*0 problems`, "views check": `are what the log says`} {
 			if strings.Contains(m[2], command) && !regexp.MustCompile(want).MatchString(printed) {
 				t.Errorf("%sprinted\n%s\nwithout %s", m[2], printed, want)
 			}
 		}
 		ran++
 	}
-	if ran != 7 {
+	if ran != 8 {
 		t.Errorf("%d pieces of the document were run", ran)
 	}
 }

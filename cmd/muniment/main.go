@@ -81,6 +81,7 @@ func commands() []command {
 		{groupServer, "demo", "Try it: a server with a month of history, and a sample application.", runDemo},
 		{groupServer, "serve", "Run the server on a data directory.", runServe},
 		{groupServer, "config", "Print the effective settings and where each comes from.", runConfig},
+		{groupServer, "doctor", "Look at settings, files and machine for what bites later; --json for programs.", runDoctor},
 		{groupServer, "setup-link", "Make a one-time link to choose a password, for a server that is stopped.", runSetupLink},
 		{groupServer, "version", "Print the version.", runVersion},
 	}

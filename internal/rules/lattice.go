@@ -59,6 +59,7 @@ api/gen < api, cli                             # the sources with their comments
 ADAPTERS, PROTOCOLS, audit/auditapi < api      # router, authentication, errors
 ADAPTERS, PROTOCOLS, audit, page < login, console # web pages
 ADAPTERS, PROTOCOLS, audit, ENGINES < ops      # backup, restore, verify, doctor, metrics: the first that may open a store
+ops < ops/doctor < server                      # what bites later, and what to do about it
 CONTRACTS < ops/metrics                        # what a process counts, for Prometheus
 trace, fault < ops/otlp                        # where spans go
 api, login, console, ops, ops/metrics, ops/otlp < server < SERVER     # assembles an instance
