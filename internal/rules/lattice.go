@@ -71,7 +71,7 @@ SERVER < bench < cmd/muniment                  # how fast it is
 SERVER, sample < cli < cmd/muniment            # commands; wiring
 SERVER < internal/instancetest                 # a whole instance for tests
 
-internal/check, internal/rules, internal/browser # the house; nothing of the product
+internal/check, internal/rules, internal/browser, internal/postgres # the house; nothing of the product
 `
 
 // A table is the lattice, read: for each name what it may import, directly or
