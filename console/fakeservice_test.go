@@ -239,6 +239,16 @@ func (b *backend) WithdrawRole(ctx context.Context, r *munimentv1.WithdrawRoleRe
 	return &munimentv1.WithdrawRoleResponse{Change: c}, err
 }
 
+func (b *backend) DeactivateGrant(ctx context.Context, r *munimentv1.DeactivateGrantRequest) (*munimentv1.DeactivateGrantResponse, error) {
+	c, err := b.change(ctx, "DeactivateGrant", r.GetUserId(), r.GetProjectId())
+	return &munimentv1.DeactivateGrantResponse{Change: c}, err
+}
+
+func (b *backend) ReactivateGrant(ctx context.Context, r *munimentv1.ReactivateGrantRequest) (*munimentv1.ReactivateGrantResponse, error) {
+	c, err := b.change(ctx, "ReactivateGrant", r.GetUserId(), r.GetProjectId())
+	return &munimentv1.ReactivateGrantResponse{Change: c}, err
+}
+
 func (b *backend) ListGrants(_ context.Context, r *munimentv1.ListGrantsRequest) (*munimentv1.ListGrantsResponse, error) {
 	return &munimentv1.ListGrantsResponse{Grants: only(b.grants, func(g *munimentv1.Grant) bool {
 		u, p := r.GetFilter().GetUserId(), r.GetFilter().GetProjectId()

@@ -28,6 +28,7 @@ func funcs() template.FuncMap {
 		"hostedState":  hostedState,
 		"hex":          hex.EncodeToString,
 		"projectState": projectState,
+		"grantOff":     func(s munimentv1.GrantState) bool { return s == munimentv1.GrantState_GRANT_STATE_DEACTIVATED },
 		"sessionState": sessionState,
 		"keyStatus":    keyStatus,
 		"role":         memberRole,

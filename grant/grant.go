@@ -32,11 +32,30 @@ type RolesWithdrawn struct {
 	Roles        []string `event:"roles,public"`
 }
 
+// Deactivated says that a user's roles in a project are out of use: they stand
+// in no token and no answer about tokens. None of them is withdrawn.
+type Deactivated struct {
+	Grant        event.ID `event:"grant,public"`
+	User         event.ID `event:"user,public,tag=user"`
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+}
+
+// Reactivated ends a deactivation.
+type Reactivated struct {
+	Grant        event.ID `event:"grant,public"`
+	User         event.ID `event:"user,public,tag=user"`
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+}
+
 // Events are the types that this slice owns.
 func Events() []event.Descriptor {
 	return []event.Descriptor{
 		event.Describe[RolesGranted]("grant.roles.granted", 1, "{actor} granted {user} the role {roles} in {project}"),
 		event.Describe[RolesWithdrawn]("grant.roles.withdrawn", 1, "{actor} withdrew the role {roles} in {project} from {user}"),
+		event.Describe[Deactivated]("grant.deactivated", 1, "{actor} deactivated the roles of {user} in {project}"),
+		event.Describe[Reactivated]("grant.reactivated", 1, "{actor} reactivated the roles of {user} in {project}"),
 	}
 }
 
@@ -44,12 +63,13 @@ func Events() []event.Descriptor {
 func Stream(id event.ID) event.Stream { return event.Stream{Kind: "grant", ID: id} }
 
 // types are this slice's own facts.
-var types = []string{"grant.roles.granted", "grant.roles.withdrawn"}
+var types = []string{"grant.roles.granted", "grant.roles.withdrawn", "grant.deactivated", "grant.reactivated"}
 
 // State is what commands need to know of one user's roles in one project.
 type State struct {
-	Grant event.ID // zero if the user never had a role in the project
-	Roles []string // sorted
+	Grant    event.ID // zero if the user never had a role in the project
+	Roles    []string // sorted
+	Inactive bool
 
 	user    user.State
 	project project.State
@@ -63,6 +83,10 @@ func Evolve(s State, f event.Fact) State {
 		s.Roles = union(s.Roles, p.Roles)
 	case RolesWithdrawn:
 		s.Roles = minus(s.Roles, p.Roles)
+	case Deactivated:
+		s.Inactive = true
+	case Reactivated:
+		s.Inactive = false
 	default:
 		s.user = user.Evolve(s.user, f)
 		s.project = project.Evolve(s.project, f)
@@ -98,9 +122,12 @@ func facts(u, p event.ID) []decide.Facts {
 
 // Refusals.
 var (
-	ErrHas     = fault.New(fault.Refused, "the user has these roles already")
-	ErrHasNone = fault.New(fault.Refused, "the user has none of these roles")
-	ErrRoles   = fault.Field("role_keys", "name 1 to 100 roles of the project")
+	ErrHas         = fault.New(fault.Refused, "the user has these roles already")
+	ErrHasNone     = fault.New(fault.Refused, "the user has none of these roles")
+	ErrNone        = fault.New(fault.NotFound, "the user has no roles in this project")
+	ErrDeactivated = fault.New(fault.Refused, "the user's roles in this project are deactivated; reactivate them first")
+	ErrActive      = fault.New(fault.Refused, "the user's roles in this project are active already")
+	ErrRoles       = fault.Field("role_keys", "name 1 to 100 roles of the project")
 )
 
 // Grant gives a user roles in a project.
@@ -123,14 +150,21 @@ var Granting = decide.Decider[State, Grant]{
 			return nil, err
 		}
 		fresh := minus(union(nil, c.Roles), s.Roles)
-		if len(fresh) == 0 {
+		switch {
+		case s.Inactive && len(s.Roles) > 0:
+			return nil, ErrDeactivated
+		case len(fresh) == 0:
 			return nil, ErrHas
 		}
 		id := s.Grant
 		if id.IsZero() {
 			id = c.Grant
 		}
-		return one(id, RolesGranted{id, c.User, c.Project, s.project.Organization, fresh}), nil
+		granted := one(id, RolesGranted{id, c.User, c.Project, s.project.Organization, fresh})
+		if s.Inactive { // of what was deactivated, nothing is left
+			return append(one(id, Reactivated{id, c.User, c.Project, s.project.Organization}), granted...), nil
+		}
+		return granted, nil
 	},
 }
 
@@ -190,34 +224,4 @@ func (s State) check(roles []string) error {
 
 func one(id event.ID, payload any) []event.New {
 	return []event.New{{Stream: Stream(id), Payload: payload}}
-}
-
-// Held is which roles a user has, by project.
-type Held map[event.ID][]string
-
-// HeldFacts are the facts of all of a user's roles; EvolveHeld folds them.
-func HeldFacts(u event.ID) []decide.Facts {
-	return []decide.Facts{
-		{Types: types, Tags: []event.Tag{event.NewTag("user", u.String())}},
-		{Types: []string{"project.removed", "project.role.removed"}},
-	}
-}
-
-// EvolveHeld folds one fact of HeldFacts.
-func EvolveHeld(h Held, f event.Fact) Held {
-	next := Held{}
-	for p, roles := range h {
-		next[p] = roles
-	}
-	switch p := f.Payload.(type) {
-	case RolesGranted:
-		next[p.Project] = union(next[p.Project], p.Roles)
-	case RolesWithdrawn:
-		next[p.Project] = minus(next[p.Project], p.Roles)
-	case project.RoleRemoved:
-		next[p.Project] = minus(next[p.Project], []string{p.Key})
-	case project.Removed:
-		delete(next, p.Project)
-	}
-	return next
 }

@@ -18,7 +18,7 @@ const (
 // View declares both tables. Grants end with their project and their user.
 func View() view.View {
 	return view.View{
-		Name: "grants", Revision: 1, Types: append(entity.Types(Events()), "project.removed", "project.role.removed", "user.erased"), Apply: apply,
+		Name: "grants", Revision: 2, Types: append(entity.Types(Events()), "project.removed", "project.role.removed", "user.erased"), Apply: apply,
 		Tables: []view.Table{{
 			Name: Table,
 			Key:  []string{"user", "project"},
@@ -26,6 +26,7 @@ func View() view.View {
 				view.Column{Name: "user", Kind: event.IDRef},
 				view.Column{Name: "project", Kind: event.IDRef},
 				view.Column{Name: "organization", Kind: event.IDRef},
+				view.Column{Name: "deactivated", Kind: event.Bool},
 			),
 			Indexes: [][]string{{entity.Order}, {"organization", entity.Order}, {"project", entity.Order}},
 		}, {
@@ -35,6 +36,7 @@ func View() view.View {
 				{Name: "user", Kind: event.IDRef},
 				{Name: "project", Kind: event.IDRef},
 				{Name: "role", Kind: event.Text},
+				{Name: "deactivated", Kind: event.Bool}, // as its grant
 			},
 			Indexes: [][]string{{"project", "role"}},
 		}},
@@ -45,14 +47,13 @@ func apply(f event.Fact) []view.Change {
 	var changes []view.Change
 	switch p := f.Payload.(type) {
 	case RolesGranted:
-		set := entity.Changed(f, nil)
+		set := entity.Changed(f, view.Values{"organization": p.Organization})
 		if f.Version == 1 {
-			set = entity.Created(f, nil)
+			set = entity.Created(f, view.Values{"organization": p.Organization, "deactivated": false})
 		}
-		set["organization"] = p.Organization
 		changes = append(changes, view.Put(Table, view.Values{"user": p.User, "project": p.Project}, set))
 		for _, r := range p.Roles {
-			changes = append(changes, view.Put(Roles, view.Values{"user": p.User, "project": p.Project, "role": r}, nil))
+			changes = append(changes, view.Put(Roles, view.Values{"user": p.User, "project": p.Project, "role": r}, view.Values{"deactivated": false}))
 		}
 	case RolesWithdrawn:
 		// The grant may have ended with its user or project.
@@ -60,6 +61,10 @@ func apply(f event.Fact) []view.Change {
 		for _, r := range p.Roles {
 			changes = append(changes, view.Remove(Roles, view.Values{"user": p.User, "project": p.Project, "role": r}))
 		}
+	case Deactivated:
+		changes = turned(f, p.User, p.Project, true)
+	case Reactivated:
+		changes = turned(f, p.User, p.Project, false)
 	case project.RoleRemoved:
 		changes = append(changes, view.Change{Table: Roles, Where: view.Values{"project": p.Project, "role": p.Key}, Delete: true})
 	case project.Removed:
@@ -68,6 +73,15 @@ func apply(f event.Fact) []view.Change {
 		changes = everyOf("user", p.User)
 	}
 	return changes
+}
+
+// turned takes a grant out of use, or into it.
+func turned(f event.Fact, u, p event.ID, off bool) []view.Change {
+	where := view.Values{"user": u, "project": p}
+	return []view.Change{
+		{Table: Table, Where: where, Set: entity.Changed(f, view.Values{"deactivated": off})},
+		{Table: Roles, Where: where, Set: view.Values{"deactivated": off}},
+	}
 }
 
 // everyOf removes all grants of a project or of a user.

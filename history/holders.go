@@ -32,7 +32,7 @@ func (s *Service) ListRoleHolders(ctx context.Context, req *munimentv1.ListRoleH
 	resp := &munimentv1.ListRoleHoldersResponse{}
 	resp.Holdings, resp.NextPageToken, err = s.holdings(ctx, src, where, asked{req.GetRead(), f.GetIncludeEnded(), req.GetPageSize(), req.GetPageToken()},
 		func(r view.Row) *munimentv1.Holding {
-			return &munimentv1.Holding{UserId: r.ID("user").String(), ProjectId: r.ID("project").String(), RoleKey: r.Text("role")}
+			return &munimentv1.Holding{UserId: r.ID("user").String(), ProjectId: r.ID("project").String(), RoleKey: r.Text("role"), Deactivated: r.Bool("deactivated")}
 		})
 	return resp, err
 }
@@ -144,7 +144,7 @@ func (s *Service) spells(ctx context.Context, l *looker, src source, where []vie
 			if !ok {
 				continue
 			}
-			for _, sp := range joined(found[i].Ranges) {
+			for _, sp := range joined(src, found[i].Ranges) {
 				if sp.until > at {
 					sp.until = 0
 				}
@@ -161,9 +161,10 @@ func (s *Service) spells(ctx context.Context, l *looker, src source, where []vie
 	return out, nil
 }
 
-func joined(ranges []view.Row) (out []spell) {
+// joined are the times for which a row stood the same.
+func joined(src source, ranges []view.Row) (out []spell) {
 	for _, r := range ranges {
-		if n := len(out); n > 0 && out[n-1].until == r.Since {
+		if n := len(out); n > 0 && out[n-1].until == r.Since && (src.deactivated == "" || out[n-1].row.Bool(src.deactivated) == r.Bool(src.deactivated)) {
 			out[n-1].until = r.Until
 			continue
 		}

@@ -62,8 +62,8 @@ func (p *provider) machine(ctx context.Context, id event.ID) (oidc.Client, event
 		return oidc.Client{}, event.ID{}, err
 	}
 	c := oidc.Client{ID: id.String(), User: id, Name: u.DisplayName.Value, Type: oidc.Machine, GrantTypes: []string{oidc.GrantClient}, Scopes: []string{oidc.ScopeAPI}}
-	for project, roles := range held {
-		if len(roles) > 0 {
+	for project := range held {
+		if len(held.Roles(project)) > 0 {
 			c.Resources = append(c.Resources, project.String())
 		}
 	}

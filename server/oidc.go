@@ -241,13 +241,15 @@ func (p *provider) Claims(ctx context.Context, id event.ID, c oidc.Client, _ []s
 	}
 	claims := oidc.UserClaims{Name: u.DisplayName.Value, GivenName: u.GivenName.Value, FamilyName: u.FamilyName.Value,
 		Username: u.Email.Value, Email: u.Email.Value}
-	if pid, err := event.ParseID(c.Project); err == nil && len(held[pid]) > 0 {
-		claims.Roles = map[string][]string{c.Project: held[pid]}
+	if pid, err := event.ParseID(c.Project); err == nil && len(held.Roles(pid)) > 0 {
+		claims.Roles = map[string][]string{c.Project: held.Roles(pid)}
 	}
 	if c.Type == oidc.Machine { // what it is in each project that its token may be meant for
 		claims.Roles = map[string][]string{}
-		for project, roles := range held {
-			claims.Roles[project.String()] = roles
+		for project := range held {
+			if roles := held.Roles(project); len(roles) > 0 {
+				claims.Roles[project.String()] = roles
+			}
 		}
 	}
 	return claims, nil

@@ -123,9 +123,14 @@ func (w *world) redeem(x *code) *command {
 func (w *world) grantRoles() *command {
 	u, proj, roles := w.someone(), pick(w.rng, w.places.projects...), []string{pick(w.rng, roleKeys...)}
 	var c *command
-	if w.rng.IntN(2) == 0 {
+	switch w.rng.IntN(6) {
+	case 0:
+		c = order(w, "deactivate the roles of "+short(u), grant.Deactivating, grant.Deactivate{User: u, Project: proj})
+	case 1:
+		c = order(w, "reactivate the roles of "+short(u), grant.Reactivating, grant.Reactivate{User: u, Project: proj})
+	case 2, 3:
 		c = order(w, fmt.Sprintf("grant %s to %s", roles[0], short(u)), grant.Granting, grant.Grant{Grant: w.fresh(), User: u, Project: proj, Roles: roles})
-	} else {
+	default:
 		c = order(w, fmt.Sprintf("withdraw %s from %s", roles[0], short(u)), grant.Withdrawing, grant.Withdraw{User: u, Project: proj, Roles: roles})
 	}
 	c.about = []event.ID{u}

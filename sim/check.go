@@ -82,8 +82,8 @@ func (w *world) checkFolds(n *node) error {
 			}
 			held, err := decide.Read(bg, r, "roles", grant.HeldFacts(id), grant.Held{}, grant.EvolveHeld)
 			for _, p := range w.places.projects {
-				if want := w.model.held[[2]event.ID{id, p}].now(); err != nil || !slices.Equal(held[p], want) {
-					return fmt.Errorf("user %s has the roles %v (%v), the model says %v", short(id), held[p], err, want)
+				if want := w.model.counts(id, p); err != nil || !slices.Equal(held.Roles(p), want) {
+					return fmt.Errorf("user %s has the roles %v (%v), the model says %v", short(id), held.Roles(p), err, want)
 				}
 			}
 		}

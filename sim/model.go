@@ -26,6 +26,7 @@ type model struct {
 	projects map[event.ID]event.ID               // organization
 	offered  map[event.ID]*timeline[[]string]    // roles that a project has
 	held     map[[2]event.ID]*timeline[[]string] // roles of a user in a project
+	unused   map[[2]event.ID]bool                // those of them that are deactivated
 	apps     map[event.ID]*timeline[bool]        // there
 	sessions map[event.ID]*sitting
 	codes    map[event.ID]*code
@@ -64,7 +65,7 @@ func newModel() *model {
 	return &model{
 		people: map[event.ID]*person{}, owner: map[string]*timeline[event.ID]{}, orgs: map[event.ID]*timeline[bool]{},
 		members: map[event.ID]*timeline[[]membership]{}, projects: map[event.ID]event.ID{}, offered: map[event.ID]*timeline[[]string]{},
-		held: map[[2]event.ID]*timeline[[]string]{}, apps: map[event.ID]*timeline[bool]{},
+		held: map[[2]event.ID]*timeline[[]string]{}, unused: map[[2]event.ID]bool{}, apps: map[event.ID]*timeline[bool]{},
 		sessions: map[event.ID]*sitting{}, codes: map[event.ID]*code{},
 	}
 }
@@ -118,6 +119,10 @@ func (m *model) evolve(f event.Fact) error {
 		return m.give(f, p)
 	case grant.RolesWithdrawn:
 		return m.take(f, p)
+	case grant.Deactivated:
+		return m.use(p.User, p.Project, false)
+	case grant.Reactivated:
+		return m.use(p.User, p.Project, true)
 	default:
 		if err, ok := m.evolveSession(f); ok {
 			return err
@@ -212,6 +217,8 @@ func (m *model) give(f event.Fact, p grant.RolesGranted) error {
 		return wrong("there is no such project")
 	case len(minus(p.Roles, m.offered[p.Project].now()...)) > 0:
 		return wrong("the project has no such role among %v", m.offered[p.Project].now())
+	case m.unused[[2]event.ID{p.User, p.Project}]:
+		return wrong("the roles are deactivated")
 	case len(minus(p.Roles, held.now()...)) < len(p.Roles):
 		return wrong("the user has %v", held.now())
 	}
@@ -226,4 +233,26 @@ func (m *model) take(f event.Fact, p grant.RolesWithdrawn) error {
 	}
 	held.set(f.Position, minus(held.now(), p.Roles...))
 	return nil
+}
+
+// use takes the roles of a user in a project into use, or out of it.
+func (m *model) use(u, proj event.ID, on bool) error {
+	k := [2]event.ID{u, proj}
+	if len(m.held[k].now()) == 0 {
+		return wrong("the user has no roles there")
+	}
+	if m.unused[k] != on {
+		return wrong("that they are deactivated is %v already", m.unused[k])
+	}
+	m.unused[k] = !on
+	return nil
+}
+
+// counts are the roles of a user in a project that count.
+func (m *model) counts(u, proj event.ID) []string {
+	k := [2]event.ID{u, proj}
+	if m.unused[k] {
+		return nil
+	}
+	return m.held[k].now()
 }

@@ -60,6 +60,10 @@ func needs(f event.Fact) (n need, ok bool) {
 		n = need{right: authz.ManageGrants, org: p.Organization}
 	case grant.RolesWithdrawn:
 		n = need{right: authz.ManageGrants, org: p.Organization}
+	case grant.Deactivated:
+		n = need{right: authz.ManageGrants, org: p.Organization}
+	case grant.Reactivated:
+		n = need{right: authz.ManageGrants, org: p.Organization}
 	case session.Ended:
 		n = need{right: authz.ManageUsers, org: p.Organization, self: p.User, over: p.User, home: p.Organization}
 	case session.CodeIssued:

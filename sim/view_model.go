@@ -60,8 +60,9 @@ func (m *model) rolesDiffer(t *tables) string {
 		}
 		for _, role := range held.now() {
 			granted++
-			if t.rows[grant.Roles][keyOf(view.Values{"user": k[0], "project": k[1], "role": role})] == nil {
-				return fmt.Sprintf("user %s has the role %s, and there is no row of it", short(k[0]), role)
+			row := t.rows[grant.Roles][keyOf(view.Values{"user": k[0], "project": k[1], "role": role})]
+			if row == nil || row["deactivated"] != m.unused[k] {
+				return fmt.Sprintf("user %s has the role %s, and the row of it is %v", short(k[0]), role, row)
 			}
 		}
 	}

@@ -43,6 +43,32 @@ func (s *Service) WithdrawRole(ctx context.Context, req *munimentv1.WithdrawRole
 	return &munimentv1.WithdrawRoleResponse{Change: adapter.Change(res)}, nil
 }
 
+// DeactivateGrant takes a user's roles in a project out of use.
+func (s *Service) DeactivateGrant(ctx context.Context, req *munimentv1.DeactivateGrantRequest) (*munimentv1.DeactivateGrantResponse, error) {
+	user, project, err := subject(req)
+	if err != nil {
+		return nil, err
+	}
+	res, err := adapter.Run(ctx, s.core, grant.Deactivating, req, grant.Deactivate{User: user, Project: project})
+	if err != nil {
+		return nil, err
+	}
+	return &munimentv1.DeactivateGrantResponse{Change: adapter.Change(res)}, nil
+}
+
+// ReactivateGrant takes them into use again.
+func (s *Service) ReactivateGrant(ctx context.Context, req *munimentv1.ReactivateGrantRequest) (*munimentv1.ReactivateGrantResponse, error) {
+	user, project, err := subject(req)
+	if err != nil {
+		return nil, err
+	}
+	res, err := adapter.Run(ctx, s.core, grant.Reactivating, req, grant.Reactivate{User: user, Project: project})
+	if err != nil {
+		return nil, err
+	}
+	return &munimentv1.ReactivateGrantResponse{Change: adapter.Change(res)}, nil
+}
+
 // subject reads whose roles in which project are meant.
 func subject(req interface {
 	GetUserId() string

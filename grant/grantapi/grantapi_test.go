@@ -85,3 +85,33 @@ func TestPagesAreFull(t *testing.T) {
 		t.Errorf("pages of %v", sizes)
 	}
 }
+
+// What is deactivated stays in the list, with its state, and is found by it.
+func TestDeactivated(t *testing.T) {
+	i := instancetest.New(t)
+	ctx, ada, project := i.AsOwner(), i.Person(i.Org), i.Project(i.Org)
+	list := func(s munimentv1.GrantState) []*munimentv1.Grant {
+		return instancetest.Must(i.API.Grant.ListGrants(ctx, &munimentv1.ListGrantsRequest{Filter: &munimentv1.GrantFilter{UserId: ada, State: s}})).GetGrants()
+	}
+	const active, off = munimentv1.GrantState_GRANT_STATE_ACTIVE, munimentv1.GrantState_GRANT_STATE_DEACTIVATED
+	instancetest.Must(i.API.Grant.GrantRole(ctx, &give{UserId: ada, ProjectId: project, RoleKeys: []string{"editor"}}))
+	if g := list(active); len(g) != 1 || g[0].GetState() != active || len(list(off)) != 0 {
+		t.Errorf("granted: %v", g)
+	}
+	instancetest.Must(i.API.Grant.DeactivateGrant(ctx, &munimentv1.DeactivateGrantRequest{UserId: ada, ProjectId: project}))
+	if g := list(0); len(g) != 1 || g[0].GetState() != off || !slices.Equal(g[0].GetRoleKeys(), []string{"editor"}) || len(list(active)) != 0 {
+		t.Errorf("deactivated: %v", g)
+	}
+	_, err := i.API.Grant.GrantRole(ctx, &give{UserId: ada, ProjectId: project, RoleKeys: []string{"editor"}})
+	instancetest.Want(t, err, fault.Refused, "")
+	instancetest.Must(i.API.Grant.ReactivateGrant(ctx, &munimentv1.ReactivateGrantRequest{UserId: ada, ProjectId: project}))
+	if g := list(active); len(g) != 1 || len(list(off)) != 0 {
+		t.Errorf("reactivated: %v", g)
+	}
+	held := instancetest.Must(i.API.History.ListRoleHolders(ctx, &munimentv1.ListRoleHoldersRequest{Filter: &munimentv1.HolderFilter{UserId: ada, IncludeEnded: true}})).GetHoldings()
+	if len(held) != 3 || held[0].GetDeactivated() || !held[1].GetDeactivated() || held[1].GetGranted().GetType() != "grant.deactivated" || held[1].GetUntilPosition() != held[0].GetSincePosition() || held[2].GetDeactivated() {
+		t.Errorf("held: %v", held)
+	}
+	_, err = i.API.Grant.ListGrants(ctx, &munimentv1.ListGrantsRequest{Filter: &munimentv1.GrantFilter{State: 9}})
+	instancetest.Want(t, err, fault.Invalid, "filter.state")
+}

@@ -7,6 +7,7 @@ import (
 	"muniment.dev/api/adapter"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
+	"muniment.dev/fault"
 	"muniment.dev/grant"
 	"muniment.dev/view"
 	"muniment.dev/view/entity"
@@ -18,8 +19,9 @@ func (s *Service) ListGrants(ctx context.Context, req *munimentv1.ListGrantsRequ
 	f := req.GetFilter()
 	where, err1 := adapter.Equal("user", "filter.user_id", f.GetUserId())
 	project, err2 := adapter.Equal("project", "filter.project_id", f.GetProjectId())
-	limit, err3 := adapter.PageSize(req.GetPageSize())
-	if err := errors.Join(err1, err2, err3); err != nil {
+	state, err3 := inState(f.GetState())
+	limit, err4 := adapter.PageSize(req.GetPageSize())
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
 	r, err := s.core.Begin(ctx, req.GetRead())
@@ -27,7 +29,7 @@ func (s *Service) ListGrants(ctx context.Context, req *munimentv1.ListGrantsRequ
 		return nil, err
 	}
 	q := view.Query{Table: grant.Table, OrderBy: []string{entity.Order}, After: req.GetPageToken(),
-		Where: adapter.Conditions(where, project, r.Visible("organization", "user"))}
+		Where: adapter.Conditions(where, project, state, r.Visible("organization", "user"))}
 	resp := &munimentv1.ListGrantsResponse{}
 	for {
 		q.Limit = limit - len(resp.Grants)
@@ -45,6 +47,16 @@ func (s *Service) ListGrants(ctx context.Context, req *munimentv1.ListGrantsRequ
 		}
 		q.After = next
 	}
+}
+
+func inState(s munimentv1.GrantState) ([]view.Cond, error) {
+	switch s {
+	case munimentv1.GrantState_GRANT_STATE_UNSPECIFIED:
+		return nil, nil
+	case munimentv1.GrantState_GRANT_STATE_ACTIVE, munimentv1.GrantState_GRANT_STATE_DEACTIVATED:
+		return []view.Cond{view.Eq("deactivated", s == munimentv1.GrantState_GRANT_STATE_DEACTIVATED)}, nil
+	}
+	return nil, fault.Field("filter.state", "there is no such state")
 }
 
 type pair struct{ user, project event.ID }
@@ -80,7 +92,10 @@ func grants(ctx context.Context, r *adapter.Reading, rows []view.Row, wanted str
 }
 
 func answer(row view.Row, roles []string) *munimentv1.Grant {
-	e := entity.Of(row)
+	e, state := entity.Of(row), munimentv1.GrantState_GRANT_STATE_ACTIVE
+	if row.Bool("deactivated") {
+		state = munimentv1.GrantState_GRANT_STATE_DEACTIVATED
+	}
 	return &munimentv1.Grant{UserId: row.ID("user").String(), ProjectId: row.ID("project").String(), OrganizationId: row.ID("organization").String(),
-		RoleKeys: roles, Created: adapter.Time(e.Created), Changed: adapter.Time(e.Changed), Position: uint64(e.Position)}
+		RoleKeys: roles, State: state, Created: adapter.Time(e.Created), Changed: adapter.Time(e.Changed), Position: uint64(e.Position)}
 }

@@ -231,9 +231,17 @@ var changes = []change{
 		return &munimentv1.GrantRoleRequest{UserId: i.Person(org), ProjectId: i.Project(org), RoleKeys: []string{"editor"}}
 	}},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
-		user, project := i.Person(org), i.Project(org)
-		Must(i.API.Grant.GrantRole(i.AsOwner(), &munimentv1.GrantRoleRequest{UserId: user, ProjectId: project, RoleKeys: []string{"editor"}}))
+		user, project := i.granted(org)
 		return &munimentv1.WithdrawRoleRequest{UserId: user, ProjectId: project, RoleKeys: []string{"editor"}}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		user, project := i.granted(org)
+		return &munimentv1.DeactivateGrantRequest{UserId: user, ProjectId: project}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		user, project := i.granted(org)
+		Must(i.API.Grant.DeactivateGrant(i.AsOwner(), &munimentv1.DeactivateGrantRequest{UserId: user, ProjectId: project}))
+		return &munimentv1.ReactivateGrantRequest{UserId: user, ProjectId: project}
 	}},
 	{owner: true, request: func(i *Instance, org string) proto.Message {
 		return &munimentv1.AddMemberRequest{UserId: i.Person(org), Scope: In(org), Role: munimentv1.MemberRole_MEMBER_ROLE_VIEWER}
@@ -287,6 +295,13 @@ var changes = []change{
 // ownChanges are the methods by which people change what is their own; other
 // tests are about them.
 var ownChanges = map[string]bool{"ChangePassword": true, "EndMyApplication": true}
+
+// granted is a person who is an editor of a project.
+func (i *Instance) granted(org string) (user, project string) {
+	user, project = i.Person(org), i.Project(org)
+	Must(i.API.Grant.GrantRole(i.AsOwner(), &munimentv1.GrantRoleRequest{UserId: user, ProjectId: project, RoleKeys: []string{"editor"}}))
+	return user, project
+}
 
 // domain claims a domain for an organization.
 func (i *Instance) domain(org string) string {

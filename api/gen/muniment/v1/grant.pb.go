@@ -26,6 +26,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// GrantState is whether a user's roles in a project count.
+type GrantState int32
+
+const (
+	// Not used in answers; in a filter: in any.
+	GrantState_GRANT_STATE_UNSPECIFIED GrantState = 0
+	// They count.
+	GrantState_GRANT_STATE_ACTIVE GrantState = 1
+	// They are there, and stand in no token.
+	GrantState_GRANT_STATE_DEACTIVATED GrantState = 2
+)
+
+// Enum value maps for GrantState.
+var (
+	GrantState_name = map[int32]string{
+		0: "GRANT_STATE_UNSPECIFIED",
+		1: "GRANT_STATE_ACTIVE",
+		2: "GRANT_STATE_DEACTIVATED",
+	}
+	GrantState_value = map[string]int32{
+		"GRANT_STATE_UNSPECIFIED": 0,
+		"GRANT_STATE_ACTIVE":      1,
+		"GRANT_STATE_DEACTIVATED": 2,
+	}
+)
+
+func (x GrantState) Enum() *GrantState {
+	p := new(GrantState)
+	*p = x
+	return p
+}
+
+func (x GrantState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (GrantState) Descriptor() protoreflect.EnumDescriptor {
+	return file_muniment_v1_grant_proto_enumTypes[0].Descriptor()
+}
+
+func (GrantState) Type() protoreflect.EnumType {
+	return &file_muniment_v1_grant_proto_enumTypes[0]
+}
+
+func (x GrantState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use GrantState.Descriptor instead.
+func (GrantState) EnumDescriptor() ([]byte, []int) {
+	return file_muniment_v1_grant_proto_rawDescGZIP(), []int{0}
+}
+
 // Grant is all roles that a user has in a project.
 type Grant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -42,7 +95,9 @@ type Grant struct {
 	// When the grant last changed.
 	Changed *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=changed,proto3" json:"changed,omitempty"`
 	// Position of the last record about it.
-	Position      uint64 `protobuf:"varint,7,opt,name=position,proto3" json:"position,omitempty"`
+	Position uint64 `protobuf:"varint,7,opt,name=position,proto3" json:"position,omitempty"`
+	// Whether the roles count.
+	State         GrantState `protobuf:"varint,8,opt,name=state,proto3,enum=muniment.v1.GrantState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -124,6 +179,13 @@ func (x *Grant) GetPosition() uint64 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *Grant) GetState() GrantState {
+	if x != nil {
+		return x.State
+	}
+	return GrantState_GRANT_STATE_UNSPECIFIED
 }
 
 type GrantRoleRequest struct {
@@ -378,6 +440,240 @@ func (x *WithdrawRoleResponse) GetChange() *Change {
 	return nil
 }
 
+type DeactivateGrantRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose roles.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// In which project.
+	ProjectId string `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeactivateGrantRequest) Reset() {
+	*x = DeactivateGrantRequest{}
+	mi := &file_muniment_v1_grant_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeactivateGrantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeactivateGrantRequest) ProtoMessage() {}
+
+func (x *DeactivateGrantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_grant_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeactivateGrantRequest.ProtoReflect.Descriptor instead.
+func (*DeactivateGrantRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_grant_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *DeactivateGrantRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *DeactivateGrantRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *DeactivateGrantRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *DeactivateGrantRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type DeactivateGrantResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeactivateGrantResponse) Reset() {
+	*x = DeactivateGrantResponse{}
+	mi := &file_muniment_v1_grant_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeactivateGrantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeactivateGrantResponse) ProtoMessage() {}
+
+func (x *DeactivateGrantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_grant_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeactivateGrantResponse.ProtoReflect.Descriptor instead.
+func (*DeactivateGrantResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_grant_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DeactivateGrantResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+type ReactivateGrantRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whose roles.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// In which project.
+	ProjectId string `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReactivateGrantRequest) Reset() {
+	*x = ReactivateGrantRequest{}
+	mi := &file_muniment_v1_grant_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReactivateGrantRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReactivateGrantRequest) ProtoMessage() {}
+
+func (x *ReactivateGrantRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_grant_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReactivateGrantRequest.ProtoReflect.Descriptor instead.
+func (*ReactivateGrantRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_grant_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ReactivateGrantRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ReactivateGrantRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *ReactivateGrantRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *ReactivateGrantRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ReactivateGrantResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReactivateGrantResponse) Reset() {
+	*x = ReactivateGrantResponse{}
+	mi := &file_muniment_v1_grant_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReactivateGrantResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReactivateGrantResponse) ProtoMessage() {}
+
+func (x *ReactivateGrantResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_grant_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReactivateGrantResponse.ProtoReflect.Descriptor instead.
+func (*ReactivateGrantResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_grant_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReactivateGrantResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 // GrantFilter selects grants; every field that is set must match.
 type GrantFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -386,14 +682,16 @@ type GrantFilter struct {
 	// In this project.
 	ProjectId string `protobuf:"bytes,2,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
 	// With this role among others.
-	RoleKey       string `protobuf:"bytes,3,opt,name=role_key,json=roleKey,proto3" json:"role_key,omitempty"`
+	RoleKey string `protobuf:"bytes,3,opt,name=role_key,json=roleKey,proto3" json:"role_key,omitempty"`
+	// In this state.
+	State         GrantState `protobuf:"varint,4,opt,name=state,proto3,enum=muniment.v1.GrantState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GrantFilter) Reset() {
 	*x = GrantFilter{}
-	mi := &file_muniment_v1_grant_proto_msgTypes[5]
+	mi := &file_muniment_v1_grant_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -405,7 +703,7 @@ func (x *GrantFilter) String() string {
 func (*GrantFilter) ProtoMessage() {}
 
 func (x *GrantFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_grant_proto_msgTypes[5]
+	mi := &file_muniment_v1_grant_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -418,7 +716,7 @@ func (x *GrantFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GrantFilter.ProtoReflect.Descriptor instead.
 func (*GrantFilter) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_grant_proto_rawDescGZIP(), []int{5}
+	return file_muniment_v1_grant_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GrantFilter) GetUserId() string {
@@ -442,6 +740,13 @@ func (x *GrantFilter) GetRoleKey() string {
 	return ""
 }
 
+func (x *GrantFilter) GetState() GrantState {
+	if x != nil {
+		return x.State
+	}
+	return GrantState_GRANT_STATE_UNSPECIFIED
+}
+
 type ListGrantsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which grants; all that the caller may see if left out.
@@ -458,7 +763,7 @@ type ListGrantsRequest struct {
 
 func (x *ListGrantsRequest) Reset() {
 	*x = ListGrantsRequest{}
-	mi := &file_muniment_v1_grant_proto_msgTypes[6]
+	mi := &file_muniment_v1_grant_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -470,7 +775,7 @@ func (x *ListGrantsRequest) String() string {
 func (*ListGrantsRequest) ProtoMessage() {}
 
 func (x *ListGrantsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_grant_proto_msgTypes[6]
+	mi := &file_muniment_v1_grant_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -483,7 +788,7 @@ func (x *ListGrantsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGrantsRequest.ProtoReflect.Descriptor instead.
 func (*ListGrantsRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_grant_proto_rawDescGZIP(), []int{6}
+	return file_muniment_v1_grant_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListGrantsRequest) GetFilter() *GrantFilter {
@@ -526,7 +831,7 @@ type ListGrantsResponse struct {
 
 func (x *ListGrantsResponse) Reset() {
 	*x = ListGrantsResponse{}
-	mi := &file_muniment_v1_grant_proto_msgTypes[7]
+	mi := &file_muniment_v1_grant_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -538,7 +843,7 @@ func (x *ListGrantsResponse) String() string {
 func (*ListGrantsResponse) ProtoMessage() {}
 
 func (x *ListGrantsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_grant_proto_msgTypes[7]
+	mi := &file_muniment_v1_grant_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -551,7 +856,7 @@ func (x *ListGrantsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGrantsResponse.ProtoReflect.Descriptor instead.
 func (*ListGrantsResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_grant_proto_rawDescGZIP(), []int{7}
+	return file_muniment_v1_grant_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListGrantsResponse) GetGrants() []*Grant {
@@ -572,7 +877,7 @@ var File_muniment_v1_grant_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_grant_proto_rawDesc = "" +
 	"\n" +
-	"\x17muniment/v1/grant.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\x8d\x02\n" +
+	"\x17muniment/v1/grant.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\xbc\x02\n" +
 	"\x05Grant\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n" +
 	"\n" +
@@ -581,7 +886,8 @@ const file_muniment_v1_grant_proto_rawDesc = "" +
 	"\trole_keys\x18\x04 \x03(\tR\broleKeys\x124\n" +
 	"\acreated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\acreated\x124\n" +
 	"\achanged\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\achanged\x12\x1a\n" +
-	"\bposition\x18\a \x01(\x04R\bposition\"\xa3\x01\n" +
+	"\bposition\x18\a \x01(\x04R\bposition\x12-\n" +
+	"\x05state\x18\b \x01(\x0e2\x17.muniment.v1.GrantStateR\x05state\"\xa3\x01\n" +
 	"\x10GrantRoleRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n" +
 	"\n" +
@@ -601,12 +907,31 @@ const file_muniment_v1_grant_proto_rawDesc = "" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"C\n" +
 	"\x14WithdrawRoleResponse\x12+\n" +
-	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"`\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x8c\x01\n" +
+	"\x16DeactivateGrantRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x02 \x01(\tR\tprojectId\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"F\n" +
+	"\x17DeactivateGrantResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x8c\x01\n" +
+	"\x16ReactivateGrantRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x02 \x01(\tR\tprojectId\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"F\n" +
+	"\x17ReactivateGrantResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x8f\x01\n" +
 	"\vGrantFilter\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n" +
 	"\n" +
 	"project_id\x18\x02 \x01(\tR\tprojectId\x12\x19\n" +
-	"\brole_key\x18\x03 \x01(\tR\aroleKey\"\xa8\x01\n" +
+	"\brole_key\x18\x03 \x01(\tR\aroleKey\x12-\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x17.muniment.v1.GrantStateR\x05state\"\xa8\x01\n" +
 	"\x11ListGrantsRequest\x120\n" +
 	"\x06filter\x18\x01 \x01(\v2\x18.muniment.v1.GrantFilterR\x06filter\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -615,10 +940,17 @@ const file_muniment_v1_grant_proto_rawDesc = "" +
 	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"h\n" +
 	"\x12ListGrantsResponse\x12*\n" +
 	"\x06grants\x18\x01 \x03(\v2\x12.muniment.v1.GrantR\x06grants\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xcf\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*^\n" +
+	"\n" +
+	"GrantState\x12\x1b\n" +
+	"\x17GRANT_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12GRANT_STATE_ACTIVE\x10\x01\x12\x1b\n" +
+	"\x17GRANT_STATE_DEACTIVATED\x10\x022\xcf\x04\n" +
 	"\fGrantService\x12g\n" +
 	"\tGrantRole\x12\x1d.muniment.v1.GrantRoleRequest\x1a\x1e.muniment.v1.GrantRoleResponse\"\x1b\x82\xd3\xe4\x93\x02\x15:\x01*\"\x10/v1/grants:grant\x12s\n" +
-	"\fWithdrawRole\x12 .muniment.v1.WithdrawRoleRequest\x1a!.muniment.v1.WithdrawRoleResponse\"\x1e\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/grants:withdraw\x12a\n" +
+	"\fWithdrawRole\x12 .muniment.v1.WithdrawRoleRequest\x1a!.muniment.v1.WithdrawRoleResponse\"\x1e\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/grants:withdraw\x12~\n" +
+	"\x0fDeactivateGrant\x12#.muniment.v1.DeactivateGrantRequest\x1a$.muniment.v1.DeactivateGrantResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/grants:deactivate\x12~\n" +
+	"\x0fReactivateGrant\x12#.muniment.v1.ReactivateGrantRequest\x1a$.muniment.v1.ReactivateGrantResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/grants:reactivate\x12a\n" +
 	"\n" +
 	"ListGrants\x12\x1e.muniment.v1.ListGrantsRequest\x1a\x1f.muniment.v1.ListGrantsResponse\"\x12\x82\xd3\xe4\x93\x02\f\x12\n" +
 	"/v1/grantsB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
@@ -635,39 +967,53 @@ func file_muniment_v1_grant_proto_rawDescGZIP() []byte {
 	return file_muniment_v1_grant_proto_rawDescData
 }
 
-var file_muniment_v1_grant_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_muniment_v1_grant_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_muniment_v1_grant_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_muniment_v1_grant_proto_goTypes = []any{
-	(*Grant)(nil),                 // 0: muniment.v1.Grant
-	(*GrantRoleRequest)(nil),      // 1: muniment.v1.GrantRoleRequest
-	(*GrantRoleResponse)(nil),     // 2: muniment.v1.GrantRoleResponse
-	(*WithdrawRoleRequest)(nil),   // 3: muniment.v1.WithdrawRoleRequest
-	(*WithdrawRoleResponse)(nil),  // 4: muniment.v1.WithdrawRoleResponse
-	(*GrantFilter)(nil),           // 5: muniment.v1.GrantFilter
-	(*ListGrantsRequest)(nil),     // 6: muniment.v1.ListGrantsRequest
-	(*ListGrantsResponse)(nil),    // 7: muniment.v1.ListGrantsResponse
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
-	(*Change)(nil),                // 9: muniment.v1.Change
-	(*Read)(nil),                  // 10: muniment.v1.Read
+	(GrantState)(0),                 // 0: muniment.v1.GrantState
+	(*Grant)(nil),                   // 1: muniment.v1.Grant
+	(*GrantRoleRequest)(nil),        // 2: muniment.v1.GrantRoleRequest
+	(*GrantRoleResponse)(nil),       // 3: muniment.v1.GrantRoleResponse
+	(*WithdrawRoleRequest)(nil),     // 4: muniment.v1.WithdrawRoleRequest
+	(*WithdrawRoleResponse)(nil),    // 5: muniment.v1.WithdrawRoleResponse
+	(*DeactivateGrantRequest)(nil),  // 6: muniment.v1.DeactivateGrantRequest
+	(*DeactivateGrantResponse)(nil), // 7: muniment.v1.DeactivateGrantResponse
+	(*ReactivateGrantRequest)(nil),  // 8: muniment.v1.ReactivateGrantRequest
+	(*ReactivateGrantResponse)(nil), // 9: muniment.v1.ReactivateGrantResponse
+	(*GrantFilter)(nil),             // 10: muniment.v1.GrantFilter
+	(*ListGrantsRequest)(nil),       // 11: muniment.v1.ListGrantsRequest
+	(*ListGrantsResponse)(nil),      // 12: muniment.v1.ListGrantsResponse
+	(*timestamppb.Timestamp)(nil),   // 13: google.protobuf.Timestamp
+	(*Change)(nil),                  // 14: muniment.v1.Change
+	(*Read)(nil),                    // 15: muniment.v1.Read
 }
 var file_muniment_v1_grant_proto_depIdxs = []int32{
-	8,  // 0: muniment.v1.Grant.created:type_name -> google.protobuf.Timestamp
-	8,  // 1: muniment.v1.Grant.changed:type_name -> google.protobuf.Timestamp
-	9,  // 2: muniment.v1.GrantRoleResponse.change:type_name -> muniment.v1.Change
-	9,  // 3: muniment.v1.WithdrawRoleResponse.change:type_name -> muniment.v1.Change
-	5,  // 4: muniment.v1.ListGrantsRequest.filter:type_name -> muniment.v1.GrantFilter
-	10, // 5: muniment.v1.ListGrantsRequest.read:type_name -> muniment.v1.Read
-	0,  // 6: muniment.v1.ListGrantsResponse.grants:type_name -> muniment.v1.Grant
-	1,  // 7: muniment.v1.GrantService.GrantRole:input_type -> muniment.v1.GrantRoleRequest
-	3,  // 8: muniment.v1.GrantService.WithdrawRole:input_type -> muniment.v1.WithdrawRoleRequest
-	6,  // 9: muniment.v1.GrantService.ListGrants:input_type -> muniment.v1.ListGrantsRequest
-	2,  // 10: muniment.v1.GrantService.GrantRole:output_type -> muniment.v1.GrantRoleResponse
-	4,  // 11: muniment.v1.GrantService.WithdrawRole:output_type -> muniment.v1.WithdrawRoleResponse
-	7,  // 12: muniment.v1.GrantService.ListGrants:output_type -> muniment.v1.ListGrantsResponse
-	10, // [10:13] is the sub-list for method output_type
-	7,  // [7:10] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	13, // 0: muniment.v1.Grant.created:type_name -> google.protobuf.Timestamp
+	13, // 1: muniment.v1.Grant.changed:type_name -> google.protobuf.Timestamp
+	0,  // 2: muniment.v1.Grant.state:type_name -> muniment.v1.GrantState
+	14, // 3: muniment.v1.GrantRoleResponse.change:type_name -> muniment.v1.Change
+	14, // 4: muniment.v1.WithdrawRoleResponse.change:type_name -> muniment.v1.Change
+	14, // 5: muniment.v1.DeactivateGrantResponse.change:type_name -> muniment.v1.Change
+	14, // 6: muniment.v1.ReactivateGrantResponse.change:type_name -> muniment.v1.Change
+	0,  // 7: muniment.v1.GrantFilter.state:type_name -> muniment.v1.GrantState
+	10, // 8: muniment.v1.ListGrantsRequest.filter:type_name -> muniment.v1.GrantFilter
+	15, // 9: muniment.v1.ListGrantsRequest.read:type_name -> muniment.v1.Read
+	1,  // 10: muniment.v1.ListGrantsResponse.grants:type_name -> muniment.v1.Grant
+	2,  // 11: muniment.v1.GrantService.GrantRole:input_type -> muniment.v1.GrantRoleRequest
+	4,  // 12: muniment.v1.GrantService.WithdrawRole:input_type -> muniment.v1.WithdrawRoleRequest
+	6,  // 13: muniment.v1.GrantService.DeactivateGrant:input_type -> muniment.v1.DeactivateGrantRequest
+	8,  // 14: muniment.v1.GrantService.ReactivateGrant:input_type -> muniment.v1.ReactivateGrantRequest
+	11, // 15: muniment.v1.GrantService.ListGrants:input_type -> muniment.v1.ListGrantsRequest
+	3,  // 16: muniment.v1.GrantService.GrantRole:output_type -> muniment.v1.GrantRoleResponse
+	5,  // 17: muniment.v1.GrantService.WithdrawRole:output_type -> muniment.v1.WithdrawRoleResponse
+	7,  // 18: muniment.v1.GrantService.DeactivateGrant:output_type -> muniment.v1.DeactivateGrantResponse
+	9,  // 19: muniment.v1.GrantService.ReactivateGrant:output_type -> muniment.v1.ReactivateGrantResponse
+	12, // 20: muniment.v1.GrantService.ListGrants:output_type -> muniment.v1.ListGrantsResponse
+	16, // [16:21] is the sub-list for method output_type
+	11, // [11:16] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_grant_proto_init() }
@@ -681,13 +1027,14 @@ func file_muniment_v1_grant_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_grant_proto_rawDesc), len(file_muniment_v1_grant_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   8,
+			NumEnums:      1,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_muniment_v1_grant_proto_goTypes,
 		DependencyIndexes: file_muniment_v1_grant_proto_depIdxs,
+		EnumInfos:         file_muniment_v1_grant_proto_enumTypes,
 		MessageInfos:      file_muniment_v1_grant_proto_msgTypes,
 	}.Build()
 	File_muniment_v1_grant_proto = out.File

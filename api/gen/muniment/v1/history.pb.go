@@ -908,7 +908,10 @@ type Holding struct {
 	// see it.
 	Granted *Event `protobuf:"bytes,10,opt,name=granted,proto3" json:"granted,omitempty"`
 	// The event that took it, with who did so; left out likewise.
-	Ended         *Event `protobuf:"bytes,11,opt,name=ended,proto3" json:"ended,omitempty"`
+	Ended *Event `protobuf:"bytes,11,opt,name=ended,proto3" json:"ended,omitempty"`
+	// Of a role in a project: it was deactivated for this time, and stood in no
+	// token. Deactivating and reactivating it end one holding and begin another.
+	Deactivated   bool `protobuf:"varint,12,opt,name=deactivated,proto3" json:"deactivated,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1020,6 +1023,13 @@ func (x *Holding) GetEnded() *Event {
 	return nil
 }
 
+func (x *Holding) GetDeactivated() bool {
+	if x != nil {
+		return x.Deactivated
+	}
+	return false
+}
+
 var File_muniment_v1_history_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_history_proto_rawDesc = "" +
@@ -1087,7 +1097,7 @@ const file_muniment_v1_history_proto_rawDesc = "" +
 	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"v\n" +
 	"\x1aListAdministratorsResponse\x120\n" +
 	"\bholdings\x18\x01 \x03(\v2\x14.muniment.v1.HoldingR\bholdings\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbd\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xdf\x03\n" +
 	"\aHolding\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x1d\n" +
 	"\n" +
@@ -1101,7 +1111,8 @@ const file_muniment_v1_history_proto_rawDesc = "" +
 	"\x0euntil_position\x18\t \x01(\x04R\runtilPosition\x12,\n" +
 	"\agranted\x18\n" +
 	" \x01(\v2\x12.muniment.v1.EventR\agranted\x12(\n" +
-	"\x05ended\x18\v \x01(\v2\x12.muniment.v1.EventR\x05ended*\xa3\x01\n" +
+	"\x05ended\x18\v \x01(\v2\x12.muniment.v1.EventR\x05ended\x12 \n" +
+	"\vdeactivated\x18\f \x01(\bR\vdeactivated*\xa3\x01\n" +
 	"\x0eDifferenceKind\x12\x1f\n" +
 	"\x1bDIFFERENCE_KIND_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15DIFFERENCE_KIND_ADDED\x10\x01\x12\x1b\n" +

@@ -41,6 +41,12 @@ const (
 	// GrantServiceWithdrawRoleProcedure is the fully-qualified name of the GrantService's WithdrawRole
 	// RPC.
 	GrantServiceWithdrawRoleProcedure = "/muniment.v1.GrantService/WithdrawRole"
+	// GrantServiceDeactivateGrantProcedure is the fully-qualified name of the GrantService's
+	// DeactivateGrant RPC.
+	GrantServiceDeactivateGrantProcedure = "/muniment.v1.GrantService/DeactivateGrant"
+	// GrantServiceReactivateGrantProcedure is the fully-qualified name of the GrantService's
+	// ReactivateGrant RPC.
+	GrantServiceReactivateGrantProcedure = "/muniment.v1.GrantService/ReactivateGrant"
 	// GrantServiceListGrantsProcedure is the fully-qualified name of the GrantService's ListGrants RPC.
 	GrantServiceListGrantsProcedure = "/muniment.v1.GrantService/ListGrants"
 )
@@ -48,12 +54,20 @@ const (
 // GrantServiceClient is a client for the muniment.v1.GrantService service.
 type GrantServiceClient interface {
 	// GrantRole gives a user roles in a project, in addition to those held.
-	// NOT_FOUND if a role is not defined there; REFUSED if all are held.
+	// NOT_FOUND if a role is not defined there; REFUSED if all are held, or if
+	// those that are held are deactivated.
 	GrantRole(context.Context, *v1.GrantRoleRequest) (*v1.GrantRoleResponse, error)
 	// WithdrawRole takes roles in a project from a user. It holds at once
 	// where a server is asked, and from the next token otherwise. REFUSED if
 	// none of them is held.
 	WithdrawRole(context.Context, *v1.WithdrawRoleRequest) (*v1.WithdrawRoleResponse, error)
+	// DeactivateGrant takes all roles that a user has in a project out of use:
+	// they stand in no token and no answer about tokens, until they are
+	// reactivated. None is withdrawn. NOT_FOUND if the user has none there;
+	// REFUSED if they are deactivated already.
+	DeactivateGrant(context.Context, *v1.DeactivateGrantRequest) (*v1.DeactivateGrantResponse, error)
+	// ReactivateGrant takes them into use again. REFUSED if they are active.
+	ReactivateGrant(context.Context, *v1.ReactivateGrantRequest) (*v1.ReactivateGrantResponse, error)
 	// ListGrants answers the grants that match.
 	ListGrants(context.Context, *v1.ListGrantsRequest) (*v1.ListGrantsResponse, error)
 }
@@ -81,6 +95,18 @@ func NewGrantServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 			connect.WithSchema(grantServiceMethods.ByName("WithdrawRole")),
 			connect.WithClientOptions(opts...),
 		),
+		deactivateGrant: connect.NewClient[v1.DeactivateGrantRequest, v1.DeactivateGrantResponse](
+			httpClient,
+			baseURL+GrantServiceDeactivateGrantProcedure,
+			connect.WithSchema(grantServiceMethods.ByName("DeactivateGrant")),
+			connect.WithClientOptions(opts...),
+		),
+		reactivateGrant: connect.NewClient[v1.ReactivateGrantRequest, v1.ReactivateGrantResponse](
+			httpClient,
+			baseURL+GrantServiceReactivateGrantProcedure,
+			connect.WithSchema(grantServiceMethods.ByName("ReactivateGrant")),
+			connect.WithClientOptions(opts...),
+		),
 		listGrants: connect.NewClient[v1.ListGrantsRequest, v1.ListGrantsResponse](
 			httpClient,
 			baseURL+GrantServiceListGrantsProcedure,
@@ -92,9 +118,11 @@ func NewGrantServiceClient(httpClient connect.HTTPClient, baseURL string, opts .
 
 // grantServiceClient implements GrantServiceClient.
 type grantServiceClient struct {
-	grantRole    *connect.Client[v1.GrantRoleRequest, v1.GrantRoleResponse]
-	withdrawRole *connect.Client[v1.WithdrawRoleRequest, v1.WithdrawRoleResponse]
-	listGrants   *connect.Client[v1.ListGrantsRequest, v1.ListGrantsResponse]
+	grantRole       *connect.Client[v1.GrantRoleRequest, v1.GrantRoleResponse]
+	withdrawRole    *connect.Client[v1.WithdrawRoleRequest, v1.WithdrawRoleResponse]
+	deactivateGrant *connect.Client[v1.DeactivateGrantRequest, v1.DeactivateGrantResponse]
+	reactivateGrant *connect.Client[v1.ReactivateGrantRequest, v1.ReactivateGrantResponse]
+	listGrants      *connect.Client[v1.ListGrantsRequest, v1.ListGrantsResponse]
 }
 
 // GrantRole calls muniment.v1.GrantService.GrantRole.
@@ -115,6 +143,24 @@ func (c *grantServiceClient) WithdrawRole(ctx context.Context, req *v1.WithdrawR
 	return nil, err
 }
 
+// DeactivateGrant calls muniment.v1.GrantService.DeactivateGrant.
+func (c *grantServiceClient) DeactivateGrant(ctx context.Context, req *v1.DeactivateGrantRequest) (*v1.DeactivateGrantResponse, error) {
+	response, err := c.deactivateGrant.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReactivateGrant calls muniment.v1.GrantService.ReactivateGrant.
+func (c *grantServiceClient) ReactivateGrant(ctx context.Context, req *v1.ReactivateGrantRequest) (*v1.ReactivateGrantResponse, error) {
+	response, err := c.reactivateGrant.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ListGrants calls muniment.v1.GrantService.ListGrants.
 func (c *grantServiceClient) ListGrants(ctx context.Context, req *v1.ListGrantsRequest) (*v1.ListGrantsResponse, error) {
 	response, err := c.listGrants.CallUnary(ctx, connect.NewRequest(req))
@@ -127,12 +173,20 @@ func (c *grantServiceClient) ListGrants(ctx context.Context, req *v1.ListGrantsR
 // GrantServiceHandler is an implementation of the muniment.v1.GrantService service.
 type GrantServiceHandler interface {
 	// GrantRole gives a user roles in a project, in addition to those held.
-	// NOT_FOUND if a role is not defined there; REFUSED if all are held.
+	// NOT_FOUND if a role is not defined there; REFUSED if all are held, or if
+	// those that are held are deactivated.
 	GrantRole(context.Context, *v1.GrantRoleRequest) (*v1.GrantRoleResponse, error)
 	// WithdrawRole takes roles in a project from a user. It holds at once
 	// where a server is asked, and from the next token otherwise. REFUSED if
 	// none of them is held.
 	WithdrawRole(context.Context, *v1.WithdrawRoleRequest) (*v1.WithdrawRoleResponse, error)
+	// DeactivateGrant takes all roles that a user has in a project out of use:
+	// they stand in no token and no answer about tokens, until they are
+	// reactivated. None is withdrawn. NOT_FOUND if the user has none there;
+	// REFUSED if they are deactivated already.
+	DeactivateGrant(context.Context, *v1.DeactivateGrantRequest) (*v1.DeactivateGrantResponse, error)
+	// ReactivateGrant takes them into use again. REFUSED if they are active.
+	ReactivateGrant(context.Context, *v1.ReactivateGrantRequest) (*v1.ReactivateGrantResponse, error)
 	// ListGrants answers the grants that match.
 	ListGrants(context.Context, *v1.ListGrantsRequest) (*v1.ListGrantsResponse, error)
 }
@@ -156,6 +210,18 @@ func NewGrantServiceHandler(svc GrantServiceHandler, opts ...connect.HandlerOpti
 		connect.WithSchema(grantServiceMethods.ByName("WithdrawRole")),
 		connect.WithHandlerOptions(opts...),
 	)
+	grantServiceDeactivateGrantHandler := connect.NewUnaryHandlerSimple(
+		GrantServiceDeactivateGrantProcedure,
+		svc.DeactivateGrant,
+		connect.WithSchema(grantServiceMethods.ByName("DeactivateGrant")),
+		connect.WithHandlerOptions(opts...),
+	)
+	grantServiceReactivateGrantHandler := connect.NewUnaryHandlerSimple(
+		GrantServiceReactivateGrantProcedure,
+		svc.ReactivateGrant,
+		connect.WithSchema(grantServiceMethods.ByName("ReactivateGrant")),
+		connect.WithHandlerOptions(opts...),
+	)
 	grantServiceListGrantsHandler := connect.NewUnaryHandlerSimple(
 		GrantServiceListGrantsProcedure,
 		svc.ListGrants,
@@ -168,6 +234,10 @@ func NewGrantServiceHandler(svc GrantServiceHandler, opts ...connect.HandlerOpti
 			grantServiceGrantRoleHandler.ServeHTTP(w, r)
 		case GrantServiceWithdrawRoleProcedure:
 			grantServiceWithdrawRoleHandler.ServeHTTP(w, r)
+		case GrantServiceDeactivateGrantProcedure:
+			grantServiceDeactivateGrantHandler.ServeHTTP(w, r)
+		case GrantServiceReactivateGrantProcedure:
+			grantServiceReactivateGrantHandler.ServeHTTP(w, r)
 		case GrantServiceListGrantsProcedure:
 			grantServiceListGrantsHandler.ServeHTTP(w, r)
 		default:
@@ -185,6 +255,14 @@ func (UnimplementedGrantServiceHandler) GrantRole(context.Context, *v1.GrantRole
 
 func (UnimplementedGrantServiceHandler) WithdrawRole(context.Context, *v1.WithdrawRoleRequest) (*v1.WithdrawRoleResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.GrantService.WithdrawRole is not implemented"))
+}
+
+func (UnimplementedGrantServiceHandler) DeactivateGrant(context.Context, *v1.DeactivateGrantRequest) (*v1.DeactivateGrantResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.GrantService.DeactivateGrant is not implemented"))
+}
+
+func (UnimplementedGrantServiceHandler) ReactivateGrant(context.Context, *v1.ReactivateGrantRequest) (*v1.ReactivateGrantResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.GrantService.ReactivateGrant is not implemented"))
 }
 
 func (UnimplementedGrantServiceHandler) ListGrants(context.Context, *v1.ListGrantsRequest) (*v1.ListGrantsResponse, error) {
