@@ -134,7 +134,7 @@ func (s *Stopped) status(ctx context.Context) (*Status, error) {
 		}
 		out.Checkpoint.Covers = r.Time
 	}
-	out.Views = s.viewsStatus()
+	out.Views = s.viewsStatus(ctx)
 	if r, ok := WasRestored(s.Layout); ok {
 		out.Restored = &r
 	}
@@ -142,12 +142,12 @@ func (s *Stopped) status(ctx context.Context) (*Status, error) {
 }
 
 // viewsStatus looks at the file of views.
-func (s *Stopped) viewsStatus() ViewsStatus {
+func (s *Stopped) viewsStatus(ctx context.Context) ViewsStatus {
 	out := ViewsStatus{Behind: s.Log.Mark().Size}
 	for _, v := range s.program.Views {
 		out.Names = append(out.Names, v.Name)
 	}
-	f, err := view.Inspect(s.Layout.Views, s.program.Views)
+	f, err := view.Inspect(ctx, view.File(s.Layout.Views), s.program.Views)
 	switch {
 	case fault.Is(err, fault.NotFound):
 		out.Missing = out.Names

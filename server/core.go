@@ -210,7 +210,7 @@ func (c *Core) openDerived(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Views, err = view.Open(ctx, filepath.Join(c.opts.Data, "views.db"), c.Log, c.Sealer.Decode, Views(), view.Options{Prepare: c.Sealer.Prefetch, Logger: c.opts.Logger}); err != nil {
+	if c.Views, err = view.Open(ctx, view.File(filepath.Join(c.opts.Data, "views.db")), c.Log, c.Sealer.Decode, Views(), view.Options{Prepare: c.Sealer.Prefetch, Logger: c.opts.Logger}); err != nil {
 		return err
 	}
 	c.onClose(c.Views.Close)

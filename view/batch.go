@@ -128,7 +128,7 @@ func (b *batch) addChanges(v *View, i int, f event.Fact, changes []Change) error
 		}
 		ops, err := b.resolve(v, &changes[n])
 		if err != nil {
-			if passes(err) || sqliteCode(err) != 0 {
+			if ofDatabase(err) {
 				return err
 			}
 			return failed(v.Name, f, i, err)
@@ -178,7 +178,7 @@ func (b *batch) selected(t *table, c *Change, set []setting) ([]op, error) {
 	}
 	var ops []op
 	sql, args := q.keys()
-	err := b.db.w.query(context.Background(), sql, args, func(vals []any) error {
+	err := query(context.Background(), b.db.w, sql, args, func(vals []any) error {
 		key := slices.Clone(vals)
 		ops = append(ops, op{t: t, key: key, name: string(pack(nil, key)), set: set, remove: c.Delete})
 		return nil

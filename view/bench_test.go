@@ -70,7 +70,7 @@ func BenchmarkRebuild(b *testing.B) {
 		decode view.Decode
 	}{{"simple", simple(), l.Decode}, {"simple-decoded", simple(), ready}, {"people", people(), l.Decode}, {"people-decoded", people(), ready}} {
 		b.Run(c.name, func(b *testing.B) {
-			set, err := view.Open(ctx, file(b), l, c.decode, []view.View{c.view}, view.Options{})
+			set, err := view.Open(ctx, stored(b), l, c.decode, []view.View{c.view}, view.Options{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -91,7 +91,7 @@ func BenchmarkRebuild(b *testing.B) {
 // BenchmarkRead measures reads: one row, and a page of 20 in order of a name.
 func BenchmarkRead(b *testing.B) {
 	l := benchLog(b, 20_000)
-	set := open(b, l, file(b), view.Options{})
+	set := open(b, l, stored(b), view.Options{})
 	if err := set.Fresh(ctx, 20_000); err != nil {
 		b.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func BenchmarkRead(b *testing.B) {
 // BenchmarkReadYourWrite measures an append and a read that must see it.
 func BenchmarkReadYourWrite(b *testing.B) {
 	l := newLog(b)
-	set := open(b, l, file(b), view.Options{})
+	set := open(b, l, stored(b), view.Options{})
 	org := event.NewID()
 	for b.Loop() {
 		id := event.NewID()

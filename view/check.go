@@ -60,9 +60,10 @@ func (s *Set) Check(ctx context.Context, progress func(Progress), report func(Di
 		}
 		// From here on one state of the live one is compared, to which the copy
 		// is brought.
-		return s.current().read(ctx, func(c *conn) error {
-			at, err = s.compare(ctx, c, d, report)
-			return err
+		live := s.current()
+		return live.read(ctx, func(ctx context.Context, sn *snapshot) error {
+			at = sn.at
+			return s.compare(ctx, live, sn, d, report)
 		})
 	})
 	if err == nil && s.erased() != erasures {
@@ -75,34 +76,30 @@ func (s *Set) Check(ctx context.Context, progress func(Progress), report func(Di
 // copy reads again do not count.
 func (s *Set) erased() uint64 { return s.erasures.Load() + s.current().erasures.Load() }
 
-func (s *Set) compare(ctx context.Context, live *conn, d *database, report func(Difference)) (at event.Position, err error) {
-	err = live.query(ctx, sqlPosition, nil, func(vals []any) error { at = event.Position(vals[0].(int64)); return nil })
-	if err != nil {
-		return 0, err
-	}
-	for d.place().position < at {
-		if _, err := s.patientStep(ctx, d, at, buildBatch); err != nil {
-			return at, err
+func (s *Set) compare(ctx context.Context, live *database, sn *snapshot, d *database, report func(Difference)) error {
+	for d.place().position < sn.at {
+		if _, err := s.patientStep(ctx, d, sn.at, buildBatch); err != nil {
+			return err
 		}
 	}
-	for _, v := range s.live.lay.views {
+	for _, v := range live.lay.views {
 		for i := range v.Tables {
-			t := s.live.lay.tables[v.Tables[i].Name]
-			for _, sql := range t.sql.all {
-				if err := t.diff(all(ctx, live, sql), all(ctx, d.w, sql), report); err != nil {
-					return at, err
+			t, built := live.lay.tables[v.Tables[i].Name], d.lay.tables[v.Tables[i].Name]
+			for n, sql := range t.sql.all {
+				if err := t.diff(all(ctx, sn.c, sql), all(ctx, d.w, built.sql.all[n]), report); err != nil {
+					return err
 				}
 			}
 		}
 	}
-	return at, nil
+	return nil
 }
 
 // all yields the rows of a statement.
-func all(ctx context.Context, c *conn, sql string) iter.Seq2[[]any, error] {
+func all(ctx context.Context, c conn, sql string) iter.Seq2[[]any, error] {
 	return func(yield func([]any, error) bool) {
 		stopped := false
-		err := c.query(ctx, sql, nil, func(vals []any) error {
+		err := query(ctx, c, sql, nil, func(vals []any) error {
 			if stopped = !yield(slices.Clone(vals), nil); stopped {
 				return errEnough
 			}

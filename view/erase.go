@@ -48,9 +48,6 @@ func (s *Set) Forget(ctx context.Context, subjects ...event.SubjectID) error {
 			return fault.Wrap(op, err)
 		}
 	}
-	if s.path == inMemory {
-		return nil
-	}
 	release, err := s.occupy(ctx)
 	if err != nil {
 		return fault.Wrap(op, err)
@@ -64,39 +61,12 @@ func (s *Set) Forget(ctx context.Context, subjects ...event.SubjectID) error {
 	return fault.Wrap(op, s.rewrite(ctx))
 }
 
-// rewrite replaces the file by a copy of its contents.
+// rewrite replaces the database by a copy of its contents.
 func (s *Set) rewrite(ctx context.Context) error {
-	path := s.path + newSuffix
-	if err := remove(path); err != nil {
+	d, err := s.home.copy(ctx, s.current())
+	if d == nil || err != nil {
 		return err
 	}
-	if err := createPrivate(path); err != nil {
-		return err
-	}
-	defer remove(path)
-	live := s.current()
-	if err := live.copyTo(path); err != nil {
-		return err
-	}
-	d, err := open(path, live.lay.views, building)
-	if err != nil {
-		return err
-	}
-	if _, _, err := d.inspect(); err != nil {
-		d.close()
-		return err
-	}
+	defer s.home.discard(d)
 	return s.replace(ctx, d)
-}
-
-// copyTo writes one state of the database to a file, which must be empty. The
-// writer goes on meanwhile.
-func (d *database) copyTo(path string) error {
-	c, err := connect(d.path)
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	_, err = c.exec(context.Background(), sqlCopy, path)
-	return err
 }

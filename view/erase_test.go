@@ -18,8 +18,9 @@ import (
 )
 
 // leftIn counts, by subject, the canaries that stand in the files of a folder.
-func leftIn(t testing.TB, folder string, of int) []int {
+func leftIn(t testing.TB, in view.Backend, of int) []int {
 	t.Helper()
+	folder := filepath.Dir(string(in.(view.File)))
 	counts := make([]int, of)
 	files, err := os.ReadDir(folder)
 	if err != nil {
@@ -47,9 +48,9 @@ func leftIn(t testing.TB, folder string, of int) []int {
 func TestForgetLeavesNoByte(t *testing.T) {
 	const subjects = 10
 	r := rand.New(rand.NewPCG(2, 1))
-	path := file(t)
+	in := stored(t)
 	l := newLog(t)
-	set := open(t, l, path, view.Options{})
+	set := open(t, l, in, view.Options{})
 	managers := make([]event.ID, subjects)
 	for i := range managers {
 		managers[i] = event.NewID()
@@ -82,7 +83,7 @@ func TestForgetLeavesNoByte(t *testing.T) {
 	if err := set.Fresh(ctx, l.Mark().Size); err != nil {
 		t.Fatal(err)
 	}
-	if before := leftIn(t, filepath.Dir(path), subjects); slices.Contains(before, 0) {
+	if before := leftIn(t, in, subjects); slices.Contains(before, 0) {
 		t.Fatalf("the test sees nothing: %v", before)
 	}
 	forgotten := []int{1, 3, 5, 6, 8}
@@ -96,7 +97,7 @@ func TestForgetLeavesNoByte(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i, n := range leftIn(t, filepath.Dir(path), subjects) {
+	for i, n := range leftIn(t, in, subjects) {
 		if (n == 0) != slices.Contains(forgotten, i) {
 			t.Errorf("subject %d: %d canaries left", i, n)
 		}
@@ -135,23 +136,23 @@ func TestForgetLeavesNoByte(t *testing.T) {
 
 // A set that stopped forgets too, and still says why it stopped.
 func TestForgetWhenStopped(t *testing.T) {
-	path := file(t)
+	in := stored(t)
 	l := newLog(t)
 	id := event.NewID()
 	s := event.SubjectID{ID: id}
 	l.Append(of(id, added{User: id, Org: id, Name: event.Seal("canary-01-")}), of(id, broken{User: id, How: "panic"}))
-	set := open(t, l, path, view.Options{})
+	set := open(t, l, in, view.Options{})
 	if err := set.Fresh(ctx, 2); err == nil || set.Status().Stopped == nil {
 		t.Fatal("not stopped")
 	}
-	if leftIn(t, filepath.Dir(path), 2)[1] == 0 {
+	if leftIn(t, in, 2)[1] == 0 {
 		t.Fatal("the test sees nothing")
 	}
 	l.Erase(s)
 	if err := set.Forget(ctx, s); err != nil {
 		t.Fatal(err)
 	}
-	if n := leftIn(t, filepath.Dir(path), 2)[1]; n != 0 {
+	if n := leftIn(t, in, 2)[1]; n != 0 {
 		t.Fatalf("%d canaries left", n)
 	}
 	row, _, err := set.Get(ctx, "people", view.Values{"user": id}, view.Read{Stale: true})
@@ -166,11 +167,11 @@ func TestForgetWhenStopped(t *testing.T) {
 // Forget works while others read and write, and while a rebuild runs that has
 // read the values already; afterwards nothing of the subject is in any file.
 func TestForgetAmidEverything(t *testing.T) {
-	path := file(t)
+	in := stored(t)
 	l := newLog(t)
 	r := rand.New(rand.NewPCG(2, 2))
 	crowd(l, r, 500)
-	set := open(t, l, path, view.Options{Batch: 50})
+	set := open(t, l, in, view.Options{Batch: 50})
 	stop := make(chan struct{})
 	var others sync.WaitGroup
 	defer others.Wait()
@@ -219,7 +220,7 @@ func TestForgetAmidEverything(t *testing.T) {
 		if err := set.Forget(ctx, s); err != nil {
 			t.Fatal(err)
 		}
-		if n := leftIn(t, filepath.Dir(path), 10)[i]; n != 0 {
+		if n := leftIn(t, in, 10)[i]; n != 0 {
 			t.Fatalf("%d canaries of subject %d are left", n, i)
 		}
 	}

@@ -11,16 +11,16 @@ func (s *Set) OnCommit(f func(commit func() error) error) {
 	d := s.current()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.w.ending = f
+	d.ending = f
 }
 
 // Dump writes down all that the tables hold.
 func (s *Set) Dump() (lines []string, err error) {
-	err = s.current().read(context.Background(), func(c *conn) error {
+	err = s.current().read(context.Background(), func(ctx context.Context, sn *snapshot) error {
 		for _, v := range s.live.lay.views {
 			for i := range v.Tables {
 				for _, sql := range s.live.lay.tables[v.Tables[i].Name].sql.all {
-					err := c.query(context.Background(), sql, nil, func(vals []any) error {
+					err := query(ctx, sn.c, sql, nil, func(vals []any) error {
 						lines = append(lines, fmt.Sprintf("%s %q", v.Tables[i].Name, vals))
 						return nil
 					})
@@ -40,7 +40,7 @@ func (s *Set) Tamper(sql string, args ...any) error {
 	d := s.current()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, err := d.w.exec(context.Background(), sql, args...)
+	_, err := exec(context.Background(), d.w, sql, args...)
 	return err
 }
 
@@ -69,7 +69,7 @@ func (s *Set) Plan(q Query) (lines []string, err error) {
 		}
 		for _, seg := range segs {
 			sql, args := p.sel.rows(p.order, p.desc, seg, 10)
-			if err := r.c.query(ctx, "EXPLAIN QUERY PLAN "+sql, args, func(vals []any) error {
+			if err := query(ctx, r.c, "EXPLAIN QUERY PLAN "+sql, args, func(vals []any) error {
 				lines = append(lines, fmt.Sprint(vals[3]))
 				return nil
 			}); err != nil {
@@ -93,7 +93,7 @@ func CanonicalCursor(text string) (string, bool) {
 // KeyReader returns what reads a packed key of the view's first table and
 // packs it again.
 func KeyReader(v View) func(b []byte) (again []byte, ok bool) {
-	lay, err := newLayout([]*View{&v})
+	lay, err := newLayout(fileGround, []*View{&v})
 	if err != nil {
 		panic(err)
 	}
@@ -108,7 +108,7 @@ func KeyReader(v View) func(b []byte) (again []byte, ok bool) {
 
 // PackKey packs a key of the view's first table.
 func PackKey(v View, key Values) []byte {
-	lay, err := newLayout([]*View{&v})
+	lay, err := newLayout(fileGround, []*View{&v})
 	if err != nil {
 		panic(err)
 	}
@@ -125,18 +125,18 @@ func (s *Set) TamperPlace() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.at.leaf[0] ^= 1
-	_, err := d.w.exec(context.Background(), `UPDATE "_state" SET "leaf" = ?`, d.at.leaf[:])
+	_, err := exec(context.Background(), d.w, `UPDATE "_state" SET "leaf" = ?`, d.at.leaf[:])
 	return err
 }
 
 // TailPlans explains the statements that the tail runs.
 func (s *Set) TailPlans() (map[string][]string, error) {
 	plans := map[string][]string{}
-	err := s.current().read(context.Background(), func(c *conn) error {
+	err := s.current().read(context.Background(), func(ctx context.Context, sn *snapshot) error {
 		for _, t := range s.live.lay.tables {
-			list := []string{t.sql.load(16), t.sql.remove, t.history()}
+			list := []string{t.text(&t.sql.load), t.text(&t.sql.remove), t.history()}
 			for _, holder := range t.sql.holder {
-				list = append(list, holder(16))
+				list = append(list, t.text(&holder))
 			}
 			for _, both := range t.sql.clear {
 				list = append(list, both[0], both[1])
@@ -151,7 +151,7 @@ func (s *Set) TailPlans() (map[string][]string, error) {
 			}
 			for _, sql := range list {
 				args := make([]any, strings.Count(sql, "?"))
-				err := c.query(context.Background(), "EXPLAIN QUERY PLAN "+sql, args, func(vals []any) error {
+				err := query(ctx, sn.c, "EXPLAIN QUERY PLAN "+sql, args, func(vals []any) error {
 					plans[sql] = append(plans[sql], fmt.Sprint(vals[3]))
 					return nil
 				})
@@ -163,4 +163,12 @@ func (s *Set) TailPlans() (map[string][]string, error) {
 		return nil
 	})
 	return plans, err
+}
+
+// text is a bulk statement for 16 rows.
+func (t *table) text(b *bulk) (sql string) {
+	for s := range t.bulk(b, 16, func(args []any, _ int) []any { return append(args, make([]any, len(b.types))...) }, nil) {
+		sql = s.sql
+	}
+	return sql
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"slices"
 
@@ -54,10 +55,11 @@ func (b *batch) load() error {
 			missing[o.t] = append(missing[o.t], o.key)
 		}
 	}
+	var lookups []iter.Seq[statement]
 	for t, keys := range missing {
 		rows := b.overlay(t).rows
 		n := len(t.Columns)
-		err := b.db.lookup(keys, t.maxRows(), t.sql.load, func(vals []any) error {
+		lookups = append(lookups, t.bulk(&t.sql.load, len(keys), keysOf(keys), func(vals []any) error {
 			tup := &tuple{vals: slices.Clone(vals[:n]), gone: vals[n].(int64), since: event.Position(vals[n+1].(int64))}
 			e := rows[string(pack(nil, t.keyOf(tup.vals)))]
 			if e == nil {
@@ -65,46 +67,14 @@ func (b *batch) load() error {
 			}
 			e.old, e.cur = tup, tup
 			return nil
-		})
-		if err != nil {
-			return err
-		}
+		}))
 	}
-	return nil
+	return b.db.w.run(context.Background(), concat(lookups))
 }
 
-// lookup runs a statement for all of the keys, as many at once as it takes.
-func (d *database) lookup(keys [][]any, most int, sql func(rows int) string, each func([]any) error) error {
-	for chunk := range chunks(keys, most) {
-		var args []any
-		for _, k := range chunk {
-			args = append(args, k...)
-		}
-		if err := d.w.query(context.Background(), sql(len(chunk)), args, each); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// chunks cuts a list so that few different lengths occur: the statements for
-// each are prepared once.
-func chunks[T any](list []T, most int) func(func([]T) bool) {
-	return func(yield func([]T) bool) {
-		for len(list) > 0 {
-			n := 1
-			for n*4 <= min(len(list), most) {
-				n *= 4
-			}
-			if len(list) >= most {
-				n = most
-			}
-			if !yield(list[:n]) {
-				return
-			}
-			list = list[n:]
-		}
-	}
+// bulk is a statement of the table for n rows.
+func (t *table) bulk(b *bulk, n int, fill fill, each func([]any) error) iter.Seq[statement] {
+	return t.ground.rows(b, n, fill, each)
 }
 
 // fold applies the ops of one fact.
@@ -143,16 +113,16 @@ func (b *batch) write() error {
 		}
 		return 1
 	})
+	writes := make([]iter.Seq[statement], 0, 3*len(tables))
 	for _, t := range tables {
-		if err := b.db.write(t, b.tables[t]); err != nil {
-			return err
-		}
+		writes = append(writes, t.writes(b.tables[t])...)
 	}
-	return nil
+	return b.db.w.run(context.Background(), concat(writes))
 }
 
-func (d *database) write(t *table, ov *overlay) error {
-	ctx := context.Background()
+// writes takes from an overlay what is not in the database.
+func (t *table) writes(ov *overlay) []iter.Seq[statement] {
+	var gone [][]any
 	var put []*tuple
 	for _, name := range slices.Sorted(maps.Keys(ov.rows)) {
 		e := ov.rows[name]
@@ -161,31 +131,20 @@ func (d *database) write(t *table, ov *overlay) error {
 		}
 		if e.cur != nil {
 			put = append(put, e.cur)
-		} else if _, err := d.w.exec(ctx, t.sql.remove, e.key...); err != nil {
-			return err
+		} else {
+			gone = append(gone, e.key)
 		}
 		e.old = e.cur
 	}
-	for chunk := range chunks(put, t.maxRows()) {
-		var args []any
-		for _, tup := range chunk {
-			args = t.appendRow(args, tup)
-		}
-		if _, err := d.w.exec(ctx, t.sql.upsert(len(chunk)), args...); err != nil {
-			return err
-		}
+	past := ov.past
+	ov.past = nil
+	return []iter.Seq[statement]{
+		t.bulk(&t.sql.remove, len(gone), keysOf(gone), nil),
+		t.bulk(&t.sql.upsert, len(put), func(args []any, i int) []any { return t.appendRow(args, put[i]) }, nil),
+		t.bulk(&t.sql.end, len(past), func(args []any, i int) []any {
+			return append(t.appendRow(args, past[i].tuple), int64(past[i].until))
+		}, nil),
 	}
-	for chunk := range chunks(ov.past, t.maxRows()) {
-		var args []any
-		for _, e := range chunk {
-			args = append(t.appendRow(args, e.tuple), int64(e.until))
-		}
-		if _, err := d.w.exec(ctx, t.sql.end(len(chunk)), args...); err != nil {
-			return err
-		}
-	}
-	ov.past = ov.past[:0]
-	return nil
 }
 
 // appendRow appends columns, gone, since and the normal forms.

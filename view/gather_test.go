@@ -38,7 +38,7 @@ func TestDecodedTogether(t *testing.T) {
 			prepared.Add(int64(len(records)))
 			return fault.New(fault.Unavailable, "not now") // decoding finds out
 		}
-		set, err := view.Open(ctx, file(t), l, decode, []view.View{people()}, view.Options{Batch: 5000, Prepare: prepare})
+		set, err := view.Open(ctx, stored(t), l, decode, []view.View{people()}, view.Options{Batch: 5000, Prepare: prepare})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"context"
 	"errors"
 	"os"
 
@@ -8,45 +9,42 @@ import (
 	"muniment.dev/fault"
 )
 
-// File is what a file of views says of itself.
-type File struct {
+// Standing is what the views in a backend say of themselves.
+type Standing struct {
 	Log      event.LogID
-	Position event.Position  // what it contains
+	Position event.Position  // what they contain
 	Views    map[string]bool // by name: whether it is as it is declared now
 }
 
-// Inspect reads what a file of views is, without following a log or changing
-// anything. fault.NotFound: there is no file. fault.Corrupt: it is none of ours,
-// or damaged, and will be made again from the log.
-func Inspect(path string, declared []View) (File, error) {
-	const op = "look at the file of views"
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return File{}, fault.New(fault.NotFound, "there is no file of views; the server makes it from the log")
-	}
-	d, prints, ours, err := glance(path)
-	if d != nil {
-		defer d.close()
-	}
-	if code := sqliteCode(err); err == nil && !ours || code == codeNotADB || code == codeCorrupt || fault.Is(err, fault.Corrupt) {
-		return File{}, &fault.Error{Kind: fault.Corrupt, Op: op, Msg: "the file of views cannot be used; the server makes it again from the log", Err: err}
-	}
+// Inspect reads what the views of a backend are, without following a log or
+// changing anything. fault.NotFound: there are none. fault.Corrupt: they are
+// none of ours, or damaged, and will be made again from the log.
+func Inspect(ctx context.Context, in Backend, declared []View) (Standing, error) {
+	const op = "look at the views"
+	at, prints, err := in.glance(ctx)
 	if err != nil {
-		return File{}, fault.Wrap(op, err)
+		return Standing{}, fault.Wrap(op, err)
 	}
-	f := File{Log: d.at.log, Position: d.at.position, Views: map[string]bool{}}
+	out := Standing{Log: at.log, Position: at.position, Views: map[string]bool{}}
 	for i := range declared {
 		v := &declared[i]
-		f.Views[v.Name] = prints[v.Name] == v.fingerprint()
+		out.Views[v.Name] = prints[v.Name] == v.fingerprint()
 	}
-	return f, nil
+	return out, nil
 }
 
-func glance(path string) (d *database, prints map[string]string, ours bool, err error) {
-	c, err := connect(path, reading...)
-	if err != nil {
-		return nil, nil, false, err
+func (f File) glance(context.Context) (place, map[string]string, error) {
+	if _, err := os.Stat(string(f)); errors.Is(err, os.ErrNotExist) {
+		return place{}, nil, fault.New(fault.NotFound, "there is no file of views; the server makes it from the log")
 	}
-	d = &database{path: path, w: c}
-	prints, ours, err = d.inspect()
-	return d, prints, ours, err
+	w, err := connect(string(f), reading...)
+	if err != nil {
+		return place{}, nil, err
+	}
+	defer w.close()
+	at, prints, ours, err := (&file{}).survey(w)
+	if code := sqliteCode(err); err == nil && !ours || code == codeNotADB || code == codeCorrupt || fault.Is(err, fault.Corrupt) {
+		err = &fault.Error{Kind: fault.Corrupt, Msg: "the file of views cannot be used; the server makes it again from the log", Err: err}
+	}
+	return at, prints, err
 }

@@ -38,7 +38,7 @@ func openStored(dir string, log event.LogID, opts view.Options) (*eventlog.Log, 
 		}
 		return d.Decode(r, nil)
 	}
-	set, err := view.Open(ctx, filepath.Join(dir, "views.db"), l, decode, []view.View{people()}, opts)
+	set, err := view.Open(ctx, view.File(filepath.Join(dir, "views.db")), l, decode, []view.View{people()}, opts)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -22,14 +22,12 @@ import (
 // leave every event applied exactly once. A second application would end ranges
 // twice and be seen as a difference.
 func TestExactlyOnce(t *testing.T) {
-	for _, path := range []string{"", file(t)} {
-		r := rand.New(rand.NewPCG(3, uint64(len(path))))
+	for _, in := range []view.Backend{passing(t), stored(t)} {
+		memory := in == view.File("")
+		r := rand.New(rand.NewPCG(3, 4))
 		l := newLog(t)
-		set := open(t, l, path, view.Options{Batch: 5})
+		set := open(t, l, in, view.Options{Batch: 5})
 		var lost, kept atomic.Int32
-		if path == "" {
-			path = "memory"
-		}
 		chance := rand.New(rand.NewPCG(4, 4)) // of the goroutine that commits
 		fail := func(commit func() error) error {
 			switch chance.IntN(4) {
@@ -45,7 +43,7 @@ func TestExactlyOnce(t *testing.T) {
 			}
 			return commit()
 		}
-		if path == "memory" { // its one connection also reads
+		if memory { // its one connection also reads
 			fail = func(commit func() error) error { return commit() }
 		}
 		set.OnCommit(fail)
@@ -56,11 +54,11 @@ func TestExactlyOnce(t *testing.T) {
 		}
 		set.OnCommit(nil)
 		viewtest.Check(t, set)
-		want := dump(t, open(t, l, "", view.Options{}))
+		want := dump(t, open(t, l, passing(t), view.Options{}))
 		if got := dump(t, set); !slices.Equal(got, want) {
-			t.Fatalf("%s\ngot  %q\nwant %q", path, got, want)
+			t.Fatalf("%v\ngot  %q\nwant %q", in, got, want)
 		}
-		if path != "memory" && (lost.Load() == 0 || kept.Load() == 0) {
+		if !memory && (lost.Load() == 0 || kept.Load() == 0) {
 			t.Fatalf("%d commits lost, %d kept: nothing was tried", lost.Load(), kept.Load())
 		}
 	}
@@ -76,7 +74,7 @@ func TestStop(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			l := newLog(t)
-			set := open(t, l, "", view.Options{})
+			set := open(t, l, passing(t), view.Options{})
 			ada := event.NewID()
 			l.Append(of(ada, added{User: ada, Org: ada, Email: event.Seal("a@x")}), of(ada, noise{}),
 				of(ada, broken{User: ada, How: how}), of(ada, changed{User: ada, Logins: 5}))
@@ -121,7 +119,7 @@ func TestDecode(t *testing.T) {
 		return l.Decode(ctx, r)
 	}
 	refuse.Store(fault.New(fault.Unavailable, "no key today"))
-	set, err := view.Open(ctx, "", l, decode, []view.View{people()}, view.Options{Patience: 500 * time.Millisecond})
+	set, err := view.Open(ctx, passing(t), l, decode, []view.View{people()}, view.Options{Patience: 500 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +161,7 @@ func TestDecode(t *testing.T) {
 // count.
 func TestUnique(t *testing.T) {
 	l := newLog(t)
-	set := open(t, l, "", view.Options{Batch: 1000})
+	set := open(t, l, passing(t), view.Options{Batch: 1000})
 	a, b, c := event.NewID(), event.NewID(), event.NewID()
 	l.Append(
 		of(a, added{User: a, Org: a, Email: event.Seal("one")}),
@@ -213,18 +211,18 @@ func TestUniqueExchange(t *testing.T) {
 // A file that follows another log, or a log that was changed, is refused; a
 // damaged or missing one is made again.
 func TestOtherLog(t *testing.T) {
-	path := file(t)
+	in := stored(t)
 	l := newLog(t)
 	ada := event.NewID()
 	l.Append(of(ada, added{User: ada, Org: ada}), of(ada, noise{}))
-	set := open(t, l, path, view.Options{})
+	set := open(t, l, in, view.Options{})
 	if err := set.Fresh(ctx, 2); err != nil {
 		t.Fatal(err)
 	}
 	set.Close()
 	refused := func(l *viewtest.Log) {
 		t.Helper()
-		set, err := view.Open(ctx, path, l, l.Decode, []view.View{people()}, view.Options{})
+		set, err := view.Open(ctx, in, l, l.Decode, []view.View{people()}, view.Options{})
 		if err == nil {
 			set.Close()
 		}
@@ -236,13 +234,13 @@ func TestOtherLog(t *testing.T) {
 	other.Append(of(ada, added{User: ada, Org: ada}), of(ada, noise{}))
 	refused(other)
 
-	set = open(t, l, path, view.Options{})
+	set = open(t, l, in, view.Options{})
 	if err := set.Tamper(`UPDATE "_state" SET "leaf" = zeroblob(32)`); err != nil {
 		t.Fatal(err)
 	}
 	set.Close()
 	refused(l)
-	set = open(t, l, path, view.Options{Rebuild: true})
+	set = open(t, l, in, view.Options{Rebuild: true})
 	if n, _, err := set.Count(ctx, view.Query{Table: "people"}); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
@@ -252,11 +250,12 @@ func TestOtherLog(t *testing.T) {
 	set.Close()
 	refused(l)
 
+	path := string(in.(view.File))
 	for _, content := range []string{"", "this is no database, whatever it says", strings.Repeat("SQLite format 3\x00", 300)} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		set = open(t, l, path, view.Options{})
+		set = open(t, l, in, view.Options{})
 		if n, _, err := set.Count(ctx, view.Query{Table: "people"}); n != 1 || err != nil {
 			t.Fatalf("%.10q: %d %v", content, n, err)
 		}
@@ -271,7 +270,7 @@ func TestOtherLog(t *testing.T) {
 // A log whose records do not follow from the last one applied stops the set.
 func TestChainIsChecked(t *testing.T) {
 	l := newLog(t)
-	set := open(t, l, file(t), view.Options{})
+	set := open(t, l, stored(t), view.Options{})
 	ada := event.NewID()
 	l.Append(of(ada, added{User: ada, Org: ada}))
 	if err := set.Fresh(ctx, 1); err != nil {

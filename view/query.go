@@ -262,7 +262,7 @@ func (s *Set) Count(ctx context.Context, q Query) (n int, at event.Position, err
 		}
 		at = r.at
 		sql, args := sel.count()
-		return r.c.query(ctx, sql, args, func(vals []any) error { n = int(vals[0].(int64)); return nil })
+		return query(ctx, r.c, sql, args, func(vals []any) error { n = int(vals[0].(int64)); return nil })
 	})
 	return n, at, err
 }
@@ -276,6 +276,7 @@ func (s *Set) History(ctx context.Context, table string, key Values, r Read) (ra
 			return err
 		}
 		args := append(slices.Clone(k), k...)
+		ranges = nil
 		return sn.rows(ctx, sn.t.history(), args, func(r Row) { ranges = append(ranges, r) })
 	})
 	return ranges, err

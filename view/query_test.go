@@ -127,7 +127,7 @@ func inOrder(a, b view.Row, order []string, desc bool) int {
 func TestPagingUnderInserts(t *testing.T) {
 	r := rand.New(rand.NewPCG(6, 6))
 	l := newLog(t)
-	set := open(t, l, file(t), view.Options{})
+	set := open(t, l, stored(t), view.Options{})
 	crowd(l, r, 100)
 	before, _, at, err := set.Select(ctx, view.Query{Table: "people", OrderBy: []string{"name"}, Limit: view.MaxLimit})
 	if err != nil {

@@ -74,11 +74,11 @@ func (q *selection) between(b Between) (string, []any, error) {
 		if !ok {
 			return "", nil, errCursor
 		}
-		more, moreArgs = "("+q.t.names(q.t.key)+") > "+sqlite.holes(1, len(q.t.key)), key
+		more, moreArgs = "("+q.t.names(q.t.key)+") > "+holes(1, len(q.t.key)), key
 	}
-	began := colSince + " > " + sqlite.param(0) + " AND " + colSince + " <= " + sqlite.param(0)
+	began := colSince + " > ? AND " + colSince + " <= ?"
 	arms := []arm{
-		{q.t.now(), "0 AS " + colUntil, []string{began}, []any{after, upto}},
+		{q.t.now(), q.t.ground.zero + " AS " + colUntil, []string{began}, []any{after, upto}},
 		{q.t.past(), colUntil, []string{"(" + began + " OR " + strings.ReplaceAll(began, colSince, colUntil) + ")"}, []any{after, upto, after, upto}},
 	}
 	var selects []string
@@ -88,7 +88,7 @@ func (q *selection) between(b Between) (string, []any, error) {
 		selects = append(selects, "SELECT "+q.t.names(q.t.allColumns())+", "+colGone+", "+colSince+", "+a.until+" FROM "+a.from+where)
 		args = append(args, whereArgs...)
 	}
-	sql := strings.Join(selects, " UNION ALL ") + " ORDER BY " + q.t.names(q.t.key) + ", " + colSince + " LIMIT " + sqlite.param(0)
+	sql := strings.Join(selects, " UNION ALL ") + " ORDER BY " + q.t.names(q.t.key) + ", " + colSince + " LIMIT ?"
 	return sql, append(args, int64(maxRanges+1)), nil
 }
 

@@ -2,10 +2,7 @@ package view
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -56,19 +53,12 @@ func (s *Set) rebuildInBackground() {
 
 // build makes a database of all declared views, at least up to the mark as it
 // is now, and gives it to use, which owns it then.
-func (s *Set) build(ctx context.Context, suffix string, progress func(Progress), use func(*database) error) error {
-	path := s.path
-	if path != inMemory {
-		path += suffix
-		if err := remove(path); err != nil {
-			return err
-		}
-		defer remove(path)
-	}
-	d, err := create(path, s.all.views, s.log.ID(), building)
+func (s *Set) build(ctx context.Context, purpose string, progress func(Progress), use func(*database) error) error {
+	d, err := s.home.shadow(ctx, purpose)
 	if err != nil {
 		return err
 	}
+	defer s.home.discard(d)
 	s.setShadow(d)
 	defer s.setShadow(nil)
 	goal := s.log.Mark().Size
@@ -108,16 +98,6 @@ func (s *Set) setShadow(d *database) {
 	s.mu.Unlock()
 }
 
-// shut closes a database that others may be writing to.
-func (d *database) shut() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return nil
-	}
-	return d.close()
-}
-
 // replace brings d to the place of the live database and puts it there. It
 // owns d.
 func (s *Set) replace(ctx context.Context, d *database) error {
@@ -149,7 +129,7 @@ func (s *Set) swap(ctx context.Context, d *database) (final bool, err error) {
 			return false, err
 		}
 	}
-	next, err := s.install(live, d)
+	next, err := s.home.install(live, d)
 	if err != nil {
 		// The old file is closed. It or the new one is whole; which, the next
 		// start finds out.
@@ -164,60 +144,4 @@ func (s *Set) swap(ctx context.Context, d *database) (final bool, err error) {
 	default:
 	}
 	return true, nil
-}
-
-func (d *database) place() place {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.at
-}
-
-// install puts the file of d, which is finished, in the place of the live one.
-// The caller holds the locks of the set and of live.
-func (s *Set) install(live, d *database) (*database, error) {
-	if s.path == inMemory {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.closed = true // its connection lives on
-		return &database{lay: d.lay, w: d.w, at: d.at}, live.close()
-	}
-	if err := d.shut(); err != nil {
-		return nil, err
-	}
-	if err := syncFile(d.path); err != nil {
-		return nil, err
-	}
-	if err := live.close(); err != nil {
-		return nil, err
-	}
-	for _, suffix := range remains { // of the old file; they would be taken for the new one's
-		if err := os.Remove(s.path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, err
-		}
-	}
-	if err := os.Rename(d.path, s.path); err != nil {
-		return nil, err
-	}
-	if err := syncFile(filepath.Dir(s.path)); err != nil {
-		return nil, err
-	}
-	next, err := open(s.path, d.lay.views, serving)
-	if err != nil {
-		return nil, err
-	}
-	if _, _, err := next.inspect(); err != nil {
-		next.close()
-		return nil, err
-	}
-	return next, next.addReaders(s.opts.Readers)
-}
-
-// syncFile makes a file's or a folder's content durable.
-func syncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = f.Sync()
-	return errors.Join(err, f.Close())
 }

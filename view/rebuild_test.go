@@ -30,10 +30,10 @@ func counts(revision int) view.View {
 // While views are rebuilt the old ones serve, and follow the log; progress is
 // shown; afterwards the new ones do.
 func TestRebuildWhileServing(t *testing.T) {
-	path := file(t)
+	in := stored(t)
 	l := newLog(t)
 	crowd(l, rand.New(rand.NewPCG(1, 1)), 300)
-	set := open(t, l, path, view.Options{})
+	set := open(t, l, in, view.Options{})
 	if err := set.Fresh(ctx, l.Mark().Size); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestRebuildWhileServing(t *testing.T) {
 		t.Fatal(n, err)
 	}
 	viewtest.Check(t, set)
-	if files, _ := filepath.Glob(path + ".*"); files != nil {
+	if files, _ := filepath.Glob(string(in.(view.File)) + ".*"); files != nil {
 		t.Fatal("left behind:", files)
 	}
 	// A rebuild that is broken off leaves the old views in place.
@@ -79,7 +79,7 @@ func TestRebuildWhileServing(t *testing.T) {
 // A view whose declaration changed is built anew when the set is opened; the
 // others serve meanwhile. A view that is not declared any more leaves no table.
 func TestRevision(t *testing.T) {
-	path := file(t)
+	in := stored(t)
 	l := newLog(t)
 	crowd(l, rand.New(rand.NewPCG(1, 1)), 50)
 	gone := counts(1)
@@ -88,7 +88,7 @@ func TestRevision(t *testing.T) {
 	gone.Apply = func(f event.Fact) []view.Change {
 		return []view.Change{view.Put("gone", view.Values{"user": f.Payload.(added).User}, nil)}
 	}
-	set := open(t, l, path, view.Options{}, people(), counts(1), gone)
+	set := open(t, l, in, view.Options{}, people(), counts(1), gone)
 	if err := set.Fresh(ctx, l.Mark().Size); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestRevision(t *testing.T) {
 	var once sync.Once
 	let := func() { once.Do(func() { close(release) }) }
 	defer let()
-	set = open(t, l, path, view.Options{Patience: 500 * time.Millisecond, Progress: func(view.Progress) { <-release }}, people(), counts(2))
+	set = open(t, l, in, view.Options{Patience: 500 * time.Millisecond, Progress: func(view.Progress) { <-release }}, people(), counts(2))
 	if n, _, err := set.Count(ctx, view.Query{Table: "people"}); n != 50 || err != nil {
 		t.Fatal("a view that did not change must serve", n, err)
 	}
@@ -122,7 +122,7 @@ func TestRevision(t *testing.T) {
 	}
 	viewtest.Check(t, set)
 	set.Close()
-	set = open(t, l, path, view.Options{Progress: func(view.Progress) { t.Error("built again though nothing changed") }}, people(), counts(2))
+	set = open(t, l, in, view.Options{Progress: func(view.Progress) { t.Error("built again though nothing changed") }}, people(), counts(2))
 	if n, _, err := set.Count(ctx, view.Query{Table: "marks"}); n != 50 || err != nil {
 		t.Fatal(n, err)
 	}
@@ -130,12 +130,13 @@ func TestRevision(t *testing.T) {
 
 // Deleting the file is harmless, and so is what a crash leaves beside it.
 func TestDeleteIsHarmless(t *testing.T) {
-	path := file(t)
+	in := stored(t)
+	path := string(in.(view.File))
 	l := newLog(t)
 	crowd(l, rand.New(rand.NewPCG(1, 1)), 50)
-	want := dump(t, open(t, l, "", view.Options{}))
+	want := dump(t, open(t, l, passing(t), view.Options{}))
 	for _, suffix := range []string{"", ".new", ".new-journal", ".check"} {
-		set := open(t, l, path, view.Options{})
+		set := open(t, l, in, view.Options{})
 		if got := dump(t, set); !slices.Equal(got, want) {
 			t.Fatalf("%q: got %q", suffix, got)
 		}
@@ -148,7 +149,7 @@ func TestDeleteIsHarmless(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	set := open(t, l, path, view.Options{})
+	set := open(t, l, in, view.Options{})
 	if err := set.Rebuild(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +173,7 @@ func TestCheckFindsDifferences(t *testing.T) {
 		`UPDATE past_people SET _until = 2`:                                  "missing",
 		`INSERT INTO now_seats VALUES (zeroblob(16), zeroblob(16), 1, 0, 9)`: "people: row (org 00000000000000000000000000000000, user 00000000000000000000000000000000) of table seats from position 9: extra",
 	} {
-		set := open(t, l, "", view.Options{})
+		set := open(t, l, passing(t), view.Options{})
 		if err := set.Fresh(ctx, 3); err != nil {
 			t.Fatal(err)
 		}
@@ -215,7 +216,7 @@ func TestDeclarations(t *testing.T) {
 		l := newLog(t)
 		v := people()
 		spoil(&v)
-		set, err := view.Open(ctx, "", l, l.Decode, []view.View{v}, view.Options{})
+		set, err := view.Open(ctx, passing(t), l, l.Decode, []view.View{v}, view.Options{})
 		if err == nil {
 			set.Close()
 		}

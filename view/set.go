@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,11 +62,18 @@ func (o *Options) defaults() {
 	}
 }
 
+// Backend is where a set keeps its tables: a File, or Postgres.
+type Backend interface {
+	open(ctx context.Context, s *Set) (home, error)
+	// glance reads where the views stand, and the fingerprint of each.
+	glance(ctx context.Context) (place, map[string]string, error)
+}
+
 // Set keeps the views of one log. It is safe for concurrent use.
 type Set struct {
 	log    Log
 	decode Decode
-	path   string
+	home   home
 	all    *layout // of all declared views
 	opts   Options
 
@@ -88,38 +94,37 @@ type Set struct {
 	state state
 }
 
-// The file that is being built, beside the one that serves.
-const (
-	newSuffix   = ".new"
-	checkSuffix = ".check"
-)
+var errOtherLog = fault.New(fault.Refused, "the views do not follow this log: they belong to another log, or this one was changed; rebuild them, or delete them")
 
-var errOtherLog = fault.New(fault.Refused, "the file of views does not follow this log: it belongs to another log, or this one was changed; rebuild the views, or delete their file")
-
-// Open opens the views of a log, kept in the file at path (made if it does not
-// exist; the empty path means in memory), and begins to follow the log. Views
-// that were declared differently when the file was made are built anew in the
-// background. Close must be called, before the log is closed.
+// Open opens the views of a log, kept in the backend (made if they do not exist
+// there), and begins to follow the log. Views that were declared differently
+// when they were made are built anew in the background. Close must be called,
+// before the log is closed.
 //
-// It fails with fault.Refused if the file does not follow this log.
-func Open(ctx context.Context, path string, log Log, decode Decode, views []View, opts Options) (*Set, error) {
+// It fails with fault.Refused if the views that are there do not follow this log.
+func Open(ctx context.Context, in Backend, log Log, decode Decode, views []View, opts Options) (*Set, error) {
 	opts.defaults()
 	declared := make([]*View, len(views))
 	for i := range views {
 		declared[i] = &views[i]
 	}
-	all, err := newLayout(declared)
+	all, err := newLayout(fileGround, declared)
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{log: log, decode: decode, path: path, all: all, opts: opts,
+	s := &Set{log: log, decode: decode, all: all, opts: opts,
 		resume: make(chan struct{}, 1), busy: make(chan struct{}, 1)}
 	s.state.moved = make(chan struct{})
-	live, incomplete, err := s.openLive(ctx)
+	if s.home, err = in.open(ctx, s); err != nil {
+		return nil, fault.Wrap("open the views", err)
+	}
+	live, err := s.home.live(ctx)
 	if err != nil {
+		s.home.close()
 		return nil, fault.Wrap("open the views", err)
 	}
 	s.live, s.state.applied = live, live.at.position
+	incomplete := len(live.lay.views) < len(s.all.views)
 	if incomplete {
 		s.state.rebuilding = &Progress{}
 	}
@@ -131,7 +136,7 @@ func Open(ctx context.Context, path string, log Log, decode Decode, views []View
 	return s, nil
 }
 
-// Close stops following the log and closes the file.
+// Close stops following the log and closes the backend.
 func (s *Set) Close() error {
 	s.stop()
 	s.running.Wait()
@@ -144,77 +149,8 @@ func (s *Set) Close() error {
 	if s.live.closed {
 		return nil
 	}
+	defer s.home.close()
 	return s.live.close()
-}
-
-// openLive opens the file, or makes a new one. incomplete says that some
-// declared views are not in it.
-func (s *Set) openLive(ctx context.Context) (d *database, incomplete bool, err error) {
-	if s.path != inMemory {
-		for _, suffix := range []string{newSuffix, checkSuffix} {
-			if err := remove(s.path + suffix); err != nil {
-				return nil, false, err
-			}
-		}
-		if _, err := os.Stat(s.path); err == nil && !s.opts.Rebuild {
-			d, incomplete, err := s.openExisting(ctx)
-			if d != nil || err != nil {
-				return d, incomplete, err
-			}
-		}
-		if err := remove(s.path); err != nil {
-			return nil, false, err
-		}
-	}
-	if d, err = create(s.path, s.all.views, s.log.ID(), serving); err != nil {
-		return nil, false, err
-	}
-	return d, false, d.addReaders(s.opts.Readers)
-}
-
-// openExisting returns nil if the file has nothing that could be used.
-func (s *Set) openExisting(ctx context.Context) (d *database, incomplete bool, err error) {
-	d, err = open(s.path, nil, serving)
-	if err != nil {
-		return nil, false, s.unusable(err)
-	}
-	usable := false
-	defer func() {
-		if !usable {
-			d.close()
-			d = nil
-		}
-	}()
-	prints, ours, err := d.inspect()
-	if err != nil || !ours {
-		return d, false, s.unusable(err)
-	}
-	if err := s.follows(ctx, d.at); err != nil {
-		return d, false, err
-	}
-	var same []*View
-	for _, v := range s.all.views {
-		if prints[v.Name] == v.fingerprint() {
-			same = append(same, v)
-		}
-	}
-	if len(same) == 0 {
-		return d, false, nil
-	}
-	if err := d.keep(same, prints); err != nil {
-		return d, false, err
-	}
-	usable = true
-	return d, len(same) < len(s.all.views), d.addReaders(s.opts.Readers)
-}
-
-// unusable turns the errors of a damaged file into none: it is made again.
-func (s *Set) unusable(err error) error {
-	if code := sqliteCode(err); err == nil || code == codeNotADB || code == codeCorrupt {
-		s.opts.Logger.Warn("the file of views cannot be used and is made again from the log", slog.Any("reason", err))
-		return nil
-	}
-	return err
 }
 
 // follows checks that a place is one of this log.
@@ -263,7 +199,7 @@ var errClosing = fault.New(fault.Unavailable, "the server is stopping; try again
 
 // snapshot is one state of a table's database, for one read.
 type snapshot struct {
-	c  *conn
+	c  conn
 	t  *table
 	at event.Position
 }
@@ -282,15 +218,8 @@ func (s *Set) read(ctx context.Context, name string, r Read, f func(context.Cont
 	if t == nil {
 		return s.unavailable("the view " + s.all.tables[name].view.Name + " is being built")
 	}
-	if s.live.readers == nil && s.path != inMemory {
-		return errClosing
-	}
-	err := s.live.read(ctx, func(c *conn) error {
-		sn := &snapshot{c: c, t: t}
-		err := c.query(context.WithoutCancel(ctx), sqlPosition, nil, func(vals []any) error { sn.at = event.Position(vals[0].(int64)); return nil })
-		if err != nil {
-			return err
-		}
+	err := s.live.read(ctx, func(ctx context.Context, sn *snapshot) error {
+		sn.t = t
 		return f(ctx, sn)
 	})
 	if err != nil && (ctx.Err() != nil || sqliteCode(err) != 0 && passes(err)) {
@@ -302,7 +231,7 @@ func (s *Set) read(ctx context.Context, name string, r Read, f func(context.Cont
 // rows runs a query that gives columns, gone, since, until.
 func (sn *snapshot) rows(ctx context.Context, sql string, args []any, each func(Row)) error {
 	n := len(sn.t.Columns)
-	return sn.c.query(ctx, sql, args, func(vals []any) error {
+	return query(ctx, sn.c, sql, args, func(vals []any) error {
 		row := Row{t: sn.t, vals: append(make([]any, 0, n), vals[:n]...)}
 		gone, ok := vals[n].(int64)
 		since, ok2 := vals[n+1].(int64)

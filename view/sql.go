@@ -7,26 +7,6 @@ import (
 	"muniment.dev/event"
 )
 
-// dialect is what differs between databases. All SQL text of this package is
-// made in this file and in sqlquery.go, from declarations; none comes from
-// anywhere else.
-type dialect struct {
-	types    map[event.Kind]string
-	position string             // type of positions and bit sets
-	param    func(n int) string // the n-th parameter of a statement, from 1
-	tableEnd string             // what follows a table's columns
-}
-
-var sqlite = dialect{
-	types: map[event.Kind]string{
-		event.Text: "TEXT", event.Int: "INTEGER", event.Bool: "INTEGER", event.Bytes: "BLOB", event.Time: "INTEGER",
-		event.IDRef: "BLOB", event.Texts: "TEXT", event.IDs: "BLOB",
-	},
-	position: "INTEGER",
-	param:    func(int) string { return "?" },
-	tableEnd: " WITHOUT ROWID",
-}
-
 // Of each table there are two in the database: now_x holds the present rows,
 // past_x the ended ranges. Besides the declared columns they have these.
 const (
@@ -36,40 +16,15 @@ const (
 	prefixCol = "_prefix_" // before a column's name: its normal form
 )
 
-// ourTables are those that tell what the file is. Names with an underscore in
-// front cannot be declared.
-var ourTables = []string{
-	`CREATE TABLE "_state" ("id" INTEGER PRIMARY KEY CHECK ("id" = 1), "log" BLOB NOT NULL, "position" INTEGER NOT NULL, "leaf" BLOB NOT NULL)`,
-	`CREATE TABLE "_views" ("name" TEXT PRIMARY KEY, "fingerprint" TEXT NOT NULL)`,
-}
-
-const (
-	sqlBegin    = `BEGIN IMMEDIATE`
-	sqlSnapshot = `BEGIN`
-	sqlCommit   = `COMMIT`
-	sqlRollback = `ROLLBACK`
-	sqlInit     = `INSERT INTO "_state" VALUES (1, ?, 0, ?)`
-	sqlState    = `SELECT "log", "position", "leaf" FROM "_state"`
-	sqlPosition = `SELECT "position" FROM "_state"`
-	sqlAdvance  = `UPDATE "_state" SET "position" = ?, "leaf" = ? WHERE "log" = ? AND "position" = ? AND "leaf" = ?`
-	sqlAddView  = `INSERT INTO "_views" VALUES (?, ?)`
-	sqlViews    = `SELECT "name", "fingerprint" FROM "_views"`
-	sqlTruncate = `PRAGMA wal_checkpoint(TRUNCATE)`
-	sqlCopy     = `VACUUM INTO ?`
-	sqlOurs     = `SELECT count(*) FROM sqlite_schema WHERE name = '_state'`
-	sqlTables   = `SELECT name FROM sqlite_schema WHERE type = 'table' AND (substr(name, 1, 4) = 'now_' OR substr(name, 1, 5) = 'past_')`
-	sqlDropView = `DELETE FROM "_views" WHERE "name" = ?`
-)
-
 // statements are those of one table that do not depend on a query.
 type statements struct {
 	create []string
-	load   func(rows int) string // by keys: columns, gone, since
-	upsert func(rows int) string // columns, gone, since, prefixes
-	end    func(rows int) string // columns, gone, since, prefixes, until
-	remove string                // by key
-	clear  [][2]string           // for each subject column: in now and in past
-	holder []func(rows int) string
+	load   bulk        // by keys: columns, gone, since
+	upsert bulk        // columns, gone, since, prefixes
+	end    bulk        // columns, gone, since, prefixes, until
+	remove bulk        // by key
+	clear  [][2]string // for each subject column: in now and in past
+	holder []bulk
 	all    [2]string // now and past, by key and range: columns, gone, since, until, prefixes
 }
 
@@ -79,10 +34,8 @@ func (t *table) maxRows() int { return min(100, 30000/(len(t.Columns)+len(t.pref
 
 func quote(name string) string { return `"` + name + `"` }
 
-func dropTable(name string) string { return "DROP TABLE " + quote(name) }
-
-func (t *table) now() string  { return quote("now_" + t.Name) }
-func (t *table) past() string { return quote("past_" + t.Name) }
+func (t *table) now() string  { return t.ground.name("now_" + t.Name) }
+func (t *table) past() string { return t.ground.name("past_" + t.Name) }
 
 func (t *table) names(cols []int) string {
 	out := make([]string, len(cols))
@@ -108,55 +61,41 @@ func (t *table) prefixNames() string {
 	return b.String()
 }
 
-// holes is `(?, ?), (?, ?)`: rows times width parameters.
-func (d *dialect) holes(rows, width int) string {
-	var b strings.Builder
-	for r := range rows {
-		if r > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteByte('(')
-		for i := range width {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString(d.param(r*width + i + 1))
-		}
-		b.WriteByte(')')
+// typesOf are the types of columns, and of positions behind them.
+func (t *table) typesOf(cols []int, positions int) []string {
+	var out []string
+	for _, c := range cols {
+		out = append(out, t.ground.types[t.Columns[c].Kind])
 	}
-	return b.String()
-}
-
-// among is `(a, b) IN (VALUES (?, ?), …)`.
-func (d *dialect) among(names string, rows, width int) string {
-	return "(" + names + ") IN (VALUES " + d.holes(rows, width) + ")"
+	for range positions {
+		out = append(out, t.ground.position)
+	}
+	return out
 }
 
 func newStatements(t *table) statements {
-	d := &sqlite
 	all, key := t.names(t.allColumns()), t.names(t.key)
-	width := len(t.Columns) + 2 + len(t.prefix)
-	s := statements{create: d.creates(t)}
-	s.load = func(rows int) string {
-		return "SELECT " + all + ", " + colGone + ", " + colSince + " FROM " + t.now() + " WHERE " + d.among(key, rows, len(t.key))
+	row := t.typesOf(t.allColumns(), 2)
+	for range t.prefix {
+		row = append(row, t.ground.types[event.Text])
 	}
-	s.upsert = func(rows int) string {
-		return "INSERT INTO " + t.now() + " (" + all + ", " + colGone + ", " + colSince + t.prefixNames() + ") VALUES " +
-			d.holes(rows, width) + " ON CONFLICT (" + key + ") DO UPDATE SET " + t.excluded()
+	in := func(what string, cols []int) bulk {
+		return bulk{what + " WHERE (" + t.names(cols) + ") IN (", ")", t.typesOf(cols, 0), t.maxRows()}
 	}
-	s.end = func(rows int) string {
-		return "INSERT INTO " + t.past() + " (" + all + ", " + colGone + ", " + colSince + t.prefixNames() + ", " + colUntil + ") VALUES " + d.holes(rows, width+1)
-	}
-	s.remove = "DELETE FROM " + t.now() + " WHERE " + t.keyCond()
+	s := statements{create: t.creates()}
+	s.load = in("SELECT "+all+", "+colGone+", "+colSince+" FROM "+t.now(), t.key)
+	s.upsert = bulk{"INSERT INTO " + t.now() + " (" + all + ", " + colGone + ", " + colSince + t.prefixNames() + ") ",
+		" ON CONFLICT (" + key + ") DO UPDATE SET " + t.excluded(), row, t.maxRows()}
+	s.end = bulk{"INSERT INTO " + t.past() + " (" + all + ", " + colGone + ", " + colSince + t.prefixNames() + ", " + colUntil + ") ",
+		"", append(row[:len(row):len(row)], t.ground.position), t.maxRows()}
+	s.remove = in("DELETE FROM "+t.now(), t.key)
 	for _, subject := range t.subjects {
-		s.clear = append(s.clear, [2]string{t.clears(d, subject, true), t.clears(d, subject, false)})
+		s.clear = append(s.clear, [2]string{t.clears(subject, true), t.clears(subject, false)})
 	}
 	for _, set := range t.unique {
-		s.holder = append(s.holder, func(rows int) string {
-			return "SELECT " + all + " FROM " + t.now() + " WHERE " + d.among(t.names(set), rows, len(set))
-		})
+		s.holder = append(s.holder, in("SELECT "+all+" FROM "+t.now(), set))
 	}
-	s.all[0] = "SELECT " + all + ", " + colGone + ", " + colSince + ", 0" + t.prefixNames() + " FROM " + t.now() + " ORDER BY " + key
+	s.all[0] = "SELECT " + all + ", " + colGone + ", " + colSince + ", " + t.ground.zero + t.prefixNames() + " FROM " + t.now() + " ORDER BY " + key
 	s.all[1] = "SELECT " + all + ", " + colGone + ", " + colSince + ", " + colUntil + t.prefixNames() + " FROM " + t.past() + " ORDER BY " + key + ", " + colUntil
 	return s
 }
@@ -178,7 +117,7 @@ func (t *table) excluded() string {
 
 // clears empties what belongs to the subject in a column, and marks as erased
 // what was there.
-func (t *table) clears(d *dialect, subject int, now bool) string {
+func (t *table) clears(subject int, now bool) string {
 	var set, held, gone []string
 	for _, c := range t.personal(subject) {
 		name := quote(t.Columns[c].Name)
@@ -196,14 +135,15 @@ func (t *table) clears(d *dialect, subject int, now bool) string {
 		name = t.now()
 	}
 	return "UPDATE " + name + " SET " + strings.Join(set, ", ") + ", " + colGone + " = " + colGone + " | " + strings.Join(gone, " | ") +
-		" WHERE " + quote(t.Columns[subject].Name) + " = " + d.param(1) + " AND (" + strings.Join(held, " OR ") + ")"
+		" WHERE " + quote(t.Columns[subject].Name) + " = ? AND (" + strings.Join(held, " OR ") + ")"
 }
 
 // creates makes the two tables and their indexes.
-func (d *dialect) creates(t *table) []string {
+func (t *table) creates() []string {
+	d := t.ground
 	var cols strings.Builder
 	for i, c := range t.Columns {
-		cols.WriteString(quote(c.Name) + " " + d.types[c.Kind])
+		cols.WriteString(quote(c.Name) + " " + t.columnType(c.Kind))
 		if t.inKey[i] {
 			cols.WriteString(" NOT NULL")
 		}
@@ -211,22 +151,22 @@ func (d *dialect) creates(t *table) []string {
 	}
 	cols.WriteString(colGone + " " + d.position + " NOT NULL, " + colSince + " " + d.position + " NOT NULL")
 	for _, c := range t.prefix {
-		cols.WriteString(", " + quote(prefixCol+t.Columns[c].Name) + " " + d.types[event.Text])
+		cols.WriteString(", " + quote(prefixCol+t.Columns[c].Name) + " " + t.columnType(event.Text))
 	}
 	out := []string{
 		"CREATE TABLE " + t.now() + " (" + cols.String() + ", PRIMARY KEY (" + t.names(t.key) + "))" + d.tableEnd,
 		"CREATE TABLE " + t.past() + " (" + cols.String() + ", " + colUntil + " " + d.position + " NOT NULL, PRIMARY KEY (" + t.names(t.key) + ", " + colUntil + "))" + d.tableEnd,
 	}
 	index := func(on, columns string) {
-		out = append(out, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quote(fmt.Sprintf("%s_%d", t.Name, len(out))), on, columns))
+		out = append(out, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quote(fmt.Sprintf("%s%s_%d", d.stem, t.Name, len(out))), on, columns))
 	}
 	for _, set := range t.unique { // the fold enforces them: a batch may pass a value on in any order
-		index(t.now(), t.names(set))
+		index(t.now(), t.inOrder(set, false))
 	}
 	for _, names := range t.Indexes {
 		set := t.numbers(names)
-		index(t.now(), t.names(set))
-		index(t.past(), t.names(set))
+		index(t.now(), t.inOrder(set, false))
+		index(t.past(), t.inOrder(set, false))
 	}
 	for _, c := range t.prefix {
 		index(t.now(), quote(prefixCol+t.Columns[c].Name))
@@ -238,4 +178,28 @@ func (d *dialect) creates(t *table) []string {
 		}
 	}
 	return out
+}
+
+func (t *table) columnType(k event.Kind) string {
+	if typ := t.ground.types[k]; k == event.Text || k == event.Texts {
+		return typ + t.ground.collate
+	} else {
+		return typ
+	}
+}
+
+// inOrder lists columns by which rows are put in order.
+func (t *table) inOrder(cols []int, desc bool) string {
+	var out []string
+	for _, c := range cols {
+		name, nulls := quote(t.Columns[c].Name), t.ground.nulls[0]
+		if desc {
+			name, nulls = name+" DESC", t.ground.nulls[1]
+		}
+		if !t.inKey[c] { // a key holds something
+			name += nulls
+		}
+		out = append(out, name)
+	}
+	return strings.Join(out, ", ")
 }

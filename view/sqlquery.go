@@ -29,12 +29,12 @@ type arm struct {
 // is searched and put in order by its own indexes.
 func (q *selection) arms() []arm {
 	if q.at == 0 {
-		return []arm{{q.t.now(), "0", nil, nil}}
+		return []arm{{q.t.now(), q.t.ground.zero, nil, nil}}
 	}
 	p := int64(q.at)
 	return []arm{
-		{q.t.now(), "0 AS " + colUntil, []string{colSince + " <= " + sqlite.param(0)}, []any{p}},
-		{q.t.past(), colUntil, []string{colSince + " <= " + sqlite.param(0), colUntil + " > " + sqlite.param(0)}, []any{p, p}},
+		{q.t.now(), q.t.ground.zero + " AS " + colUntil, []string{colSince + " <= ?"}, []any{p}},
+		{q.t.past(), colUntil, []string{colSince + " <= ?", colUntil + " > ?"}, []any{p, p}},
 	}
 }
 
@@ -61,18 +61,10 @@ func (q *selection) rows(order []int, desc bool, seg segment, limit int) (string
 		args = append(args, whereArgs...)
 	}
 	sql := strings.Join(selects, " UNION ALL ")
-	var by []string
-	for _, c := range order {
-		name := quote(q.t.Columns[c].Name)
-		if desc {
-			name += " DESC"
-		}
-		by = append(by, name)
+	if len(order) > 0 {
+		sql += " ORDER BY " + q.t.inOrder(order, desc)
 	}
-	if len(by) > 0 {
-		sql += " ORDER BY " + strings.Join(by, ", ")
-	}
-	return sql + " LIMIT " + sqlite.param(len(args)+1), append(args, int64(limit))
+	return sql + " LIMIT ?", append(args, int64(limit))
 }
 
 // count counts the rows.
@@ -94,13 +86,13 @@ func (q *selection) keys() (string, []any) {
 
 // keyCond holds for one row.
 func (t *table) keyCond() string {
-	return "(" + t.names(t.key) + ") = " + sqlite.holes(1, len(t.key))
+	return "(" + t.names(t.key) + ") = " + holes(1, len(t.key))
 }
 
 // history selects all ranges of one row, the oldest first.
 func (t *table) history() string {
 	cols, where := t.names(t.allColumns())+", "+colGone+", "+colSince, " WHERE "+t.keyCond()
-	return "SELECT " + cols + ", " + colUntil + " FROM " + t.past() + where + " UNION ALL SELECT " + cols + ", 0 FROM " + t.now() + where +
+	return "SELECT " + cols + ", " + colUntil + " FROM " + t.past() + where + " UNION ALL SELECT " + cols + ", " + t.ground.zero + " FROM " + t.now() + where +
 		" ORDER BY " + colSince
 }
 
@@ -143,7 +135,7 @@ func (s *segment) sql(t *table, desc bool) (string, []any) {
 			conds = append(conds, name+" IS NULL")
 			continue
 		}
-		conds = append(conds, name+" = "+sqlite.param(0))
+		conds = append(conds, name+" = ?")
 		args = append(args, s.vals[i])
 	}
 	name, last := quote(t.Columns[s.after].Name), s.vals[len(s.equal)]
@@ -153,9 +145,9 @@ func (s *segment) sql(t *table, desc bool) (string, []any) {
 	case last == nil:
 		conds = append(conds, name+" IS NOT NULL")
 	case desc:
-		conds, args = append(conds, name+" < "+sqlite.param(0)), append(args, last)
+		conds, args = append(conds, name+" < ?"), append(args, last)
 	default:
-		conds, args = append(conds, name+" > "+sqlite.param(0)), append(args, last)
+		conds, args = append(conds, name+" > ?"), append(args, last)
 	}
 	return strings.Join(conds, " AND "), args
 }
@@ -192,7 +184,7 @@ func (c *Cond) sql(t *table) (string, []any, error) {
 		}
 		args = append(args, stored)
 	}
-	name, hole := quote(c.column), sqlite.param(0)
+	name := quote(c.column)
 	switch c.op {
 	case opUnset:
 		return name + " IS NULL", nil, nil
@@ -200,25 +192,25 @@ func (c *Cond) sql(t *table) (string, []any, error) {
 		if args[0] == nil {
 			return "", nil, fault.New(fault.Internal, "condition on %s of %s: use Unset for what holds nothing", c.column, t.Name)
 		}
-		return name + " = " + hole, args, nil
+		return name + " = ?", args, nil
 	case opIn:
 		if len(args) == 0 {
 			return "1 = 0", nil, nil
 		}
-		return name + " IN (" + strings.Repeat(hole+", ", len(args)-1) + hole + ")", args, nil
+		return name + " IN (" + strings.Repeat("?, ", len(args)-1) + "?)", args, nil
 	case opRange:
-		return rangeSQL(name, hole, args[0], args[1])
+		return rangeSQL(name, args[0], args[1])
 	}
 	return c.textSQL(t, i)
 }
 
-func rangeSQL(name, hole string, from, to any) (string, []any, error) {
+func rangeSQL(name string, from, to any) (string, []any, error) {
 	conds, args := []string{name + " IS NOT NULL"}, []any(nil)
 	if from != nil {
-		conds, args = append(conds, name+" >= "+hole), append(args, from)
+		conds, args = append(conds, name+" >= ?"), append(args, from)
 	}
 	if to != nil {
-		conds, args = append(conds, name+" < "+hole), append(args, to)
+		conds, args = append(conds, name+" < ?"), append(args, to)
 	}
 	return strings.Join(conds, " AND "), args, nil
 }
@@ -229,18 +221,18 @@ func (c *Cond) textSQL(t *table, i int) (string, []any, error) {
 	if !ok || !slices.Contains(t.prefix, i) {
 		return "", nil, fault.New(fault.Internal, "column %s of %s cannot be searched by normal form", c.column, t.Name)
 	}
-	name, hole := quote(prefixCol+c.column), sqlite.param(0)
+	name := quote(prefixCol + c.column)
 	text = event.Normalize(text, true)
 	if c.op == opSame {
-		return name + " = " + hole, []any{text}, nil
+		return name + " = ?", []any{text}, nil
 	}
 	if text == "" {
 		return "1 = 1", nil, nil
 	}
 	if next, ok := successor(text); ok {
-		return name + " >= " + hole + " AND " + name + " < " + hole, []any{text, next}, nil
+		return name + " >= ? AND " + name + " < ?", []any{text, next}, nil
 	}
-	return name + " >= " + hole, []any{text}, nil
+	return name + " >= ?", []any{text}, nil
 }
 
 func (c *Cond) anySQL(t *table) (string, []any, error) {

@@ -17,6 +17,7 @@ import (
 // table is a Table made ready: columns by number, and its statements.
 type table struct {
 	*Table
+	ground   *ground
 	view     *View
 	index    map[string]int // column by name
 	key      []int
@@ -31,13 +32,14 @@ type table struct {
 
 // layout is the views of a database file, made ready.
 type layout struct {
+	ground *ground
 	views  []*View
 	tables map[string]*table
 	types  map[string][]*View // who consumes an event type
 }
 
-func newLayout(views []*View) (*layout, error) {
-	l := &layout{views: views, tables: map[string]*table{}, types: map[string][]*View{}}
+func newLayout(g *ground, views []*View) (*layout, error) {
+	l := &layout{ground: g, views: views, tables: map[string]*table{}, types: map[string][]*View{}}
 	names := map[string]bool{}
 	for _, v := range views {
 		if err := v.Check(); err != nil {
@@ -52,7 +54,7 @@ func newLayout(views []*View) (*layout, error) {
 			if l.tables[t.Name] != nil {
 				return nil, fault.Field("table", "there are two tables named %s", t.Name)
 			}
-			l.tables[t.Name] = newTable(v, t)
+			l.tables[t.Name] = newTable(g, v, t)
 		}
 		for _, typ := range v.Types {
 			if !slices.Contains(l.types[typ], v) {
@@ -63,9 +65,20 @@ func newLayout(views []*View) (*layout, error) {
 	return l, nil
 }
 
-func newTable(v *View, decl *Table) *table {
+// creates are the statements that make all tables.
+func (l *layout) creates() []string {
+	var out []string
+	for _, v := range l.views {
+		for i := range v.Tables {
+			out = append(out, l.tables[v.Tables[i].Name].sql.create...)
+		}
+	}
+	return out
+}
+
+func newTable(g *ground, v *View, decl *Table) *table {
 	n := len(decl.Columns)
-	t := &table{Table: decl, view: v, index: make(map[string]int, n), inKey: make([]bool, n), of: make([]int, n), bit: make([]int64, n)}
+	t := &table{Table: decl, ground: g, view: v, index: make(map[string]int, n), inKey: make([]bool, n), of: make([]int, n), bit: make([]int64, n)}
 	for i, c := range decl.Columns {
 		t.index[c.Name] = i
 	}

@@ -1,6 +1,8 @@
 package view
 
 import (
+	"context"
+	"iter"
 	"slices"
 
 	"muniment.dev/fault"
@@ -58,13 +60,14 @@ func claim(set []int, tup *tuple) []any {
 // checkUnique plays the moves in order against the holders that the database
 // knows, and refuses the first that takes what another row has.
 func (b *batch) checkUnique() error {
+	holders, err := b.holders()
+	if err != nil {
+		return err
+	}
 	var first *Failure
 	for t, ov := range b.tables {
 		for n, moves := range ov.moves {
-			holders, err := b.holders(t, n, moves)
-			if err != nil {
-				return err
-			}
+			holders := holders[t][n]
 			for _, m := range moves {
 				values := string(pack(nil, m.vals))
 				holder, held := holders[values]
@@ -88,23 +91,32 @@ func (b *batch) checkUnique() error {
 	return nil
 }
 
-func (b *batch) holders(t *table, n int, moves []move) (map[string]string, error) {
-	holders := map[string]string{}
-	var wanted [][]any
-	for _, m := range moves {
-		if m.takes {
-			wanted = append(wanted, m.vals)
+// holders are the rows, by table, unique set and values, that the database
+// knows to hold what rows want to take.
+func (b *batch) holders() (map[*table][]map[string]string, error) {
+	all := map[*table][]map[string]string{}
+	var lookups []iter.Seq[statement]
+	for t, ov := range b.tables {
+		for n, moves := range ov.moves {
+			holders := map[string]string{}
+			all[t] = append(all[t], holders)
+			var wanted [][]any
+			for _, m := range moves {
+				if m.takes {
+					wanted = append(wanted, m.vals)
+				}
+			}
+			lookups = append(lookups, t.bulk(&t.sql.holder[n], len(wanted), keysOf(wanted), func(vals []any) error {
+				held := make([]any, len(t.unique[n]))
+				for i, c := range t.unique[n] {
+					held[i] = vals[c]
+				}
+				holders[string(pack(nil, held))] = string(pack(nil, t.keyOf(vals)))
+				return nil
+			}))
 		}
 	}
-	err := b.db.lookup(wanted, t.maxRows(), t.sql.holder[n], func(vals []any) error {
-		held := make([]any, len(t.unique[n]))
-		for i, c := range t.unique[n] {
-			held[i] = vals[c]
-		}
-		holders[string(pack(nil, held))] = string(pack(nil, t.keyOf(vals)))
-		return nil
-	})
-	return holders, err
+	return all, b.db.w.run(context.Background(), concat(lookups))
 }
 
 // taken names the rows, never the values.

@@ -158,7 +158,7 @@ func (c *counting) Wait(ctx context.Context, after event.Position) error {
 func TestIdle(t *testing.T) {
 	l := newLog(t)
 	c := &counting{Log: l}
-	set, err := view.Open(ctx, "", c, l.Decode, []view.View{people()}, view.Options{})
+	set, err := view.Open(ctx, passing(t), c, l.Decode, []view.View{people()}, view.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestInBubble(t *testing.T) {
 			}
 			return l.Decode(ctx, r)
 		}
-		set, err := view.Open(ctx, "", l, decode, []view.View{people()}, view.Options{Patience: time.Hour})
+		set, err := view.Open(ctx, view.File(""), l, decode, []view.View{people()}, view.Options{Patience: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}

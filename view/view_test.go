@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -17,22 +16,18 @@ import (
 
 var ctx = context.Background()
 
-func newLog(t testing.TB) *viewtest.Log { return viewtest.New(t, events()) }
-
-func open(t testing.TB, l *viewtest.Log, path string, opts view.Options, views ...view.View) *view.Set {
+func open(t testing.TB, l *viewtest.Log, in view.Backend, opts view.Options, views ...view.View) *view.Set {
 	t.Helper()
 	if views == nil {
 		views = []view.View{people()}
 	}
-	set, err := view.Open(ctx, path, l, l.Decode, views, opts)
+	set, err := view.Open(ctx, in, l, l.Decode, views, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { set.Close() })
 	return set
 }
-
-func file(t testing.TB) string { return filepath.Join(t.TempDir(), "views.db") }
 
 // record appends payloads in batches of random length.
 func record(l *viewtest.Log, r *rand.Rand, payloads []any) {
@@ -79,17 +74,17 @@ func TestStateIsTheFold(t *testing.T) {
 			for _, p := range payloads {
 				m.apply(p)
 			}
-			path := ""
+			in := passing(t)
 			if seed%3 == 0 {
-				path = file(t)
+				in = stored(t)
 			}
 			var set *view.Set
 			if seed%2 == 0 { // follow as it grows
-				set = open(t, l, path, view.Options{Batch: 1 + r.IntN(20)})
+				set = open(t, l, in, view.Options{Batch: 1 + r.IntN(20)})
 				record(l, r, payloads)
 			} else { // catch up
 				record(l, r, payloads)
-				set = open(t, l, path, view.Options{Batch: 1 + r.IntN(20)})
+				set = open(t, l, in, view.Options{Batch: 1 + r.IntN(20)})
 			}
 			compare := func() {
 				t.Helper()
@@ -134,20 +129,20 @@ func TestBatchesDoNotMatter(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 7))
 	l := newLog(t)
 	payloads := history(r, 300)
-	path := file(t)
+	in := stored(t)
 	for len(payloads) > 0 {
 		n := min(40, len(payloads))
 		record(l, r, payloads[:n])
 		payloads = payloads[n:]
-		set := open(t, l, path, view.Options{Batch: 3})
+		set := open(t, l, in, view.Options{Batch: 3})
 		if err := set.Fresh(ctx, l.Mark().Size); err != nil {
 			t.Fatal(err)
 		}
 		set.Close()
 	}
-	want := dump(t, open(t, l, path, view.Options{}))
+	want := dump(t, open(t, l, in, view.Options{}))
 	for _, batch := range []int{1, 2, 17, 1000} {
-		if got := dump(t, open(t, l, "", view.Options{Batch: batch})); !slices.Equal(got, want) {
+		if got := dump(t, open(t, l, passing(t), view.Options{Batch: batch})); !slices.Equal(got, want) {
 			t.Fatalf("batches of %d\ngot  %q\nwant %q", batch, got, want)
 		}
 	}
@@ -253,7 +248,7 @@ func caughtUp(t *testing.T, set *view.Set, p event.Position) {
 // what was asked for is there.
 func TestBehind(t *testing.T) {
 	l := newLog(t)
-	set := open(t, l, file(t), view.Options{Patience: 50 * time.Millisecond})
+	set := open(t, l, stored(t), view.Options{Patience: 50 * time.Millisecond})
 	ada := event.NewID()
 	first := l.Append(of(ada, added{User: ada, Org: ada}))
 	caughtUp(t, set, first)

@@ -135,7 +135,7 @@ func TestThePastIsTheFoldOfItsRecords(t *testing.T) {
 	at := func() event.Position { return 1 + event.Position(random.Uint64N(uint64(mark))) }
 	for range 6 {
 		p := at()
-		then, err := view.Open(t.Context(), "", firstOf{i.Core.Log, p}, i.Core.Sealer.Decode, server.Views(), view.Options{})
+		then, err := view.Open(t.Context(), view.File(""), firstOf{i.Core.Log, p}, i.Core.Sealer.Decode, server.Views(), view.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -146,7 +146,7 @@ func (l *Log) Decode(_ context.Context, r *event.Record) (event.Fact, error) {
 // test ends, after they were found to be what the log gives from the start.
 func (l *Log) Open(views ...view.View) *view.Set {
 	l.t.Helper()
-	set, err := view.Open(context.Background(), "", l, l.Decode, views, view.Options{})
+	set, err := view.Open(context.Background(), view.File(""), l, l.Decode, views, view.Options{})
 	if err != nil {
 		l.t.Fatal(err)
 	}
