@@ -37,14 +37,18 @@ func (f File) glance(context.Context) (place, map[string]string, error) {
 	if _, err := os.Stat(string(f)); errors.Is(err, os.ErrNotExist) {
 		return place{}, nil, fault.New(fault.NotFound, "there is no file of views; the server makes it from the log")
 	}
-	w, err := connect(string(f), reading...)
-	if err != nil {
-		return place{}, nil, err
-	}
-	defer w.close()
-	at, prints, ours, err := (&file{}).survey(w)
+	at, prints, ours, err := f.survey()
 	if code := sqliteCode(err); err == nil && !ours || code == codeNotADB || code == codeCorrupt || fault.Is(err, fault.Corrupt) {
 		err = &fault.Error{Kind: fault.Corrupt, Msg: "the file of views cannot be used; the server makes it again from the log", Err: err}
 	}
 	return at, prints, err
+}
+
+func (f File) survey() (at place, prints map[string]string, ours bool, err error) {
+	w, err := connect(string(f), reading...)
+	if err != nil {
+		return at, nil, false, err
+	}
+	defer w.close()
+	return (&file{}).survey(w)
 }
