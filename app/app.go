@@ -89,8 +89,18 @@ type Reactivated struct {
 	Organization event.ID `event:"organization,public,tag=org"`
 }
 
-// Removed says that an application can ask nobody to sign in any more.
+// Removed says that an application can ask nobody to sign in any more, unless
+// it is restored.
 type Removed struct {
+	Application  event.ID `event:"application,public,tag=app"`
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+}
+
+// Restored says that a removed application is there again as it was, with those
+// of its secrets and keys that have not expired. Sign-ins that its removal ended
+// stay ended.
+type Restored struct {
 	Application  event.ID `event:"application,public,tag=app"`
 	Project      event.ID `event:"project,public,tag=project"`
 	Organization event.ID `event:"organization,public,tag=org"`
@@ -111,6 +121,7 @@ func Events() []event.Descriptor {
 		event.Describe[Deactivated]("application.deactivated", 1, "{actor} deactivated the application {application}"),
 		event.Describe[Reactivated]("application.reactivated", 1, "{actor} reactivated the application {application}"),
 		event.Describe[Removed]("application.removed", 1, "{actor} removed the application {application}"),
+		event.Describe[Restored]("application.restored", 1, "{actor} restored the application {application}"),
 	}
 }
 
@@ -120,7 +131,8 @@ func Stream(id event.ID) event.Stream { return event.Stream{Kind: "application",
 // State is what commands and the OpenID provider need to know of an
 // application.
 type State struct {
-	Exists       bool
+	Exists       bool // and is not removed
+	Removed      bool
 	Inactive     bool
 	Type         Type
 	Application  event.ID
@@ -132,6 +144,7 @@ type State struct {
 
 	cli     event.ID // the command line's application, where a command asks for it
 	project project.State
+	gone    []event.ID // projects that are removed, where a command asks
 }
 
 // Evolve folds one fact of the application's stream, or of its project's.
@@ -153,7 +166,9 @@ func Evolve(s State, f event.Fact) State {
 	case Reactivated:
 		s.Inactive = false
 	case Removed:
-		s.Exists = false
+		s.Exists, s.Removed = false, true
+	case Restored:
+		s.Exists, s.Removed = true, false
 	case instance.Created:
 		s.cli = p.CLI
 	default:
@@ -166,6 +181,8 @@ func Evolve(s State, f event.Fact) State {
 // Refusals.
 var (
 	ErrNotFound       = fault.New(fault.NotFound, "there is no such application")
+	ErrRemoved        = fault.New(fault.Refused, "the application was removed; restore it first")
+	ErrIsThere        = fault.New(fault.Refused, "the application is not removed")
 	ErrDeactivated    = fault.New(fault.Refused, "the application is deactivated already")
 	ErrNotDeactivated = fault.New(fault.Refused, "the application is not deactivated")
 )
@@ -185,7 +202,7 @@ func Facts(id event.ID) []decide.Facts { return []decide.Facts{{Stream: Stream(i
 // Standing are the facts that say whether an application is usable, whatever
 // its settings.
 func Standing(id event.ID) decide.Facts {
-	return decide.Facts{Stream: Stream(id), Types: []string{"application.added", "application.deactivated", "application.reactivated", "application.removed"}}
+	return decide.Facts{Stream: Stream(id), Types: []string{"application.added", "application.deactivated", "application.reactivated", "application.removed", "application.restored"}}
 }
 
 func one(id event.ID, payload any) []event.New {
@@ -205,6 +222,8 @@ func change[C any](name string, id func(C) event.ID, next func(State, C) (any, e
 		},
 		Decide: func(s State, c C) ([]event.New, error) {
 			switch {
+			case s.Removed:
+				return nil, ErrRemoved
 			case !s.Exists:
 				return nil, ErrNotFound
 			case s.Application == s.cli:

@@ -144,7 +144,7 @@ func TestRedirectURIs(t *testing.T) {
 		is{Name: "an API's", Given: given(deskAdded, apiAdded), When: app.ChangeRedirectURIs{Application: api, Redirects: good[0]}, Kind: fault.Invalid},
 		is{Name: "the same", Given: given(deskAdded, webAdded), When: app.ChangeRedirectURIs{Application: web, Redirects: []string{"https://a.example/cb"}}},
 		is{Name: "absent", When: app.ChangeRedirectURIs{Application: web, Redirects: good[0]}, Err: app.ErrNotFound},
-		is{Name: "removed", Given: given(deskAdded, webAdded, webRemoved), When: app.ChangeRedirectURIs{Application: web, Redirects: good[0]}, Err: app.ErrNotFound},
+		is{Name: "removed", Given: given(deskAdded, webAdded, webRemoved), When: app.ChangeRedirectURIs{Application: web, Redirects: good[0]}, Err: app.ErrRemoved},
 		is{Name: "by another's owner", As: asEve, Given: given(deskAdded, webAdded, eveIs(authz.Owner, other)),
 			When: app.ChangeRedirectURIs{Application: web, Redirects: good[0]}, Kind: fault.Denied},
 	)...)
@@ -241,7 +241,7 @@ func TestSecrets(t *testing.T) {
 		adds{Name: "native", Given: given(deskAdded, nativeAdded), When: app.AddSecret{Application: native}, Err: app.ErrNoSecret},
 		adds{Name: "single-page", Given: given(deskAdded, spaAdded), When: app.AddSecret{Application: spa}, Err: app.ErrNoSecret},
 		adds{Name: "absent", When: c, Err: app.ErrNotFound},
-		adds{Name: "removed", Given: given(deskAdded, webAdded, webRemoved), When: c, Err: app.ErrNotFound},
+		adds{Name: "removed", Given: given(deskAdded, webAdded, webRemoved), When: c, Err: app.ErrRemoved},
 		adds{Name: "by a viewer", As: asEve, Given: given(deskAdded, webAdded, eveIs(authz.Viewer, acme)), When: c, Kind: fault.Denied},
 	)
 	end := app.RemoveSecret{Application: web, Secret: first, Now: now}
@@ -306,7 +306,7 @@ func TestStatus(t *testing.T) {
 	decidetest.Run(t, registry, app.Reactivating,
 		in{Name: "once", Given: given(deskAdded, webAdded, webOut), When: app.Reactivate{Application: web}, Then: []any{webIn.Payload}},
 		in{Name: "not needed", Given: given(deskAdded, webAdded), When: app.Reactivate{Application: web}, Err: app.ErrNotDeactivated},
-		in{Name: "removed", Given: given(deskAdded, webAdded, webOut, webRemoved), When: app.Reactivate{Application: web}, Err: app.ErrNotFound},
+		in{Name: "removed", Given: given(deskAdded, webAdded, webOut, webRemoved), When: app.Reactivate{Application: web}, Err: app.ErrRemoved},
 	)
 	type rename = decidetest.Case[app.Rename]
 	decidetest.Run(t, registry, app.Renaming,
@@ -319,7 +319,7 @@ func TestStatus(t *testing.T) {
 	end := app.Remove{Application: web}
 	decidetest.Run(t, registry, app.Removing,
 		remove{Name: "once", Given: given(deskAdded, webAdded), When: end, Then: []any{webRemoved.Payload}},
-		remove{Name: "again", Given: given(deskAdded, webAdded, webRemoved), When: end, Err: app.ErrNotFound},
+		remove{Name: "again", Given: given(deskAdded, webAdded, webRemoved), When: end, Err: app.ErrRemoved},
 		remove{Name: "by somebody", As: asEve, Given: given(deskAdded, webAdded), When: end, Kind: fault.Denied},
 	)
 }

@@ -162,12 +162,3 @@ var Reactivating = change("reactivate an application", func(c Reactivate) event.
 		}
 		return Reactivated{s.Application, s.Project, s.Organization}, nil
 	})
-
-// Remove ends an application.
-type Remove struct{ Application event.ID }
-
-// Removing decides Remove.
-var Removing = change("remove an application", func(c Remove) event.ID { return c.Application },
-	func(s State, c Remove) (any, error) {
-		return Removed{s.Application, s.Project, s.Organization}, nil
-	})

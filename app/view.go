@@ -8,17 +8,18 @@ import (
 	"muniment.dev/view/entity"
 )
 
-// The tables of applications that have not ended, by id, and of their secrets
-// and keys. What a secret is, is in neither.
+// The tables of all applications, by id, and of their secrets and keys. What a
+// secret is, is in neither.
 const (
 	Table       = "applications"
 	Credentials = "application_credentials"
 )
 
-// View declares both tables. Applications end with their project.
+// View declares both tables. Applications end with their project, and come back
+// with it.
 func View() view.View {
 	return view.View{
-		Name: "applications", Revision: 2, Types: append(entity.Types(Events()), "project.removed"), Apply: apply,
+		Name: "applications", Revision: 3, Types: append(entity.Types(Events()), "project.removed", "project.restored"), Apply: apply,
 		Tables: []view.Table{{
 			Name: Table,
 			Key:  []string{"id"},
@@ -29,6 +30,8 @@ func View() view.View {
 				view.Column{Name: "name", Kind: event.Text},
 				view.Column{Name: "type", Kind: event.Text},
 				view.Column{Name: "inactive", Kind: event.Bool},
+				view.Column{Name: "removed", Kind: event.Bool},
+				view.Column{Name: "project_removed", Kind: event.Bool},
 				view.Column{Name: "redirect_uris", Kind: event.Texts},
 				view.Column{Name: "post_logout_redirect_uris", Kind: event.Texts},
 				view.Column{Name: "allowed_origins", Kind: event.Texts},
@@ -52,13 +55,12 @@ func View() view.View {
 	}
 }
 
-// apply is the rows' part of Evolve. What may have ended with its project
-// meanwhile is selected by Where.
+// apply is the rows' part of Evolve.
 func apply(f event.Fact) []view.Change {
 	switch p := f.Payload.(type) {
 	case Added:
 		return []view.Change{view.Put(Table, view.Values{"id": f.Stream.ID}, entity.Created(f, view.Values{"project": p.Project, "organization": p.Organization,
-			"name": p.Name, "type": p.Type, "inactive": false, "redirect_uris": p.Redirects, "post_logout_redirect_uris": p.LogoutRedirect,
+			"name": p.Name, "type": p.Type, "inactive": false, "removed": false, "project_removed": false, "redirect_uris": p.Redirects, "post_logout_redirect_uris": p.LogoutRedirect,
 			"allowed_origins": p.Origins, "grant_types": p.GrantTypes, "access_token_type": p.AccessTokenType, "ask_consent": p.AskConsent,
 			"id_token_alg": p.Algorithm, "client_auth_method": p.AuthMethod, "api_access": p.APIAccess}))}
 	case Renamed:
@@ -75,9 +77,13 @@ func apply(f event.Fact) []view.Change {
 	case Reactivated:
 		return changed(f, view.Values{"inactive": false})
 	case Removed:
-		return []view.Change{view.Remove(Table, view.Values{"id": f.Stream.ID}), {Table: Credentials, Where: view.Values{"application": f.Stream.ID}, Delete: true}}
+		return changed(f, view.Values{"removed": true})
+	case Restored:
+		return changed(f, view.Values{"removed": false})
 	case project.Removed:
-		return []view.Change{{Table: Table, Where: view.Values{"project": p.Project}, Delete: true}, {Table: Credentials, Where: view.Values{"project": p.Project}, Delete: true}}
+		return []view.Change{{Table: Table, Where: view.Values{"project": p.Project}, Set: view.Values{"project_removed": true}}}
+	case project.Restored:
+		return []view.Change{{Table: Table, Where: view.Values{"project": p.Project}, Set: view.Values{"project_removed": false}}}
 	}
 	return applyCredentials(f)
 }
@@ -98,7 +104,7 @@ func applyCredentials(f event.Fact) []view.Change {
 	return append(changed(f, nil), row)
 }
 
-// changed changes the row of an application that is there.
+// changed changes the row of an application.
 func changed(f event.Fact, set view.Values) []view.Change {
 	return []view.Change{{Table: Table, Where: view.Values{"id": f.Stream.ID}, Set: entity.Changed(f, set)}}
 }

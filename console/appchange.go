@@ -114,12 +114,15 @@ func applicationQuestion(action string, a *munimentv1.Application) (q question, 
 		q.Heading, q.Button = "Deactivate "+a.GetName()+"?", "Deactivate"
 		q.Points = []string{"Nobody can sign in to it, and its secrets and keys prove nothing.", "Its tokens are refused at once where this server is asked.", "It can be taken into use again, as it is."}
 		q.Type, q.Typed = a.GetName(), "the application's name"
+	case "restore":
+		q.Heading, q.Button = "Restore "+a.GetName()+"?", "Restore"
+		q.Points = []string{"People can sign in to it again, and do so anew.", "Those of its secrets and keys that have not expired work again. Remove those that leaked."}
 	case "reactivate":
 		q.Heading, q.Button = "Reactivate "+a.GetName()+"?", "Reactivate"
 		q.Points = []string{"People can sign in to it again, and the secrets and keys that it has work again."}
 	case "remove":
 		q.Heading, q.Button, q.Danger = "Remove "+a.GetName()+"?", "Remove", true
-		q.Points = []string{"Nobody can sign in to it, and its secrets and keys stop working at once.", "Its history stays in the log."}
+		q.Points = []string{"Nobody can sign in to it, and its secrets and keys stop working at once.", "It can be restored. Its history stays in the log."}
 		q.Type, q.Typed = a.GetName(), "the application's name"
 	default:
 		return q, false
@@ -168,6 +171,8 @@ func (v *visit) actApplication() error {
 		_, err = v.c.API.Application.DeactivateApplication(v.ctx, &munimentv1.DeactivateApplicationRequest{ApplicationId: id, CommandId: command, Reason: reason})
 	case "reactivate":
 		_, err = v.c.API.Application.ReactivateApplication(v.ctx, &munimentv1.ReactivateApplicationRequest{ApplicationId: id, CommandId: command, Reason: reason})
+	case "restore":
+		_, err = v.c.API.Application.RestoreApplication(v.ctx, &munimentv1.RestoreApplicationRequest{ApplicationId: id, CommandId: command, Reason: reason})
 	case "remove":
 		_, err = v.c.API.Application.RemoveApplication(v.ctx, &munimentv1.RemoveApplicationRequest{ApplicationId: id, CommandId: command, Reason: reason})
 		q.Back = path("console", "projects", a.GetProjectId())

@@ -161,6 +161,7 @@ type appPage struct {
 	Command     string
 	Events      []*munimentv1.Event
 	CanWrite    bool
+	CanBack     bool // it was removed, and may be restored
 	CanOpenAPI  bool // administers the instance
 }
 
@@ -188,6 +189,9 @@ func (v *visit) showApplication(status int, got *munimentv1.GetApplicationRespon
 	a := got.GetApplication()
 	p.App, p.Secrets, p.Keys, p.Kind = a, got.GetSecrets(), got.GetKeys(), kindOf(a.GetKind())
 	p.Issuer, p.CanWrite, p.CanOpenAPI = v.c.Site.Origin(), v.me.Writes(a.GetOrganizationId()), v.me.Writes("")
+	if a.GetState() == munimentv1.ApplicationState_APPLICATION_STATE_REMOVED {
+		p.CanWrite, p.CanBack = false, p.CanWrite
+	}
 	if p.Command == "" { // else what was typed is shown again
 		p.URIs, p.Logout, p.Origins = strings.Join(a.GetRedirectUris(), "\n"), strings.Join(a.GetPostLogoutRedirectUris(), "\n"), strings.Join(a.GetAllowedOrigins(), "\n")
 	}

@@ -119,3 +119,8 @@ func someCredentials() ([]*munimentv1.ClientSecret, []*munimentv1.ClientKey) {
 	return []*munimentv1.ClientSecret{{Id: oldSecretID, Name: "production", Created: ago(24 * 24 * time.Hour)}, {Id: goneID, Created: ago(90 * 24 * time.Hour), Expires: ago(time.Hour)}},
 		[]*munimentv1.ClientKey{{Id: keyID, Name: "next", Kid: "2026-11", Algorithm: "ES256", PublicKey: "{}", Created: ago(time.Hour), Expires: timestamppb.New(time.Now().Add(365 * 24 * time.Hour))}}
 }
+
+func (b *backend) RestoreApplication(ctx context.Context, r *munimentv1.RestoreApplicationRequest) (*munimentv1.RestoreApplicationResponse, error) {
+	c, err := b.change(ctx, "RestoreApplication", r.GetApplicationId())
+	return &munimentv1.RestoreApplicationResponse{Change: c}, err
+}

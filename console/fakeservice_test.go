@@ -282,3 +282,8 @@ func (b *backend) EndSession(ctx context.Context, r *munimentv1.EndSessionReques
 	c, err := b.change(ctx, "EndSession", r.GetSessionId())
 	return &munimentv1.EndSessionResponse{Change: c}, err
 }
+
+func (b *backend) RestoreProject(ctx context.Context, r *munimentv1.RestoreProjectRequest) (*munimentv1.RestoreProjectResponse, error) {
+	c, err := b.change(ctx, "RestoreProject", r.GetProjectId())
+	return &munimentv1.RestoreProjectResponse{Change: c}, err
+}

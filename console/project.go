@@ -4,12 +4,14 @@ import (
 	"net/http"
 
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/fault"
 	"muniment.dev/page"
 )
 
 // projectsPage is the data of projects.html.
 type projectsPage struct {
 	Prefix, Org string
+	State       string
 	Orgs        []option
 	Rows        []projectRow
 	Next        string
@@ -26,9 +28,13 @@ type projectRow struct {
 
 func (v *visit) projects() error {
 	q := v.r.URL.Query()
-	p := projectsPage{Prefix: q.Get("name"), Org: q.Get("org"), Paged: q.Get("token") != "", CanAdd: v.me.WritesAny()}
+	p := projectsPage{Prefix: q.Get("name"), Org: q.Get("org"), State: q.Get("state"), Paged: q.Get("token") != "", CanAdd: v.me.WritesAny()}
+	state, err := projectStateNamed(p.State)
+	if err != nil {
+		return err
+	}
 	got, err := v.c.API.Project.ListProjects(v.ctx, &munimentv1.ListProjectsRequest{
-		Filter: &munimentv1.ProjectFilter{OrganizationId: p.Org, NamePrefix: p.Prefix}, PageSize: pageSize, PageToken: q.Get("token"), Read: v.read})
+		Filter: &munimentv1.ProjectFilter{OrganizationId: p.Org, NamePrefix: p.Prefix, State: state}, PageSize: pageSize, PageToken: q.Get("token"), Read: v.read})
 	if err != nil {
 		return v.c.AsFault(err)
 	}
@@ -38,12 +44,27 @@ func (v *visit) projects() error {
 	if p.Orgs, err = v.orgOptions(); err != nil {
 		return err
 	}
-	p.Next, p.Filtered = got.GetNextPageToken(), p.Prefix != "" || p.Org != ""
-	p.Curl = v.same("project list", "/v1/projects", "filter.organization_id", p.Org, "filter.name_prefix", p.Prefix)
+	p.Next, p.Filtered = got.GetNextPageToken(), p.Prefix != "" || p.Org != "" || p.State != ""
+	p.Curl = v.same("project list", "/v1/projects", "filter.organization_id", p.Org, "filter.name_prefix", p.Prefix, "filter.state", enumParam(state != 0, state.String()))
 	if err := v.travels("list", "projects"); err != nil {
 		return err
 	}
 	return v.show("projects", "projects", "Projects", p)
+}
+
+// projectStateNamed is the state that a filter's choice names.
+func projectStateNamed(name string) (munimentv1.ProjectState, error) {
+	switch name {
+	case "":
+		return munimentv1.ProjectState_PROJECT_STATE_UNSPECIFIED, nil
+	case "active":
+		return munimentv1.ProjectState_PROJECT_STATE_ACTIVE, nil
+	case "deactivated":
+		return munimentv1.ProjectState_PROJECT_STATE_DEACTIVATED, nil
+	case "removed":
+		return munimentv1.ProjectState_PROJECT_STATE_REMOVED, nil
+	}
+	return 0, fault.Field("state", "a state is active, deactivated or removed")
 }
 
 func (v *visit) newProjectForm() (nameForm, error) {
@@ -90,6 +111,8 @@ type projectPage struct {
 	More     bool // there are more grants than shown
 	Events   []*munimentv1.Event
 	CanWrite bool
+	CanBack  bool // it was removed, and may be restored
+	Removed  bool // removed applications are shown, too
 	Curl     same
 }
 
@@ -117,17 +140,18 @@ func (v *visit) project() error {
 		return err
 	}
 	id := pr.GetId()
-	p := projectPage{Project: pr, Org: v.orgName(pr.GetOrganizationId()), CanWrite: v.me.Writes(pr.GetOrganizationId())}
+	p := projectPage{Project: pr, Org: v.orgName(pr.GetOrganizationId()), CanWrite: v.me.Writes(pr.GetOrganizationId()), Removed: v.r.URL.Query().Get("applications") == "all"}
+	if pr.GetState() == munimentv1.ProjectState_PROJECT_STATE_REMOVED {
+		p.CanWrite, p.CanBack = false, p.CanWrite
+	}
 	roles, err := v.c.API.Project.ListRoles(v.ctx, &munimentv1.ListRolesRequest{ProjectId: id, PageSize: 500, Read: v.read})
 	if err = v.unlessDenied(err); err != nil {
 		return err
 	}
 	p.Roles = roles.GetRoles()
-	apps, err := v.c.API.Application.ListApplications(v.ctx, &munimentv1.ListApplicationsRequest{Filter: &munimentv1.ApplicationFilter{ProjectId: id}, PageSize: 100, Read: v.read})
-	if err = v.unlessDenied(err); err != nil {
+	if p.Apps, err = v.appsOf(id, p.Removed); err != nil {
 		return err
 	}
-	p.Apps = apps.GetApplications()
 	grants, err := v.c.API.Grant.ListGrants(v.ctx, &munimentv1.ListGrantsRequest{Filter: &munimentv1.GrantFilter{ProjectId: id}, PageSize: 50, Read: v.read})
 	if err = v.unlessDenied(err); err != nil {
 		return err
@@ -148,6 +172,23 @@ func (v *visit) project() error {
 		return err
 	}
 	return v.show("project", "projects", pr.GetName(), p)
+}
+
+// appsOf are the applications of a project; those that were removed come last.
+func (v *visit) appsOf(project string, removed bool) (all []*munimentv1.Application, err error) {
+	states := []munimentv1.ApplicationState{munimentv1.ApplicationState_APPLICATION_STATE_UNSPECIFIED, munimentv1.ApplicationState_APPLICATION_STATE_REMOVED}
+	if !removed {
+		states = states[:1]
+	}
+	for _, s := range states {
+		got, err := v.c.API.Application.ListApplications(v.ctx, &munimentv1.ListApplicationsRequest{
+			Filter: &munimentv1.ApplicationFilter{ProjectId: project, State: s}, PageSize: 100, Read: v.read})
+		if err = v.unlessDenied(err); err != nil {
+			return nil, err
+		}
+		all = append(all, got.GetApplications()...)
+	}
+	return all, nil
 }
 
 func (v *visit) addRole() error {
@@ -180,7 +221,7 @@ func projectRename(pr *munimentv1.Project) nameForm {
 
 func projectRemoval(pr *munimentv1.Project) question {
 	return question{Heading: "Remove " + pr.GetName() + "?", Button: "Remove", Danger: true, Nav: "projects", Back: path("console", "projects", pr.GetId()), Reason: true,
-		Points: []string{"Its applications let nobody in, and their secrets stop working.", "Its roles end, and nobody has them any more.", "Its history stays in the log."},
+		Points: []string{"Its applications let nobody in, and their secrets stop working.", "Its roles stand in no token any more.", "It can be restored, with its applications, roles and grants; people then sign in anew. Its history stays in the log."},
 		Type:   pr.GetName(), Typed: "the project's name"}
 }
 
@@ -193,6 +234,9 @@ func projectQuestion(action string, pr *munimentv1.Project) (q question, ok bool
 	case "deactivate":
 		q.Heading, q.Button, q.Danger = "Deactivate "+pr.GetName()+"?", "Deactivate", true
 		q.Points = []string{"Its applications let nobody in, and their tokens are refused where the server is asked.", "Roles and applications stay as they are; it can be taken into use again."}
+	case "restore":
+		q.Heading, q.Button = "Restore "+pr.GetName()+"?", "Restore"
+		q.Points = []string{"Its applications let people in again, who sign in anew.", "Those of its applications' secrets and keys that have not expired work again. Remove those that leaked.", "People have the roles that they had."}
 	case "reactivate":
 		q.Heading, q.Button = "Reactivate "+pr.GetName()+"?", "Reactivate"
 		q.Points = []string{"Its applications let people in again, with the roles that they had."}
@@ -241,8 +285,11 @@ func (v *visit) actProject() error {
 	said, to := "Active again.", q.Back
 	switch action {
 	case "remove":
-		said, to = "The project is removed.", "/console/projects"
+		said, to = "The project is removed. It can be restored.", "/console/projects"
 		_, err = api.RemoveProject(v.ctx, &munimentv1.RemoveProjectRequest{ProjectId: id, CommandId: cmd, Reason: v.form("reason")})
+	case "restore":
+		said = "Restored."
+		_, err = api.RestoreProject(v.ctx, &munimentv1.RestoreProjectRequest{ProjectId: id, CommandId: cmd, Reason: v.form("reason")})
 	case "deactivate":
 		said = "Deactivated."
 		_, err = api.DeactivateProject(v.ctx, &munimentv1.DeactivateProjectRequest{ProjectId: id, CommandId: cmd, Reason: v.form("reason")})

@@ -164,13 +164,18 @@ func applicationState(s munimentv1.ApplicationState) badge {
 		return badge{"Active", page.Good}
 	case munimentv1.ApplicationState_APPLICATION_STATE_DEACTIVATED:
 		return badge{"Deactivated", page.Warn}
+	case munimentv1.ApplicationState_APPLICATION_STATE_REMOVED:
+		return badge{"Removed", page.Calm}
 	}
 	return badge{"Unknown", page.Calm}
 }
 
 func projectState(s munimentv1.ProjectState) badge {
-	if s == munimentv1.ProjectState_PROJECT_STATE_DEACTIVATED {
+	switch s {
+	case munimentv1.ProjectState_PROJECT_STATE_DEACTIVATED:
 		return badge{"Deactivated", page.Warn}
+	case munimentv1.ProjectState_PROJECT_STATE_REMOVED:
+		return badge{"Removed", page.Calm}
 	}
 	return badge{"Active", page.Good}
 }

@@ -116,7 +116,7 @@ func facts(u, p event.ID) []decide.Facts {
 	return []decide.Facts{
 		{Types: types, Tags: []event.Tag{event.NewTag("project", p.String()), event.NewTag("user", u.String())}},
 		{Types: append([]string{"user.erased"}, user.Began...), Stream: user.Stream(u)},
-		{Types: []string{"project.added", "project.removed", "project.role.added", "project.role.removed"}, Stream: project.Stream(p)},
+		{Types: []string{"project.added", "project.removed", "project.restored", "project.role.added", "project.role.removed"}, Stream: project.Stream(p)},
 	}
 }
 

@@ -31,6 +31,7 @@ var (
 	adaErased     = event.New{Stream: user.Stream(ada), Payload: user.Erased{User: ada, Organization: acme}}
 	deskAdded     = event.New{Stream: project.Stream(desk), Payload: project.Added{Project: desk, Organization: acme, Name: "Desk"}}
 	deskRemoved   = event.New{Stream: project.Stream(desk), Payload: project.Removed{Project: desk, Organization: acme}}
+	deskRestored  = event.New{Stream: project.Stream(desk), Payload: project.Restored{Project: desk, Organization: acme}}
 	before        = []event.New{adaRegistered, deskAdded, role("editor"), role("reader")}
 )
 
@@ -89,6 +90,7 @@ func TestGranting(t *testing.T) {
 		is{Name: "an erased user", Given: given(adaErased), When: c("editor"), Err: user.ErrErased},
 		is{Name: "no project", Given: []event.New{adaRegistered}, When: c("editor"), Err: project.ErrNotFound},
 		is{Name: "a project that ended", Given: given(deskRemoved), When: c("editor"), Err: project.ErrNotFound},
+		is{Name: "a project that came back", Given: given(granted(ada, "reader"), deskRemoved, deskRestored), When: c("editor"), Then: []any{granted(ada, "editor").Payload}},
 		is{Name: "by an admin", As: asEve, Given: given(eveIs(authz.Admin, acme)), When: c("editor"), Then: []any{granted(ada, "editor").Payload}},
 		is{Name: "by another's owner", As: asEve, Given: given(eveIs(authz.Owner, other)), When: c("editor"), Kind: fault.Denied},
 	)

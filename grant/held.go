@@ -15,11 +15,12 @@ type Held map[event.ID]Holding
 type Holding struct {
 	Roles    []string // sorted
 	Inactive bool
+	Removed  bool // the project
 }
 
 // Roles are those that count in a project.
 func (h Held) Roles(p event.ID) []string {
-	if h[p].Inactive {
+	if h[p].Inactive || h[p].Removed {
 		return nil
 	}
 	return h[p].Roles
@@ -29,7 +30,7 @@ func (h Held) Roles(p event.ID) []string {
 func HeldFacts(u event.ID) []decide.Facts {
 	return []decide.Facts{
 		{Types: types, Tags: []event.Tag{event.NewTag("user", u.String())}},
-		{Types: []string{"project.removed", "project.role.removed"}},
+		{Types: []string{"project.removed", "project.restored", "project.role.removed"}},
 	}
 }
 
@@ -45,17 +46,21 @@ func EvolveHeld(h Held, f event.Fact) Held {
 	case Reactivated:
 		return h.with(p.Project, func(g *Holding) { g.Inactive = false })
 	case project.RoleRemoved:
-		if _, ok := h[p.Project]; ok {
-			return h.with(p.Project, func(g *Holding) { g.Roles = minus(g.Roles, []string{p.Key}) })
-		}
+		return h.where(p.Project, func(g *Holding) { g.Roles = minus(g.Roles, []string{p.Key}) })
 	case project.Removed:
-		if _, ok := h[p.Project]; ok {
-			next := maps.Clone(h)
-			delete(next, p.Project)
-			return next
-		}
+		return h.where(p.Project, func(g *Holding) { g.Removed = true })
+	case project.Restored:
+		return h.where(p.Project, func(g *Holding) { g.Removed = false })
 	}
 	return h
+}
+
+// where is with, if there is something in the project.
+func (h Held) where(p event.ID, change func(*Holding)) Held {
+	if _, ok := h[p]; !ok {
+		return h
+	}
+	return h.with(p, change)
 }
 
 // with is a copy in which the roles in one project are others.

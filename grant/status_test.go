@@ -1,6 +1,7 @@
 package grant_test
 
 import (
+	"slices"
 	"testing"
 
 	"muniment.dev/authz"
@@ -65,4 +66,29 @@ func TestOutOfUse(t *testing.T) {
 	)
 	decidetest.Run(t, registry, grant.Withdrawing, decidetest.Case[grant.Withdraw]{Name: "out of use", Given: given(granted(ada, "editor", "reader"), off),
 		When: grant.Withdraw{User: ada, Project: desk, Roles: []string{"reader"}}, Then: []any{withdrawn("reader").Payload}})
+}
+
+// Which roles count follows from the grant's state and its project's.
+func TestHeld(t *testing.T) {
+	for name, c := range map[string]struct {
+		facts []event.New
+		want  []string
+	}{
+		"granted":          {[]event.New{granted(ada, "editor", "reader")}, []string{"editor", "reader"}},
+		"deactivated":      {[]event.New{granted(ada, "editor"), off}, nil},
+		"reactivated":      {[]event.New{granted(ada, "editor"), off, on}, []string{"editor"}},
+		"role ended":       {[]event.New{granted(ada, "editor", "reader"), noRole("editor")}, []string{"reader"}},
+		"project ended":    {[]event.New{granted(ada, "editor"), deskRemoved}, nil},
+		"project restored": {[]event.New{granted(ada, "editor"), deskRemoved, deskRestored}, []string{"editor"}},
+		"both":             {[]event.New{granted(ada, "editor"), off, deskRemoved, deskRestored}, nil},
+		"in none":          {[]event.New{noRole("editor"), deskRemoved, deskRestored}, nil},
+	} {
+		h := grant.Held{}
+		for _, e := range c.facts {
+			h = grant.EvolveHeld(h, event.Fact{Payload: e.Payload})
+		}
+		if got := h.Roles(desk); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
 }

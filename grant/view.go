@@ -15,10 +15,11 @@ const (
 	Roles = "grant_roles"
 )
 
-// View declares both tables. Grants end with their project and their user.
+// View declares both tables. Grants end with their user; and with their project,
+// with which they come back.
 func View() view.View {
 	return view.View{
-		Name: "grants", Revision: 2, Types: append(entity.Types(Events()), "project.removed", "project.role.removed", "user.erased"), Apply: apply,
+		Name: "grants", Revision: 3, Types: append(entity.Types(Events()), "project.removed", "project.restored", "project.role.removed", "user.erased"), Apply: apply,
 		Tables: []view.Table{{
 			Name: Table,
 			Key:  []string{"user", "project"},
@@ -27,6 +28,7 @@ func View() view.View {
 				view.Column{Name: "project", Kind: event.IDRef},
 				view.Column{Name: "organization", Kind: event.IDRef},
 				view.Column{Name: "deactivated", Kind: event.Bool},
+				view.Column{Name: "project_removed", Kind: event.Bool},
 			),
 			Indexes: [][]string{{entity.Order}, {"organization", entity.Order}, {"project", entity.Order}},
 		}, {
@@ -37,6 +39,7 @@ func View() view.View {
 				{Name: "project", Kind: event.IDRef},
 				{Name: "role", Kind: event.Text},
 				{Name: "deactivated", Kind: event.Bool}, // as its grant
+				{Name: "project_removed", Kind: event.Bool},
 			},
 			Indexes: [][]string{{"project", "role"}},
 		}},
@@ -49,11 +52,11 @@ func apply(f event.Fact) []view.Change {
 	case RolesGranted:
 		set := entity.Changed(f, view.Values{"organization": p.Organization})
 		if f.Version == 1 {
-			set = entity.Created(f, view.Values{"organization": p.Organization, "deactivated": false})
+			set = entity.Created(f, view.Values{"organization": p.Organization, "deactivated": false, "project_removed": false})
 		}
 		changes = append(changes, view.Put(Table, view.Values{"user": p.User, "project": p.Project}, set))
 		for _, r := range p.Roles {
-			changes = append(changes, view.Put(Roles, view.Values{"user": p.User, "project": p.Project, "role": r}, view.Values{"deactivated": false}))
+			changes = append(changes, view.Put(Roles, view.Values{"user": p.User, "project": p.Project, "role": r}, view.Values{"deactivated": false, "project_removed": false}))
 		}
 	case RolesWithdrawn:
 		// The grant may have ended with its user or project.
@@ -68,9 +71,11 @@ func apply(f event.Fact) []view.Change {
 	case project.RoleRemoved:
 		changes = append(changes, view.Change{Table: Roles, Where: view.Values{"project": p.Project, "role": p.Key}, Delete: true})
 	case project.Removed:
-		changes = everyOf("project", p.Project)
+		changes = withProject(p.Project, true)
+	case project.Restored:
+		changes = withProject(p.Project, false)
 	case user.Erased:
-		changes = everyOf("user", p.User)
+		changes = []view.Change{{Table: Table, Where: view.Values{"user": p.User}, Delete: true}, {Table: Roles, Where: view.Values{"user": p.User}, Delete: true}}
 	}
 	return changes
 }
@@ -84,10 +89,8 @@ func turned(f event.Fact, u, p event.ID, off bool) []view.Change {
 	}
 }
 
-// everyOf removes all grants of a project or of a user.
-func everyOf(column string, id event.ID) []view.Change {
-	return []view.Change{
-		{Table: Table, Where: view.Values{column: id}, Delete: true},
-		{Table: Roles, Where: view.Values{column: id}, Delete: true},
-	}
+// withProject marks all grants of a project that was removed, or restored.
+func withProject(p event.ID, removed bool) []view.Change {
+	where, set := view.Values{"project": p}, view.Values{"project_removed": removed}
+	return []view.Change{{Table: Table, Where: where, Set: set}, {Table: Roles, Where: where, Set: set}}
 }

@@ -51,7 +51,7 @@ type source struct {
 	list, table        string
 	organization, user string
 	id, project        string // columns that filters and objects select by
-	deactivated        string // column by which a holding is deactivated
+	deactivated, gone  string // columns by which a holding is deactivated, or none
 }
 
 var sources = []source{
@@ -60,7 +60,7 @@ var sources = []source{
 	{list: "projects", table: project.Table, organization: "organization", project: "id", id: "id"},
 	{list: "roles", table: project.Roles, project: "project"},
 	{list: "applications", table: app.Table, organization: "organization", project: "project", id: "id"},
-	{list: "grants", table: grant.Roles, user: "user", project: "project", deactivated: "deactivated"},
+	{list: "grants", table: grant.Roles, user: "user", project: "project", deactivated: "deactivated", gone: "project_removed"},
 	{list: "members", table: member.Table, organization: "organization", user: "user", id: "id"},
 	{list: "password_policies", table: policy.OfPasswords.Table(), organization: "organization"},
 	{list: "lockout_policies", table: policy.OfLockout.Table(), organization: "organization"},

@@ -161,9 +161,12 @@ func (s *Service) spells(ctx context.Context, l *looker, src source, where []vie
 	return out, nil
 }
 
-// joined are the times for which a row stood the same.
+// joined are the times for which a row stood the same, and counted.
 func joined(src source, ranges []view.Row) (out []spell) {
 	for _, r := range ranges {
+		if src.gone != "" && r.Bool(src.gone) {
+			continue
+		}
 		if n := len(out); n > 0 && out[n-1].until == r.Since && (src.deactivated == "" || out[n-1].row.Bool(src.deactivated) == r.Bool(src.deactivated)) {
 			out[n-1].until = r.Until
 			continue

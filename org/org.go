@@ -239,7 +239,7 @@ func evolvePeople(s State, f event.Fact) State {
 	case "user.erased":
 		s.count--
 		return s
-	case "project.added":
+	case "project.added", "project.restored":
 		s.projects++
 		return s
 	case "project.removed":

@@ -28,7 +28,7 @@ var Removing = decide.Decider[State, Remove]{
 	Name: "remove an organization",
 	Query: func(c Remove) []decide.Facts {
 		return append(withPeople(c.Organization),
-			decide.Facts{Types: []string{"project.added", "project.removed"}, Tags: []event.Tag{event.NewTag("org", c.Organization.String())}})
+			decide.Facts{Types: []string{"project.added", "project.removed", "project.restored"}, Tags: []event.Tag{event.NewTag("org", c.Organization.String())}})
 	},
 	Evolve: evolvePeople,
 	Allow:  func(a authz.Authority, s State, _ Remove) error { return s.shuttable(a) },

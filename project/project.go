@@ -29,8 +29,16 @@ type Renamed struct {
 	Name         string   `event:"name,public"`
 }
 
-// Removed says that a project ended; its applications and grants count no more.
+// Removed says that a project ended; its applications and grants count no more,
+// unless it is restored.
 type Removed struct {
+	Project      event.ID `event:"project,public,tag=project"`
+	Organization event.ID `event:"organization,public,tag=org"`
+}
+
+// Restored says that a removed project is there again, with the roles, grants
+// and applications that it had. Sign-ins that its removal ended stay ended.
+type Restored struct {
 	Project      event.ID `event:"project,public,tag=project"`
 	Organization event.ID `event:"organization,public,tag=org"`
 }
@@ -79,6 +87,7 @@ func Events() []event.Descriptor {
 		event.Describe[Added]("project.added", 1, "{actor} added the project {name}"),
 		event.Describe[Renamed]("project.renamed", 1, "{actor} renamed the project {project} to {name}"),
 		event.Describe[Removed]("project.removed", 1, "{actor} removed the project {project}"),
+		event.Describe[Restored]("project.restored", 1, "{actor} restored the project {project}"),
 		event.Describe[Deactivated]("project.deactivated", 1, "{actor} deactivated the project {project}"),
 		event.Describe[Reactivated]("project.reactivated", 1, "{actor} reactivated the project {project}"),
 		event.Describe[RoleAdded]("project.role.added", 1, "{actor} added the role {key} to {project}"),
@@ -92,11 +101,12 @@ func Stream(id event.ID) event.Stream { return event.Stream{Kind: "project", ID:
 
 // Types are the events that decide whether a project exists and is active;
 // other slices name them in their facts.
-var Types = []string{"project.added", "project.removed", "project.deactivated", "project.reactivated"}
+var Types = []string{"project.added", "project.removed", "project.restored", "project.deactivated", "project.reactivated"}
 
 // State is what commands need to know of a project.
 type State struct {
-	Exists       bool
+	Exists       bool // and is not removed
+	Removed      bool
 	Inactive     bool
 	Organization event.ID
 	Name         string
@@ -104,8 +114,9 @@ type State struct {
 	names        map[string]string
 	OfInstance   bool // the command line's; known where OfInstance's facts are
 
-	cli event.ID // the command line's application
-	org org.State
+	cli  event.ID // the command line's application
+	org  org.State
+	gone []event.ID // organizations that are removed, where a command asks
 }
 
 // Evolve folds one fact of the project's stream.
@@ -116,7 +127,9 @@ func Evolve(s State, f event.Fact) State {
 	case Renamed:
 		s.Name = p.Name
 	case Removed:
-		s.Exists = false
+		s.Exists, s.Removed = false, true
+	case Restored:
+		s.Exists, s.Removed = true, false
 	case Deactivated:
 		s.Inactive = true
 	case Reactivated:
@@ -165,6 +178,8 @@ var (
 	ErrInactive   = fault.New(fault.Refused, "the project is deactivated; reactivate it first")
 	ErrActive     = fault.New(fault.Refused, "the project is active already")
 	ErrNotFound   = fault.New(fault.NotFound, "there is no such project")
+	ErrRemoved    = fault.New(fault.Refused, "the project was removed; restore it first")
+	ErrIsThere    = fault.New(fault.Refused, "the project is not removed")
 	ErrNoRole     = fault.New(fault.NotFound, "the project has no such role")
 	ErrRoleExists = fault.New(fault.Exists, "the project has a role with this key already")
 	ErrOfInstance = fault.New(fault.Refused, "this belongs to the instance itself and stays as it is: the command line signs in with it")
@@ -234,14 +249,6 @@ var Renaming = change("rename a project", func(c Rename) event.ID { return c.Pro
 		return nil, err
 	}
 	return Renamed{c.Project, s.Organization, c.Name}, nil
-})
-
-// Remove ends a project.
-type Remove struct{ Project event.ID }
-
-// Removing decides Remove.
-var Removing = change("remove a project", func(c Remove) event.ID { return c.Project }, func(s State, c Remove) (any, error) {
-	return Removed{c.Project, s.Organization}, nil
 })
 
 // AddRole adds a role that people can be granted.

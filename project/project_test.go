@@ -65,7 +65,7 @@ func TestChanging(t *testing.T) {
 		rename{Name: "once", Given: given(added), When: to, Then: []any{project.Renamed{Project: desk, Organization: acme, Name: "Desk 2"}}},
 		rename{Name: "to the same", Given: given(added), When: project.Rename{Project: desk, Name: "Desk"}},
 		rename{Name: "to nothing", Given: given(added), When: project.Rename{Project: desk}, Err: org.ErrName},
-		rename{Name: "ended", Given: given(added, removed), When: to, Err: project.ErrNotFound},
+		rename{Name: "ended", Given: given(added, removed), When: to, Err: project.ErrRemoved},
 		rename{Name: "by another's owner", As: asEve, Given: given(added, eveIs(authz.Owner, other)), When: to, Kind: fault.Denied},
 	)
 	end := project.Remove{Project: desk}
@@ -73,7 +73,7 @@ func TestChanging(t *testing.T) {
 	decidetest.Run(t, registry, project.Removing,
 		remove{Name: "absent", When: end, Err: project.ErrNotFound},
 		remove{Name: "once", Given: given(added), When: end, Then: []any{removed.Payload}},
-		remove{Name: "again", Given: given(added, removed), When: end, Err: project.ErrNotFound},
+		remove{Name: "again", Given: given(added, removed), When: end, Err: project.ErrRemoved},
 		remove{Name: "by a viewer", As: asEve, Given: given(added, eveIs(authz.Viewer, acme)), When: end, Kind: fault.Denied},
 	)
 }
@@ -94,7 +94,7 @@ func TestRoles(t *testing.T) {
 		add{Name: "a key with a space", Given: given(added), When: keyed("a b"), Kind: fault.Invalid},
 		add{Name: "a key with an umlaut", Given: given(added), When: keyed("ä"), Kind: fault.Invalid},
 		add{Name: "no name", Given: given(added), When: project.AddRole{Project: desk, Key: "k"}, Err: org.ErrName},
-		add{Name: "of a project that ended", Given: given(added, removed), When: c, Err: project.ErrNotFound},
+		add{Name: "of a project that ended", Given: given(added, removed), When: c, Err: project.ErrRemoved},
 		add{Name: "by somebody", As: asEve, Given: given(added), When: c, Kind: fault.Denied},
 	)
 	end := project.RemoveRole{Project: desk, Key: "editor"}

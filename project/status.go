@@ -56,6 +56,8 @@ func change[C any](name string, id func(C) event.ID, next func(State, C) (any, e
 		Allow:  manager[C],
 		Decide: func(s State, c C) ([]event.New, error) {
 			switch {
+			case s.Removed:
+				return nil, ErrRemoved
 			case !s.Exists:
 				return nil, ErrNotFound
 			case s.OfInstance:

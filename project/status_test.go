@@ -20,7 +20,7 @@ func TestStatus(t *testing.T) {
 		deactivate{Name: "absent", When: d, Err: project.ErrNotFound},
 		deactivate{Name: "once", Given: given(added), When: d, Then: []any{out.Payload}},
 		deactivate{Name: "again", Given: given(added, out), When: d, Err: project.ErrInactive},
-		deactivate{Name: "removed", Given: given(added, removed), When: d, Err: project.ErrNotFound},
+		deactivate{Name: "removed", Given: given(added, removed), When: d, Err: project.ErrRemoved},
 		deactivate{Name: "by the organization's admin", As: asEve, Given: given(added, eveIs(authz.Admin, acme)), When: d, Then: []any{out.Payload}},
 		deactivate{Name: "by another's owner", As: asEve, Given: given(added, eveIs(authz.Owner, other)), When: d, Kind: fault.Denied},
 	)

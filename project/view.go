@@ -6,8 +6,7 @@ import (
 	"muniment.dev/view/entity"
 )
 
-// The tables of projects that have not ended, by id, and of their roles, by
-// project and key.
+// The tables of all projects, by id, and of their roles, by project and key.
 const (
 	Table = "projects"
 	Roles = "project_roles"
@@ -16,7 +15,7 @@ const (
 // View declares both tables.
 func View() view.View {
 	return view.View{
-		Name: "projects", Revision: 2, Types: entity.Types(Events()), Apply: apply,
+		Name: "projects", Revision: 3, Types: entity.Types(Events()), Apply: apply,
 		Tables: []view.Table{{
 			Name: Table,
 			Key:  []string{"id"},
@@ -25,6 +24,7 @@ func View() view.View {
 				view.Column{Name: "organization", Kind: event.IDRef},
 				view.Column{Name: "name", Kind: event.Text},
 				view.Column{Name: "deactivated", Kind: event.Bool},
+				view.Column{Name: "removed", Kind: event.Bool},
 			),
 			Indexes: [][]string{{entity.Order}, {"organization", entity.Order}},
 			Prefix:  []string{"name"},
@@ -45,7 +45,7 @@ func apply(f event.Fact) []view.Change {
 	own := view.Put(Table, key, entity.Changed(f, nil))
 	switch p := f.Payload.(type) {
 	case Added:
-		return []view.Change{view.Put(Table, key, entity.Created(f, view.Values{"organization": p.Organization, "name": p.Name, "deactivated": false}))}
+		return []view.Change{view.Put(Table, key, entity.Created(f, view.Values{"organization": p.Organization, "name": p.Name, "deactivated": false, "removed": false}))}
 	case Renamed:
 		return []view.Change{view.Put(Table, key, entity.Changed(f, view.Values{"name": p.Name}))}
 	case Deactivated:
@@ -55,7 +55,9 @@ func apply(f event.Fact) []view.Change {
 	case RoleRenamed:
 		return []view.Change{own, view.Put(Roles, view.Values{"project": p.Project, "role": p.Key}, view.Values{"name": p.Name})}
 	case Removed:
-		return []view.Change{view.Remove(Table, key), {Table: Roles, Where: view.Values{"project": p.Project}, Delete: true}}
+		return []view.Change{view.Put(Table, key, entity.Changed(f, view.Values{"removed": true}))}
+	case Restored:
+		return []view.Change{view.Put(Table, key, entity.Changed(f, view.Values{"removed": false}))}
 	case RoleAdded:
 		return []view.Change{own, view.Put(Roles, view.Values{"project": p.Project, "role": p.Key}, view.Values{"name": p.Name})}
 	case RoleRemoved:

@@ -64,6 +64,12 @@ func EvolveAuthorization(s Authorization, f event.Fact) Authorization {
 	case Ended:
 		s.cut = s.cut || p.Reason != SignedOut
 		s.Session = Evolve(s.Session, f)
+	case app.Removed: // restored, it begins anew with everybody
+		s.cut = true
+		s.app = app.Evolve(s.app, f)
+	case project.Removed:
+		s.cut = true
+		s.project = project.Evolve(s.project, f)
 	case user.Locked, user.Deactivated, user.Erased, user.PasswordSet:
 		s.cut = true
 		s.Session = Evolve(s.Session, f)

@@ -93,7 +93,9 @@ func TestRefreshing(t *testing.T) {
 		is{Name: "organization out of use", As: byWeb, Given: refreshable(acmeOut), When: c, Err: no},
 		is{Name: "organization in use again", As: byWeb, Given: refreshable(acmeOut, acmeIn), When: c, Then: then},
 		is{Name: "the application was removed", As: byWeb, Given: refreshable(webRemoved), When: c, Err: no},
+		is{Name: "the application was removed and restored", As: byWeb, Given: refreshable(webRemoved, webRestored), When: c, Err: no},
 		is{Name: "the project ended", As: byWeb, Given: refreshable(deskRemoved), When: c, Err: no},
+		is{Name: "the project ended and was restored", As: byWeb, Given: refreshable(deskRemoved, deskRestored), When: c, Err: no},
 	)
 }
 

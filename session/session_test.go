@@ -51,11 +51,13 @@ var (
 	begun   = in(session.Begun{Session: sid, User: ada, Organization: acme, Digest: event.Seal(digest[:]), AuthTime: 10, AMR: []string{"pwd"}, ACR: "1", Expires: end})
 	renewed = in(session.Renewed{Session: sid, User: ada, Organization: acme, Digest: event.Seal(digest[:]), AuthTime: 10, Expires: end})
 
-	deskAdded   = event.New{Stream: project.Stream(desk), Payload: project.Added{Project: desk, Organization: acme, Name: "Desk"}}
-	deskRemoved = event.New{Stream: project.Stream(desk), Payload: project.Removed{Project: desk, Organization: acme}}
-	webAdded    = event.New{Stream: app.Stream(web), Payload: app.Added{Application: web, Project: desk, Organization: acme, Type: "web", Name: "Web", Redirects: []string{"https://a.example/cb"}, Algorithm: "ES256"}}
-	webOut      = event.New{Stream: app.Stream(web), Payload: app.Deactivated{Application: web, Project: desk, Organization: acme}}
-	webRemoved  = event.New{Stream: app.Stream(web), Payload: app.Removed{Application: web, Project: desk, Organization: acme}}
+	deskAdded    = event.New{Stream: project.Stream(desk), Payload: project.Added{Project: desk, Organization: acme, Name: "Desk"}}
+	deskRemoved  = event.New{Stream: project.Stream(desk), Payload: project.Removed{Project: desk, Organization: acme}}
+	webAdded     = event.New{Stream: app.Stream(web), Payload: app.Added{Application: web, Project: desk, Organization: acme, Type: "web", Name: "Web", Redirects: []string{"https://a.example/cb"}, Algorithm: "ES256"}}
+	webOut       = event.New{Stream: app.Stream(web), Payload: app.Deactivated{Application: web, Project: desk, Organization: acme}}
+	webRemoved   = event.New{Stream: app.Stream(web), Payload: app.Removed{Application: web, Project: desk, Organization: acme}}
+	webRestored  = event.New{Stream: app.Stream(web), Payload: app.Restored{Application: web, Project: desk, Organization: acme}}
+	deskRestored = event.New{Stream: project.Stream(desk), Payload: project.Restored{Project: desk, Organization: acme}}
 )
 
 func about(payload any) event.New { return event.New{Stream: user.Stream(ada), Payload: payload} }
@@ -189,6 +191,7 @@ func TestIssuingCode(t *testing.T) {
 		is{Name: "too late", As: asAda, Given: let(), When: late, Err: session.ErrNoSession},
 		is{Name: "locked", As: asAda, Given: let(locked), When: c, Kind: fault.Denied},
 		is{Name: "the application was removed", As: asAda, Given: let(webRemoved), When: c, Err: app.ErrNotFound},
+		is{Name: "the application was removed and restored", As: asAda, Given: let(webRemoved, webRestored), When: c, Then: []any{issued().Payload}, Repeat: true},
 		is{Name: "the application was deactivated", As: asAda, Given: let(webOut), When: c, Err: app.ErrNotFound},
 		is{Name: "the project ended", As: asAda, Given: let(deskRemoved), When: c, Err: app.ErrNotFound},
 	)

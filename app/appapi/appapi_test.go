@@ -144,6 +144,25 @@ func TestApplications(t *testing.T) {
 	_, err = i.API.Application.ChangeRedirectUris(ctx, &munimentv1.ChangeRedirectUrisRequest{ApplicationId: id, RedirectUris: []string{"https://a.example/", "http://a.example/"}})
 	instancetest.Want(t, err, fault.Invalid, "redirect_uris[1]")
 	instancetest.Must(i.API.Application.RemoveApplication(ctx, &munimentv1.RemoveApplicationRequest{ApplicationId: id}))
-	_, err = i.API.Application.GetApplication(ctx, &munimentv1.GetApplicationRequest{ApplicationId: id})
-	instancetest.Want(t, err, fault.NotFound, "")
+	state := func() munimentv1.ApplicationState {
+		return instancetest.Must(i.API.Application.GetApplication(ctx, &munimentv1.GetApplicationRequest{ApplicationId: id})).GetApplication().GetState()
+	}
+	in := func(s munimentv1.ApplicationState) (n int) {
+		for _, a := range instancetest.Must(i.API.Application.ListApplications(ctx, &munimentv1.ListApplicationsRequest{Filter: &munimentv1.ApplicationFilter{State: s}})).GetApplications() {
+			if a.GetId() == id {
+				n++
+			}
+		}
+		return n
+	}
+	const removed = munimentv1.ApplicationState_APPLICATION_STATE_REMOVED
+	if state() != removed || in(0) != 0 || in(removed) != 1 {
+		t.Errorf("removed: %v, %d and %d in the lists", state(), in(0), in(removed))
+	}
+	instancetest.Must(i.API.Application.RestoreApplication(ctx, &munimentv1.RestoreApplicationRequest{ApplicationId: id}))
+	if state() != munimentv1.ApplicationState_APPLICATION_STATE_ACTIVE || in(0) != 1 || in(removed) != 0 {
+		t.Errorf("restored: %v, %d and %d in the lists", state(), in(0), in(removed))
+	}
+	_, err = i.API.Application.RestoreApplication(ctx, &munimentv1.RestoreApplicationRequest{ApplicationId: id})
+	instancetest.Want(t, err, fault.Refused, "")
 }

@@ -82,6 +82,13 @@ func (s *Service) RemoveApplication(ctx context.Context, req *munimentv1.RemoveA
 	return &munimentv1.RemoveApplicationResponse{Change: ch}, err
 }
 
+// RestoreApplication brings a removed application back.
+func (s *Service) RestoreApplication(ctx context.Context, req *munimentv1.RestoreApplicationRequest) (*munimentv1.RestoreApplicationResponse, error) {
+	ch, err := adapter.RunOn(ctx, s.core, app.Restoring, req, idField, req.GetApplicationId(),
+		func(id event.ID) app.Restore { return app.Restore{Application: id} })
+	return &munimentv1.RestoreApplicationResponse{Change: ch}, err
+}
+
 // The names of choices in the slice and in the API.
 var (
 	kinds = map[munimentv1.ApplicationKind]string{

@@ -8,6 +8,7 @@ import (
 	"muniment.dev/app"
 	"muniment.dev/credential/credentialapi"
 	"muniment.dev/event"
+	"muniment.dev/fault"
 	"muniment.dev/view"
 	"muniment.dev/view/entity"
 )
@@ -49,6 +50,11 @@ func (s *Service) ListApplications(ctx context.Context, req *munimentv1.ListAppl
 		}
 		where = append(where, cond...)
 	}
+	state, err := inState(f.GetState())
+	if err != nil {
+		return nil, err
+	}
+	where = append(where, state...)
 	r, err := s.core.Begin(ctx, req.GetRead())
 	if err != nil {
 		return nil, err
@@ -65,6 +71,17 @@ func (s *Service) ListApplications(ctx context.Context, req *munimentv1.ListAppl
 	return resp, nil
 }
 
+func inState(s munimentv1.ApplicationState) ([]view.Cond, error) {
+	where := []view.Cond{view.Eq("project_removed", false), view.Eq("removed", s == munimentv1.ApplicationState_APPLICATION_STATE_REMOVED)}
+	switch s {
+	case munimentv1.ApplicationState_APPLICATION_STATE_UNSPECIFIED, munimentv1.ApplicationState_APPLICATION_STATE_REMOVED:
+		return where, nil
+	case munimentv1.ApplicationState_APPLICATION_STATE_ACTIVE, munimentv1.ApplicationState_APPLICATION_STATE_DEACTIVATED:
+		return append(where, view.Eq("inactive", s == munimentv1.ApplicationState_APPLICATION_STATE_DEACTIVATED)), nil
+	}
+	return nil, fault.Field("filter.state", "there is no such state")
+}
+
 func answer(row view.Row) *munimentv1.Application {
 	e, id := entity.Of(row), row.ID("id").String()
 	a := &munimentv1.Application{Id: id, ClientId: id, ProjectId: row.ID("project").String(), OrganizationId: row.ID("organization").String(),
@@ -76,7 +93,10 @@ func answer(row view.Row) *munimentv1.Application {
 	for _, g := range row.Texts("grant_types") {
 		a.GrantTypes = append(a.GrantTypes, choice(grantTypes, g))
 	}
-	if row.Bool("inactive") {
+	switch {
+	case row.Bool("removed") || row.Bool("project_removed"):
+		a.State = munimentv1.ApplicationState_APPLICATION_STATE_REMOVED
+	case row.Bool("inactive"):
 		a.State = munimentv1.ApplicationState_APPLICATION_STATE_DEACTIVATED
 	}
 	return a

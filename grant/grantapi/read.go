@@ -29,7 +29,7 @@ func (s *Service) ListGrants(ctx context.Context, req *munimentv1.ListGrantsRequ
 		return nil, err
 	}
 	q := view.Query{Table: grant.Table, OrderBy: []string{entity.Order}, After: req.GetPageToken(),
-		Where: adapter.Conditions(where, project, state, r.Visible("organization", "user"))}
+		Where: adapter.Conditions([]view.Cond{view.Eq("project_removed", false)}, where, project, state, r.Visible("organization", "user"))}
 	resp := &munimentv1.ListGrantsResponse{}
 	for {
 		q.Limit = limit - len(resp.Grants)

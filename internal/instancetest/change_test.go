@@ -171,6 +171,11 @@ var changes = []change{
 		return &munimentv1.RemoveProjectRequest{ProjectId: i.Project(org)}
 	}},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		id := i.Project(org)
+		Must(i.API.Project.RemoveProject(i.AsOwner(), &munimentv1.RemoveProjectRequest{ProjectId: id}))
+		return &munimentv1.RestoreProjectRequest{ProjectId: id}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
 		return &munimentv1.AddRoleRequest{ProjectId: i.Project(org), Key: "reader"}
 	}},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
@@ -225,6 +230,11 @@ var changes = []change{
 	}},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
 		return &munimentv1.RemoveApplicationRequest{ApplicationId: i.Application(i.Project(org))}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		id := i.Application(i.Project(org))
+		Must(i.API.Application.RemoveApplication(i.AsOwner(), &munimentv1.RemoveApplicationRequest{ApplicationId: id}))
+		return &munimentv1.RestoreApplicationRequest{ApplicationId: id}
 	}},
 
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {

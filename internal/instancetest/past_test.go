@@ -79,7 +79,7 @@ func (i *Instance) live(random *rand.Rand, steps int) {
 	roles := []munimentv1.MemberRole{munimentv1.MemberRole_MEMBER_ROLE_ADMIN, munimentv1.MemberRole_MEMBER_ROLE_VIEWER, munimentv1.MemberRole_MEMBER_ROLE_AUDITOR}
 	for range steps {
 		// What is refused is a part of life, too.
-		switch name := i.Name("Name"); random.IntN(16) {
+		switch name := i.Name("Name"); random.IntN(19) {
 		case 0, 1:
 			users = append(users, i.Person(one(orgs)))
 		case 2:
@@ -112,6 +112,16 @@ func (i *Instance) live(random *rand.Rand, steps int) {
 			}
 		case 14:
 			i.API.Application.RemoveApplication(ctx, &munimentv1.RemoveApplicationRequest{ApplicationId: one(apps)})
+		case 16:
+			i.API.Project.RestoreProject(ctx, &munimentv1.RestoreProjectRequest{ProjectId: one(projects)})
+		case 17:
+			i.API.Application.RestoreApplication(ctx, &munimentv1.RestoreApplicationRequest{ApplicationId: one(apps)})
+		case 18:
+			if u, p := one(users), one(projects); random.IntN(2) == 0 {
+				i.API.Grant.DeactivateGrant(ctx, &munimentv1.DeactivateGrantRequest{UserId: u, ProjectId: p})
+			} else {
+				i.API.Grant.ReactivateGrant(ctx, &munimentv1.ReactivateGrantRequest{UserId: u, ProjectId: p})
+			}
 		case 15:
 			if u := one(users); random.IntN(3) == 0 && len(users) > 1 {
 				if _, err := i.API.User.EraseUser(ctx, &munimentv1.EraseUserRequest{UserId: u}); err == nil {

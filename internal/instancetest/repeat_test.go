@@ -118,8 +118,8 @@ func TestAtOnce(t *testing.T) {
 	ctx := i.AsOwner()
 	once := map[string]fault.Kind{"ReactivateOrganization": fault.Refused, "DeactivateOrganization": fault.Refused, "LockUser": fault.Refused,
 		"UnlockUser": fault.Refused, "DeactivateUser": fault.Refused, "ReactivateUser": fault.Refused, "EraseUser": fault.Erased,
-		"CreateUser": fault.Exists, "RemoveProject": fault.NotFound, "AddRole": fault.Exists, "RemoveRole": fault.NotFound,
-		"RemoveApplication": fault.NotFound, "RemoveApplicationSecret": fault.NotFound, "RemoveApplicationKey": fault.NotFound, "AddApplicationKey": fault.Exists,
+		"CreateUser": fault.Exists, "AddRole": fault.Exists, "RemoveRole": fault.NotFound,
+		"RemoveApplicationSecret": fault.NotFound, "RemoveApplicationKey": fault.NotFound, "AddApplicationKey": fault.Exists,
 		"RemoveUserSecret": fault.NotFound, "RemoveUserKey": fault.NotFound, "AddUserKey": fault.Exists,
 		"DeactivateApplication": fault.Refused, "ReactivateApplication": fault.Refused, "GrantRole": fault.Refused, "WithdrawRole": fault.Refused, "AddMember": fault.Refused,
 		"RemoveMember": fault.Refused, "EndSession": fault.Refused, "CreateHostedInstance": fault.Exists, "AddHostName": fault.Exists, "RemoveHostName": fault.NotFound,

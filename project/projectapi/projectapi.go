@@ -47,6 +47,13 @@ func (s *Service) RemoveProject(ctx context.Context, req *munimentv1.RemoveProje
 	return &munimentv1.RemoveProjectResponse{Change: ch}, err
 }
 
+// RestoreProject brings a removed project back.
+func (s *Service) RestoreProject(ctx context.Context, req *munimentv1.RestoreProjectRequest) (*munimentv1.RestoreProjectResponse, error) {
+	ch, err := adapter.RunOn(ctx, s.core, project.Restoring, req, idField, req.GetProjectId(),
+		func(id event.ID) project.Restore { return project.Restore{Project: id} })
+	return &munimentv1.RestoreProjectResponse{Change: ch}, err
+}
+
 // AddRole defines a role in a project.
 func (s *Service) AddRole(ctx context.Context, req *munimentv1.AddRoleRequest) (*munimentv1.AddRoleResponse, error) {
 	ch, err := adapter.RunOn(ctx, s.core, project.AddingRole, req, idField, req.GetProjectId(),

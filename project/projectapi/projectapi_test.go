@@ -1,6 +1,7 @@
 package projectapi_test
 
 import (
+	"slices"
 	"testing"
 
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
@@ -8,7 +9,8 @@ import (
 	"muniment.dev/internal/instancetest"
 )
 
-// A project ends with its roles, applications and grants; its past stays.
+// A project ends with its applications and grants; its past stays; and all of it
+// comes back.
 func TestProjectEnds(t *testing.T) {
 	i := instancetest.New(t)
 	ctx := i.AsOwner()
@@ -17,16 +19,28 @@ func TestProjectEnds(t *testing.T) {
 	was := instancetest.Must(i.API.Grant.GrantRole(ctx, &munimentv1.GrantRoleRequest{UserId: i.Owner, ProjectId: id, RoleKeys: []string{"editor"}})).GetChange().GetPosition()
 	instancetest.Must(i.API.Project.RemoveProject(ctx, &munimentv1.RemoveProjectRequest{ProjectId: id}))
 
-	_, err := i.API.Project.GetProject(ctx, &munimentv1.GetProjectRequest{ProjectId: id})
-	instancetest.Want(t, err, fault.NotFound, "")
-	_, err = i.API.Project.ListRoles(ctx, &munimentv1.ListRolesRequest{ProjectId: id})
-	instancetest.Want(t, err, fault.NotFound, "")
-	_, err = i.API.Application.GetApplication(ctx, &munimentv1.GetApplicationRequest{ApplicationId: app})
-	instancetest.Want(t, err, fault.NotFound, "")
+	gone := func() {
+		t.Helper()
+		if s := instancetest.Must(i.API.Project.GetProject(ctx, &munimentv1.GetProjectRequest{ProjectId: id})).GetProject().GetState(); s != munimentv1.ProjectState_PROJECT_STATE_REMOVED {
+			t.Errorf("the project is %v", s)
+		}
+		if s := instancetest.Must(i.API.Application.GetApplication(ctx, &munimentv1.GetApplicationRequest{ApplicationId: app})).GetApplication().GetState(); s != munimentv1.ApplicationState_APPLICATION_STATE_REMOVED {
+			t.Errorf("its application is %v", s)
+		}
+	}
+	listed := func(s munimentv1.ProjectState) bool {
+		return slices.ContainsFunc(instancetest.Must(i.API.Project.ListProjects(ctx, &munimentv1.ListProjectsRequest{Filter: &munimentv1.ProjectFilter{State: s}})).GetProjects(),
+			func(p *munimentv1.Project) bool { return p.GetId() == id })
+	}
+	const removed = munimentv1.ProjectState_PROJECT_STATE_REMOVED
+	gone()
+	if listed(0) || !listed(removed) {
+		t.Error("it is not in the list of what was removed only")
+	}
 	if g := instancetest.Must(i.API.Grant.ListGrants(ctx, &munimentv1.ListGrantsRequest{})).GetGrants(); len(g) > 0 {
 		t.Errorf("grants are left: %v", g)
 	}
-	_, err = i.API.Application.CreateWebApplication(ctx, i.NewApplication(id))
+	_, err := i.API.Application.CreateWebApplication(ctx, i.NewApplication(id))
 	instancetest.Want(t, err, fault.NotFound, "")
 
 	past := &munimentv1.Read{AtPosition: was}
@@ -37,8 +51,21 @@ func TestProjectEnds(t *testing.T) {
 	}
 	// A change to an application that ended with its project brings nothing back.
 	i.API.Application.CreateApplicationSecret(ctx, &munimentv1.CreateApplicationSecretRequest{ApplicationId: app})
-	_, err = i.API.Application.GetApplication(ctx, &munimentv1.GetApplicationRequest{ApplicationId: app})
-	instancetest.Want(t, err, fault.NotFound, "")
+	gone()
+	instancetest.Must(i.API.Project.RestoreProject(ctx, &munimentv1.RestoreProjectRequest{ProjectId: id}))
+	if !listed(0) || listed(removed) {
+		t.Error("restored, it is not in the list")
+	}
+	if a := instancetest.Must(i.API.Application.ListApplications(ctx, &munimentv1.ListApplicationsRequest{Filter: &munimentv1.ApplicationFilter{ProjectId: id}})).GetApplications(); len(a) != 1 || a[0].GetId() != app {
+		t.Errorf("its applications: %v", a)
+	}
+	if g := instancetest.Must(i.API.Grant.ListGrants(ctx, &munimentv1.ListGrantsRequest{Filter: &munimentv1.GrantFilter{ProjectId: id}})).GetGrants(); len(g) != 1 || g[0].GetRoleKeys()[0] != "editor" {
+		t.Errorf("its grants: %v", g)
+	}
+	held := instancetest.Must(i.API.History.ListRoleHolders(ctx, &munimentv1.ListRoleHoldersRequest{Filter: &munimentv1.HolderFilter{ProjectId: id, IncludeEnded: true}})).GetHoldings()
+	if len(held) != 2 || held[0].GetUntilPosition() != 0 || held[1].GetEnded().GetType() != "project.removed" || held[0].GetGranted().GetType() != "project.restored" {
+		t.Errorf("who held its role: %v", held)
+	}
 }
 
 // Roles are listed by key, in pages; each is there once.

@@ -6,6 +6,7 @@ import (
 	"muniment.dev/api/adapter"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
+	"muniment.dev/fault"
 	"muniment.dev/project"
 	"muniment.dev/view"
 	"muniment.dev/view/entity"
@@ -50,6 +51,11 @@ func (s *Service) ListProjects(ctx context.Context, req *munimentv1.ListProjects
 	if err := adapter.Prefix("filter.name_prefix", f.GetNamePrefix()); err != nil {
 		return nil, err
 	}
+	state, err := inState(f.GetState())
+	if err != nil {
+		return nil, err
+	}
+	where = append(where, state...)
 	if p := f.GetNamePrefix(); p != "" {
 		where = append(where, view.Prefix("name", p))
 	}
@@ -67,6 +73,18 @@ func (s *Service) ListProjects(ctx context.Context, req *munimentv1.ListProjects
 		resp.Projects = append(resp.Projects, answer(row))
 	}
 	return resp, nil
+}
+
+func inState(s munimentv1.ProjectState) ([]view.Cond, error) {
+	switch s {
+	case munimentv1.ProjectState_PROJECT_STATE_UNSPECIFIED:
+		return []view.Cond{view.Eq("removed", false)}, nil
+	case munimentv1.ProjectState_PROJECT_STATE_ACTIVE, munimentv1.ProjectState_PROJECT_STATE_DEACTIVATED:
+		return []view.Cond{view.Eq("removed", false), view.Eq("deactivated", s == munimentv1.ProjectState_PROJECT_STATE_DEACTIVATED)}, nil
+	case munimentv1.ProjectState_PROJECT_STATE_REMOVED:
+		return []view.Cond{view.Eq("removed", true)}, nil
+	}
+	return nil, fault.Field("filter.state", "there is no such state")
 }
 
 // ListRoles answers the roles of a project by key.
@@ -90,7 +108,10 @@ func (s *Service) ListRoles(ctx context.Context, req *munimentv1.ListRolesReques
 func answer(row view.Row) *munimentv1.Project {
 	e := entity.Of(row)
 	state := munimentv1.ProjectState_PROJECT_STATE_ACTIVE
-	if row.Bool("deactivated") {
+	switch {
+	case row.Bool("removed"):
+		state = munimentv1.ProjectState_PROJECT_STATE_REMOVED
+	case row.Bool("deactivated"):
 		state = munimentv1.ProjectState_PROJECT_STATE_DEACTIVATED
 	}
 	return &munimentv1.Project{Id: row.ID("id").String(), OrganizationId: row.ID("organization").String(), Name: row.Text("name"), State: state,

@@ -91,12 +91,14 @@ func (ApplicationKind) EnumDescriptor() ([]byte, []int) {
 type ApplicationState int32
 
 const (
-	// Not used.
+	// Not used in answers; in a filter: any state but removed.
 	ApplicationState_APPLICATION_STATE_UNSPECIFIED ApplicationState = 0
 	// In use.
 	ApplicationState_APPLICATION_STATE_ACTIVE ApplicationState = 1
 	// Out of use; nothing is deleted.
 	ApplicationState_APPLICATION_STATE_DEACTIVATED ApplicationState = 2
+	// Removed, by itself or with its project, and can be restored.
+	ApplicationState_APPLICATION_STATE_REMOVED ApplicationState = 3
 )
 
 // Enum value maps for ApplicationState.
@@ -105,11 +107,13 @@ var (
 		0: "APPLICATION_STATE_UNSPECIFIED",
 		1: "APPLICATION_STATE_ACTIVE",
 		2: "APPLICATION_STATE_DEACTIVATED",
+		3: "APPLICATION_STATE_REMOVED",
 	}
 	ApplicationState_value = map[string]int32{
 		"APPLICATION_STATE_UNSPECIFIED": 0,
 		"APPLICATION_STATE_ACTIVE":      1,
 		"APPLICATION_STATE_DEACTIVATED": 2,
+		"APPLICATION_STATE_REMOVED":     3,
 	}
 )
 
@@ -1137,7 +1141,10 @@ type ApplicationFilter struct {
 	// Of this organization.
 	OrganizationId string `protobuf:"bytes,2,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// With this client id.
-	ClientId      string `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	ClientId string `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// In this state. Unspecified: in any but removed. Of those that are removed,
+	// the ones that ended with their project are left out: they come back with it.
+	State         ApplicationState `protobuf:"varint,4,opt,name=state,proto3,enum=muniment.v1.ApplicationState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1191,6 +1198,13 @@ func (x *ApplicationFilter) GetClientId() string {
 		return x.ClientId
 	}
 	return ""
+}
+
+func (x *ApplicationFilter) GetState() ApplicationState {
+	if x != nil {
+		return x.State
+	}
+	return ApplicationState_APPLICATION_STATE_UNSPECIFIED
 }
 
 type ListApplicationsRequest struct {
@@ -1895,119 +1909,11 @@ func (x *ReactivateApplicationResponse) GetChange() *Change {
 	return nil
 }
 
-type RemoveApplicationRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the application.
-	ApplicationId string `protobuf:"bytes,1,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
-	// Makes the call idempotent; see the conventions.
-	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
-	// Why; see the conventions.
-	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RemoveApplicationRequest) Reset() {
-	*x = RemoveApplicationRequest{}
-	mi := &file_muniment_v1_application_proto_msgTypes[24]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RemoveApplicationRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RemoveApplicationRequest) ProtoMessage() {}
-
-func (x *RemoveApplicationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_application_proto_msgTypes[24]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RemoveApplicationRequest.ProtoReflect.Descriptor instead.
-func (*RemoveApplicationRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_application_proto_rawDescGZIP(), []int{24}
-}
-
-func (x *RemoveApplicationRequest) GetApplicationId() string {
-	if x != nil {
-		return x.ApplicationId
-	}
-	return ""
-}
-
-func (x *RemoveApplicationRequest) GetCommandId() string {
-	if x != nil {
-		return x.CommandId
-	}
-	return ""
-}
-
-func (x *RemoveApplicationRequest) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
-type RemoveApplicationResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where the change stands in the log.
-	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RemoveApplicationResponse) Reset() {
-	*x = RemoveApplicationResponse{}
-	mi := &file_muniment_v1_application_proto_msgTypes[25]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RemoveApplicationResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RemoveApplicationResponse) ProtoMessage() {}
-
-func (x *RemoveApplicationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_application_proto_msgTypes[25]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RemoveApplicationResponse.ProtoReflect.Descriptor instead.
-func (*RemoveApplicationResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_application_proto_rawDescGZIP(), []int{25}
-}
-
-func (x *RemoveApplicationResponse) GetChange() *Change {
-	if x != nil {
-		return x.Change
-	}
-	return nil
-}
-
 var File_muniment_v1_application_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_application_proto_rawDesc = "" +
 	"\n" +
-	"\x1dmuniment/v1/application.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&muniment/v1/application_settings.proto\x1a\x18muniment/v1/common.proto\x1a\x1cmuniment/v1/credential.proto\"\xf9\x06\n" +
+	"\x1dmuniment/v1/application.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%muniment/v1/application_removal.proto\x1a&muniment/v1/application_settings.proto\x1a\x18muniment/v1/common.proto\x1a\x1cmuniment/v1/credential.proto\"\xf9\x06\n" +
 	"\vApplication\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
@@ -2100,12 +2006,13 @@ const file_muniment_v1_application_proto_rawDesc = "" +
 	"\x16GetApplicationResponse\x12:\n" +
 	"\vapplication\x18\x01 \x01(\v2\x18.muniment.v1.ApplicationR\vapplication\x123\n" +
 	"\asecrets\x18\x02 \x03(\v2\x19.muniment.v1.ClientSecretR\asecrets\x12*\n" +
-	"\x04keys\x18\x03 \x03(\v2\x16.muniment.v1.ClientKeyR\x04keys\"x\n" +
+	"\x04keys\x18\x03 \x03(\v2\x16.muniment.v1.ClientKeyR\x04keys\"\xad\x01\n" +
 	"\x11ApplicationFilter\x12\x1d\n" +
 	"\n" +
 	"project_id\x18\x01 \x01(\tR\tprojectId\x12'\n" +
 	"\x0forganization_id\x18\x02 \x01(\tR\x0eorganizationId\x12\x1b\n" +
-	"\tclient_id\x18\x03 \x01(\tR\bclientId\"\xb4\x01\n" +
+	"\tclient_id\x18\x03 \x01(\tR\bclientId\x123\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x1d.muniment.v1.ApplicationStateR\x05state\"\xb4\x01\n" +
 	"\x17ListApplicationsRequest\x126\n" +
 	"\x06filter\x18\x01 \x01(\v2\x1e.muniment.v1.ApplicationFilterR\x06filter\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -2153,24 +2060,18 @@ const file_muniment_v1_application_proto_rawDesc = "" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"L\n" +
 	"\x1dReactivateApplicationResponse\x12+\n" +
-	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"}\n" +
-	"\x18RemoveApplicationRequest\x12%\n" +
-	"\x0eapplication_id\x18\x01 \x01(\tR\rapplicationId\x12\x1d\n" +
-	"\n" +
-	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
-	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"H\n" +
-	"\x19RemoveApplicationResponse\x12+\n" +
 	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change*\xa6\x01\n" +
 	"\x0fApplicationKind\x12 \n" +
 	"\x1cAPPLICATION_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14APPLICATION_KIND_WEB\x10\x01\x12\x1b\n" +
 	"\x17APPLICATION_KIND_NATIVE\x10\x02\x12 \n" +
 	"\x1cAPPLICATION_KIND_SINGLE_PAGE\x10\x03\x12\x18\n" +
-	"\x14APPLICATION_KIND_API\x10\x04*v\n" +
+	"\x14APPLICATION_KIND_API\x10\x04*\x95\x01\n" +
 	"\x10ApplicationState\x12!\n" +
 	"\x1dAPPLICATION_STATE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18APPLICATION_STATE_ACTIVE\x10\x01\x12!\n" +
-	"\x1dAPPLICATION_STATE_DEACTIVATED\x10\x022\xd2\x15\n" +
+	"\x1dAPPLICATION_STATE_DEACTIVATED\x10\x02\x12\x1d\n" +
+	"\x19APPLICATION_STATE_REMOVED\x10\x032\xf0\x16\n" +
 	"\x12ApplicationService\x12\x92\x01\n" +
 	"\x14CreateWebApplication\x12(.muniment.v1.CreateWebApplicationRequest\x1a).muniment.v1.CreateWebApplicationResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/applications:createWeb\x12\xae\x01\n" +
 	"\x1bCreateSinglePageApplication\x12/.muniment.v1.CreateSinglePageApplicationRequest\x1a0.muniment.v1.CreateSinglePageApplicationResponse\",\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/applications:createSinglePage\x12\x9e\x01\n" +
@@ -2188,7 +2089,8 @@ const file_muniment_v1_application_proto_rawDesc = "" +
 	"\x14RemoveApplicationKey\x12(.muniment.v1.RemoveApplicationKeyRequest\x1a).muniment.v1.RemoveApplicationKeyResponse\"6\x82\xd3\xe4\x93\x020:\x01*\"+/v1/applications/{application_id}:removeKey\x12\xa7\x01\n" +
 	"\x15DeactivateApplication\x12).muniment.v1.DeactivateApplicationRequest\x1a*.muniment.v1.DeactivateApplicationResponse\"7\x82\xd3\xe4\x93\x021:\x01*\",/v1/applications/{application_id}:deactivate\x12\xa7\x01\n" +
 	"\x15ReactivateApplication\x12).muniment.v1.ReactivateApplicationRequest\x1a*.muniment.v1.ReactivateApplicationResponse\"7\x82\xd3\xe4\x93\x021:\x01*\",/v1/applications/{application_id}:reactivate\x12\x97\x01\n" +
-	"\x11RemoveApplication\x12%.muniment.v1.RemoveApplicationRequest\x1a&.muniment.v1.RemoveApplicationResponse\"3\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/applications/{application_id}:removeB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
+	"\x11RemoveApplication\x12%.muniment.v1.RemoveApplicationRequest\x1a&.muniment.v1.RemoveApplicationResponse\"3\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/applications/{application_id}:remove\x12\x9b\x01\n" +
+	"\x12RestoreApplication\x12&.muniment.v1.RestoreApplicationRequest\x1a'.muniment.v1.RestoreApplicationResponse\"4\x82\xd3\xe4\x93\x02.:\x01*\")/v1/applications/{application_id}:restoreB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
 
 var (
 	file_muniment_v1_application_proto_rawDescOnce sync.Once
@@ -2203,7 +2105,7 @@ func file_muniment_v1_application_proto_rawDescGZIP() []byte {
 }
 
 var file_muniment_v1_application_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_muniment_v1_application_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_muniment_v1_application_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_muniment_v1_application_proto_goTypes = []any{
 	(ApplicationKind)(0),                        // 0: muniment.v1.ApplicationKind
 	(ApplicationState)(0),                       // 1: muniment.v1.ApplicationState
@@ -2231,55 +2133,57 @@ var file_muniment_v1_application_proto_goTypes = []any{
 	(*DeactivateApplicationResponse)(nil),       // 23: muniment.v1.DeactivateApplicationResponse
 	(*ReactivateApplicationRequest)(nil),        // 24: muniment.v1.ReactivateApplicationRequest
 	(*ReactivateApplicationResponse)(nil),       // 25: muniment.v1.ReactivateApplicationResponse
-	(*RemoveApplicationRequest)(nil),            // 26: muniment.v1.RemoveApplicationRequest
-	(*RemoveApplicationResponse)(nil),           // 27: muniment.v1.RemoveApplicationResponse
-	(SigningAlgorithm)(0),                       // 28: muniment.v1.SigningAlgorithm
-	(*timestamppb.Timestamp)(nil),               // 29: google.protobuf.Timestamp
-	(GrantType)(0),                              // 30: muniment.v1.GrantType
-	(AccessTokenType)(0),                        // 31: muniment.v1.AccessTokenType
-	(ClientAuthMethod)(0),                       // 32: muniment.v1.ClientAuthMethod
-	(*Change)(nil),                              // 33: muniment.v1.Change
-	(*Read)(nil),                                // 34: muniment.v1.Read
-	(*ClientSecret)(nil),                        // 35: muniment.v1.ClientSecret
-	(*ClientKey)(nil),                           // 36: muniment.v1.ClientKey
-	(*ChangeApplicationSettingsRequest)(nil),    // 37: muniment.v1.ChangeApplicationSettingsRequest
-	(*CreateApplicationSecretRequest)(nil),      // 38: muniment.v1.CreateApplicationSecretRequest
-	(*RemoveApplicationSecretRequest)(nil),      // 39: muniment.v1.RemoveApplicationSecretRequest
-	(*AddApplicationKeyRequest)(nil),            // 40: muniment.v1.AddApplicationKeyRequest
-	(*RemoveApplicationKeyRequest)(nil),         // 41: muniment.v1.RemoveApplicationKeyRequest
+	(SigningAlgorithm)(0),                       // 26: muniment.v1.SigningAlgorithm
+	(*timestamppb.Timestamp)(nil),               // 27: google.protobuf.Timestamp
+	(GrantType)(0),                              // 28: muniment.v1.GrantType
+	(AccessTokenType)(0),                        // 29: muniment.v1.AccessTokenType
+	(ClientAuthMethod)(0),                       // 30: muniment.v1.ClientAuthMethod
+	(*Change)(nil),                              // 31: muniment.v1.Change
+	(*Read)(nil),                                // 32: muniment.v1.Read
+	(*ClientSecret)(nil),                        // 33: muniment.v1.ClientSecret
+	(*ClientKey)(nil),                           // 34: muniment.v1.ClientKey
+	(*ChangeApplicationSettingsRequest)(nil),    // 35: muniment.v1.ChangeApplicationSettingsRequest
+	(*CreateApplicationSecretRequest)(nil),      // 36: muniment.v1.CreateApplicationSecretRequest
+	(*RemoveApplicationSecretRequest)(nil),      // 37: muniment.v1.RemoveApplicationSecretRequest
+	(*AddApplicationKeyRequest)(nil),            // 38: muniment.v1.AddApplicationKeyRequest
+	(*RemoveApplicationKeyRequest)(nil),         // 39: muniment.v1.RemoveApplicationKeyRequest
+	(*RemoveApplicationRequest)(nil),            // 40: muniment.v1.RemoveApplicationRequest
+	(*RestoreApplicationRequest)(nil),           // 41: muniment.v1.RestoreApplicationRequest
 	(*ChangeApplicationSettingsResponse)(nil),   // 42: muniment.v1.ChangeApplicationSettingsResponse
 	(*CreateApplicationSecretResponse)(nil),     // 43: muniment.v1.CreateApplicationSecretResponse
 	(*RemoveApplicationSecretResponse)(nil),     // 44: muniment.v1.RemoveApplicationSecretResponse
 	(*AddApplicationKeyResponse)(nil),           // 45: muniment.v1.AddApplicationKeyResponse
 	(*RemoveApplicationKeyResponse)(nil),        // 46: muniment.v1.RemoveApplicationKeyResponse
+	(*RemoveApplicationResponse)(nil),           // 47: muniment.v1.RemoveApplicationResponse
+	(*RestoreApplicationResponse)(nil),          // 48: muniment.v1.RestoreApplicationResponse
 }
 var file_muniment_v1_application_proto_depIdxs = []int32{
 	0,  // 0: muniment.v1.Application.kind:type_name -> muniment.v1.ApplicationKind
-	28, // 1: muniment.v1.Application.id_token_alg:type_name -> muniment.v1.SigningAlgorithm
-	29, // 2: muniment.v1.Application.created:type_name -> google.protobuf.Timestamp
-	29, // 3: muniment.v1.Application.changed:type_name -> google.protobuf.Timestamp
+	26, // 1: muniment.v1.Application.id_token_alg:type_name -> muniment.v1.SigningAlgorithm
+	27, // 2: muniment.v1.Application.created:type_name -> google.protobuf.Timestamp
+	27, // 3: muniment.v1.Application.changed:type_name -> google.protobuf.Timestamp
 	1,  // 4: muniment.v1.Application.state:type_name -> muniment.v1.ApplicationState
-	30, // 5: muniment.v1.Application.grant_types:type_name -> muniment.v1.GrantType
-	31, // 6: muniment.v1.Application.access_token_type:type_name -> muniment.v1.AccessTokenType
-	32, // 7: muniment.v1.Application.client_auth_method:type_name -> muniment.v1.ClientAuthMethod
-	28, // 8: muniment.v1.CreateWebApplicationRequest.id_token_alg:type_name -> muniment.v1.SigningAlgorithm
-	33, // 9: muniment.v1.CreateWebApplicationResponse.change:type_name -> muniment.v1.Change
-	33, // 10: muniment.v1.CreateSinglePageApplicationResponse.change:type_name -> muniment.v1.Change
-	33, // 11: muniment.v1.CreateNativeApplicationResponse.change:type_name -> muniment.v1.Change
-	33, // 12: muniment.v1.CreateApiApplicationResponse.change:type_name -> muniment.v1.Change
-	34, // 13: muniment.v1.GetApplicationRequest.read:type_name -> muniment.v1.Read
+	28, // 5: muniment.v1.Application.grant_types:type_name -> muniment.v1.GrantType
+	29, // 6: muniment.v1.Application.access_token_type:type_name -> muniment.v1.AccessTokenType
+	30, // 7: muniment.v1.Application.client_auth_method:type_name -> muniment.v1.ClientAuthMethod
+	26, // 8: muniment.v1.CreateWebApplicationRequest.id_token_alg:type_name -> muniment.v1.SigningAlgorithm
+	31, // 9: muniment.v1.CreateWebApplicationResponse.change:type_name -> muniment.v1.Change
+	31, // 10: muniment.v1.CreateSinglePageApplicationResponse.change:type_name -> muniment.v1.Change
+	31, // 11: muniment.v1.CreateNativeApplicationResponse.change:type_name -> muniment.v1.Change
+	31, // 12: muniment.v1.CreateApiApplicationResponse.change:type_name -> muniment.v1.Change
+	32, // 13: muniment.v1.GetApplicationRequest.read:type_name -> muniment.v1.Read
 	2,  // 14: muniment.v1.GetApplicationResponse.application:type_name -> muniment.v1.Application
-	35, // 15: muniment.v1.GetApplicationResponse.secrets:type_name -> muniment.v1.ClientSecret
-	36, // 16: muniment.v1.GetApplicationResponse.keys:type_name -> muniment.v1.ClientKey
-	13, // 17: muniment.v1.ListApplicationsRequest.filter:type_name -> muniment.v1.ApplicationFilter
-	34, // 18: muniment.v1.ListApplicationsRequest.read:type_name -> muniment.v1.Read
-	2,  // 19: muniment.v1.ListApplicationsResponse.applications:type_name -> muniment.v1.Application
-	33, // 20: muniment.v1.RenameApplicationResponse.change:type_name -> muniment.v1.Change
-	33, // 21: muniment.v1.ChangeRedirectUrisResponse.change:type_name -> muniment.v1.Change
-	33, // 22: muniment.v1.ChangeAllowedOriginsResponse.change:type_name -> muniment.v1.Change
-	33, // 23: muniment.v1.DeactivateApplicationResponse.change:type_name -> muniment.v1.Change
-	33, // 24: muniment.v1.ReactivateApplicationResponse.change:type_name -> muniment.v1.Change
-	33, // 25: muniment.v1.RemoveApplicationResponse.change:type_name -> muniment.v1.Change
+	33, // 15: muniment.v1.GetApplicationResponse.secrets:type_name -> muniment.v1.ClientSecret
+	34, // 16: muniment.v1.GetApplicationResponse.keys:type_name -> muniment.v1.ClientKey
+	1,  // 17: muniment.v1.ApplicationFilter.state:type_name -> muniment.v1.ApplicationState
+	13, // 18: muniment.v1.ListApplicationsRequest.filter:type_name -> muniment.v1.ApplicationFilter
+	32, // 19: muniment.v1.ListApplicationsRequest.read:type_name -> muniment.v1.Read
+	2,  // 20: muniment.v1.ListApplicationsResponse.applications:type_name -> muniment.v1.Application
+	31, // 21: muniment.v1.RenameApplicationResponse.change:type_name -> muniment.v1.Change
+	31, // 22: muniment.v1.ChangeRedirectUrisResponse.change:type_name -> muniment.v1.Change
+	31, // 23: muniment.v1.ChangeAllowedOriginsResponse.change:type_name -> muniment.v1.Change
+	31, // 24: muniment.v1.DeactivateApplicationResponse.change:type_name -> muniment.v1.Change
+	31, // 25: muniment.v1.ReactivateApplicationResponse.change:type_name -> muniment.v1.Change
 	3,  // 26: muniment.v1.ApplicationService.CreateWebApplication:input_type -> muniment.v1.CreateWebApplicationRequest
 	5,  // 27: muniment.v1.ApplicationService.CreateSinglePageApplication:input_type -> muniment.v1.CreateSinglePageApplicationRequest
 	7,  // 28: muniment.v1.ApplicationService.CreateNativeApplication:input_type -> muniment.v1.CreateNativeApplicationRequest
@@ -2289,33 +2193,35 @@ var file_muniment_v1_application_proto_depIdxs = []int32{
 	16, // 32: muniment.v1.ApplicationService.RenameApplication:input_type -> muniment.v1.RenameApplicationRequest
 	18, // 33: muniment.v1.ApplicationService.ChangeRedirectUris:input_type -> muniment.v1.ChangeRedirectUrisRequest
 	20, // 34: muniment.v1.ApplicationService.ChangeAllowedOrigins:input_type -> muniment.v1.ChangeAllowedOriginsRequest
-	37, // 35: muniment.v1.ApplicationService.ChangeApplicationSettings:input_type -> muniment.v1.ChangeApplicationSettingsRequest
-	38, // 36: muniment.v1.ApplicationService.CreateApplicationSecret:input_type -> muniment.v1.CreateApplicationSecretRequest
-	39, // 37: muniment.v1.ApplicationService.RemoveApplicationSecret:input_type -> muniment.v1.RemoveApplicationSecretRequest
-	40, // 38: muniment.v1.ApplicationService.AddApplicationKey:input_type -> muniment.v1.AddApplicationKeyRequest
-	41, // 39: muniment.v1.ApplicationService.RemoveApplicationKey:input_type -> muniment.v1.RemoveApplicationKeyRequest
+	35, // 35: muniment.v1.ApplicationService.ChangeApplicationSettings:input_type -> muniment.v1.ChangeApplicationSettingsRequest
+	36, // 36: muniment.v1.ApplicationService.CreateApplicationSecret:input_type -> muniment.v1.CreateApplicationSecretRequest
+	37, // 37: muniment.v1.ApplicationService.RemoveApplicationSecret:input_type -> muniment.v1.RemoveApplicationSecretRequest
+	38, // 38: muniment.v1.ApplicationService.AddApplicationKey:input_type -> muniment.v1.AddApplicationKeyRequest
+	39, // 39: muniment.v1.ApplicationService.RemoveApplicationKey:input_type -> muniment.v1.RemoveApplicationKeyRequest
 	22, // 40: muniment.v1.ApplicationService.DeactivateApplication:input_type -> muniment.v1.DeactivateApplicationRequest
 	24, // 41: muniment.v1.ApplicationService.ReactivateApplication:input_type -> muniment.v1.ReactivateApplicationRequest
-	26, // 42: muniment.v1.ApplicationService.RemoveApplication:input_type -> muniment.v1.RemoveApplicationRequest
-	4,  // 43: muniment.v1.ApplicationService.CreateWebApplication:output_type -> muniment.v1.CreateWebApplicationResponse
-	6,  // 44: muniment.v1.ApplicationService.CreateSinglePageApplication:output_type -> muniment.v1.CreateSinglePageApplicationResponse
-	8,  // 45: muniment.v1.ApplicationService.CreateNativeApplication:output_type -> muniment.v1.CreateNativeApplicationResponse
-	10, // 46: muniment.v1.ApplicationService.CreateApiApplication:output_type -> muniment.v1.CreateApiApplicationResponse
-	12, // 47: muniment.v1.ApplicationService.GetApplication:output_type -> muniment.v1.GetApplicationResponse
-	15, // 48: muniment.v1.ApplicationService.ListApplications:output_type -> muniment.v1.ListApplicationsResponse
-	17, // 49: muniment.v1.ApplicationService.RenameApplication:output_type -> muniment.v1.RenameApplicationResponse
-	19, // 50: muniment.v1.ApplicationService.ChangeRedirectUris:output_type -> muniment.v1.ChangeRedirectUrisResponse
-	21, // 51: muniment.v1.ApplicationService.ChangeAllowedOrigins:output_type -> muniment.v1.ChangeAllowedOriginsResponse
-	42, // 52: muniment.v1.ApplicationService.ChangeApplicationSettings:output_type -> muniment.v1.ChangeApplicationSettingsResponse
-	43, // 53: muniment.v1.ApplicationService.CreateApplicationSecret:output_type -> muniment.v1.CreateApplicationSecretResponse
-	44, // 54: muniment.v1.ApplicationService.RemoveApplicationSecret:output_type -> muniment.v1.RemoveApplicationSecretResponse
-	45, // 55: muniment.v1.ApplicationService.AddApplicationKey:output_type -> muniment.v1.AddApplicationKeyResponse
-	46, // 56: muniment.v1.ApplicationService.RemoveApplicationKey:output_type -> muniment.v1.RemoveApplicationKeyResponse
-	23, // 57: muniment.v1.ApplicationService.DeactivateApplication:output_type -> muniment.v1.DeactivateApplicationResponse
-	25, // 58: muniment.v1.ApplicationService.ReactivateApplication:output_type -> muniment.v1.ReactivateApplicationResponse
-	27, // 59: muniment.v1.ApplicationService.RemoveApplication:output_type -> muniment.v1.RemoveApplicationResponse
-	43, // [43:60] is the sub-list for method output_type
-	26, // [26:43] is the sub-list for method input_type
+	40, // 42: muniment.v1.ApplicationService.RemoveApplication:input_type -> muniment.v1.RemoveApplicationRequest
+	41, // 43: muniment.v1.ApplicationService.RestoreApplication:input_type -> muniment.v1.RestoreApplicationRequest
+	4,  // 44: muniment.v1.ApplicationService.CreateWebApplication:output_type -> muniment.v1.CreateWebApplicationResponse
+	6,  // 45: muniment.v1.ApplicationService.CreateSinglePageApplication:output_type -> muniment.v1.CreateSinglePageApplicationResponse
+	8,  // 46: muniment.v1.ApplicationService.CreateNativeApplication:output_type -> muniment.v1.CreateNativeApplicationResponse
+	10, // 47: muniment.v1.ApplicationService.CreateApiApplication:output_type -> muniment.v1.CreateApiApplicationResponse
+	12, // 48: muniment.v1.ApplicationService.GetApplication:output_type -> muniment.v1.GetApplicationResponse
+	15, // 49: muniment.v1.ApplicationService.ListApplications:output_type -> muniment.v1.ListApplicationsResponse
+	17, // 50: muniment.v1.ApplicationService.RenameApplication:output_type -> muniment.v1.RenameApplicationResponse
+	19, // 51: muniment.v1.ApplicationService.ChangeRedirectUris:output_type -> muniment.v1.ChangeRedirectUrisResponse
+	21, // 52: muniment.v1.ApplicationService.ChangeAllowedOrigins:output_type -> muniment.v1.ChangeAllowedOriginsResponse
+	42, // 53: muniment.v1.ApplicationService.ChangeApplicationSettings:output_type -> muniment.v1.ChangeApplicationSettingsResponse
+	43, // 54: muniment.v1.ApplicationService.CreateApplicationSecret:output_type -> muniment.v1.CreateApplicationSecretResponse
+	44, // 55: muniment.v1.ApplicationService.RemoveApplicationSecret:output_type -> muniment.v1.RemoveApplicationSecretResponse
+	45, // 56: muniment.v1.ApplicationService.AddApplicationKey:output_type -> muniment.v1.AddApplicationKeyResponse
+	46, // 57: muniment.v1.ApplicationService.RemoveApplicationKey:output_type -> muniment.v1.RemoveApplicationKeyResponse
+	23, // 58: muniment.v1.ApplicationService.DeactivateApplication:output_type -> muniment.v1.DeactivateApplicationResponse
+	25, // 59: muniment.v1.ApplicationService.ReactivateApplication:output_type -> muniment.v1.ReactivateApplicationResponse
+	47, // 60: muniment.v1.ApplicationService.RemoveApplication:output_type -> muniment.v1.RemoveApplicationResponse
+	48, // 61: muniment.v1.ApplicationService.RestoreApplication:output_type -> muniment.v1.RestoreApplicationResponse
+	44, // [44:62] is the sub-list for method output_type
+	26, // [26:44] is the sub-list for method input_type
 	26, // [26:26] is the sub-list for extension type_name
 	26, // [26:26] is the sub-list for extension extendee
 	0,  // [0:26] is the sub-list for field type_name
@@ -2326,6 +2232,7 @@ func file_muniment_v1_application_proto_init() {
 	if File_muniment_v1_application_proto != nil {
 		return
 	}
+	file_muniment_v1_application_removal_proto_init()
 	file_muniment_v1_application_settings_proto_init()
 	file_muniment_v1_common_proto_init()
 	file_muniment_v1_credential_proto_init()
@@ -2335,7 +2242,7 @@ func file_muniment_v1_application_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_application_proto_rawDesc), len(file_muniment_v1_application_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   26,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

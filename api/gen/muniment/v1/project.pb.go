@@ -30,12 +30,14 @@ const (
 type ProjectState int32
 
 const (
-	// Not used.
+	// Not used in answers; in a filter: any state but removed.
 	ProjectState_PROJECT_STATE_UNSPECIFIED ProjectState = 0
 	// In use.
 	ProjectState_PROJECT_STATE_ACTIVE ProjectState = 1
 	// Out of use.
 	ProjectState_PROJECT_STATE_DEACTIVATED ProjectState = 2
+	// Removed, and can be restored.
+	ProjectState_PROJECT_STATE_REMOVED ProjectState = 3
 )
 
 // Enum value maps for ProjectState.
@@ -44,11 +46,13 @@ var (
 		0: "PROJECT_STATE_UNSPECIFIED",
 		1: "PROJECT_STATE_ACTIVE",
 		2: "PROJECT_STATE_DEACTIVATED",
+		3: "PROJECT_STATE_REMOVED",
 	}
 	ProjectState_value = map[string]int32{
 		"PROJECT_STATE_UNSPECIFIED": 0,
 		"PROJECT_STATE_ACTIVE":      1,
 		"PROJECT_STATE_DEACTIVATED": 2,
+		"PROJECT_STATE_REMOVED":     3,
 	}
 )
 
@@ -483,7 +487,9 @@ type ProjectFilter struct {
 	// Of this organization.
 	OrganizationId string `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// The name starts with this, without regard to case; at most 200 bytes.
-	NamePrefix    string `protobuf:"bytes,2,opt,name=name_prefix,json=namePrefix,proto3" json:"name_prefix,omitempty"`
+	NamePrefix string `protobuf:"bytes,2,opt,name=name_prefix,json=namePrefix,proto3" json:"name_prefix,omitempty"`
+	// In this state. Unspecified: in any but removed.
+	State         ProjectState `protobuf:"varint,3,opt,name=state,proto3,enum=muniment.v1.ProjectState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -530,6 +536,13 @@ func (x *ProjectFilter) GetNamePrefix() string {
 		return x.NamePrefix
 	}
 	return ""
+}
+
+func (x *ProjectFilter) GetState() ProjectState {
+	if x != nil {
+		return x.State
+	}
+	return ProjectState_PROJECT_STATE_UNSPECIFIED
 }
 
 type ListProjectsRequest struct {
@@ -883,6 +896,114 @@ func (x *RemoveProjectResponse) GetChange() *Change {
 	return nil
 }
 
+type RestoreProjectRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the project.
+	ProjectId string `protobuf:"bytes,1,opt,name=project_id,json=projectId,proto3" json:"project_id,omitempty"`
+	// Makes the call idempotent; see the conventions.
+	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Why; see the conventions.
+	Reason        string `protobuf:"bytes,15,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreProjectRequest) Reset() {
+	*x = RestoreProjectRequest{}
+	mi := &file_muniment_v1_project_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreProjectRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreProjectRequest) ProtoMessage() {}
+
+func (x *RestoreProjectRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_project_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreProjectRequest.ProtoReflect.Descriptor instead.
+func (*RestoreProjectRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RestoreProjectRequest) GetProjectId() string {
+	if x != nil {
+		return x.ProjectId
+	}
+	return ""
+}
+
+func (x *RestoreProjectRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *RestoreProjectRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type RestoreProjectResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where the change stands in the log.
+	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreProjectResponse) Reset() {
+	*x = RestoreProjectResponse{}
+	mi := &file_muniment_v1_project_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreProjectResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreProjectResponse) ProtoMessage() {}
+
+func (x *RestoreProjectResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_project_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreProjectResponse.ProtoReflect.Descriptor instead.
+func (*RestoreProjectResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *RestoreProjectResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 type AddRoleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Id of the project.
@@ -901,7 +1022,7 @@ type AddRoleRequest struct {
 
 func (x *AddRoleRequest) Reset() {
 	*x = AddRoleRequest{}
-	mi := &file_muniment_v1_project_proto_msgTypes[13]
+	mi := &file_muniment_v1_project_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +1034,7 @@ func (x *AddRoleRequest) String() string {
 func (*AddRoleRequest) ProtoMessage() {}
 
 func (x *AddRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_project_proto_msgTypes[13]
+	mi := &file_muniment_v1_project_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1047,7 @@ func (x *AddRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddRoleRequest.ProtoReflect.Descriptor instead.
 func (*AddRoleRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_project_proto_rawDescGZIP(), []int{13}
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AddRoleRequest) GetProjectId() string {
@@ -974,7 +1095,7 @@ type AddRoleResponse struct {
 
 func (x *AddRoleResponse) Reset() {
 	*x = AddRoleResponse{}
-	mi := &file_muniment_v1_project_proto_msgTypes[14]
+	mi := &file_muniment_v1_project_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1107,7 @@ func (x *AddRoleResponse) String() string {
 func (*AddRoleResponse) ProtoMessage() {}
 
 func (x *AddRoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_project_proto_msgTypes[14]
+	mi := &file_muniment_v1_project_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1120,7 @@ func (x *AddRoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddRoleResponse.ProtoReflect.Descriptor instead.
 func (*AddRoleResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_project_proto_rawDescGZIP(), []int{14}
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AddRoleResponse) GetChange() *Change {
@@ -1025,7 +1146,7 @@ type RemoveRoleRequest struct {
 
 func (x *RemoveRoleRequest) Reset() {
 	*x = RemoveRoleRequest{}
-	mi := &file_muniment_v1_project_proto_msgTypes[15]
+	mi := &file_muniment_v1_project_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1037,7 +1158,7 @@ func (x *RemoveRoleRequest) String() string {
 func (*RemoveRoleRequest) ProtoMessage() {}
 
 func (x *RemoveRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_project_proto_msgTypes[15]
+	mi := &file_muniment_v1_project_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1050,7 +1171,7 @@ func (x *RemoveRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRoleRequest.ProtoReflect.Descriptor instead.
 func (*RemoveRoleRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_project_proto_rawDescGZIP(), []int{15}
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RemoveRoleRequest) GetProjectId() string {
@@ -1091,7 +1212,7 @@ type RemoveRoleResponse struct {
 
 func (x *RemoveRoleResponse) Reset() {
 	*x = RemoveRoleResponse{}
-	mi := &file_muniment_v1_project_proto_msgTypes[16]
+	mi := &file_muniment_v1_project_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1103,7 +1224,7 @@ func (x *RemoveRoleResponse) String() string {
 func (*RemoveRoleResponse) ProtoMessage() {}
 
 func (x *RemoveRoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_project_proto_msgTypes[16]
+	mi := &file_muniment_v1_project_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1116,7 +1237,7 @@ func (x *RemoveRoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveRoleResponse.ProtoReflect.Descriptor instead.
 func (*RemoveRoleResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_project_proto_rawDescGZIP(), []int{16}
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RemoveRoleResponse) GetChange() *Change {
@@ -1142,7 +1263,7 @@ type ListRolesRequest struct {
 
 func (x *ListRolesRequest) Reset() {
 	*x = ListRolesRequest{}
-	mi := &file_muniment_v1_project_proto_msgTypes[17]
+	mi := &file_muniment_v1_project_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1275,7 @@ func (x *ListRolesRequest) String() string {
 func (*ListRolesRequest) ProtoMessage() {}
 
 func (x *ListRolesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_project_proto_msgTypes[17]
+	mi := &file_muniment_v1_project_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1288,7 @@ func (x *ListRolesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRolesRequest.ProtoReflect.Descriptor instead.
 func (*ListRolesRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_project_proto_rawDescGZIP(), []int{17}
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListRolesRequest) GetProjectId() string {
@@ -1210,7 +1331,7 @@ type ListRolesResponse struct {
 
 func (x *ListRolesResponse) Reset() {
 	*x = ListRolesResponse{}
-	mi := &file_muniment_v1_project_proto_msgTypes[18]
+	mi := &file_muniment_v1_project_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1343,7 @@ func (x *ListRolesResponse) String() string {
 func (*ListRolesResponse) ProtoMessage() {}
 
 func (x *ListRolesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_project_proto_msgTypes[18]
+	mi := &file_muniment_v1_project_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1356,7 @@ func (x *ListRolesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRolesResponse.ProtoReflect.Descriptor instead.
 func (*ListRolesResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_project_proto_rawDescGZIP(), []int{18}
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListRolesResponse) GetRoles() []*Role {
@@ -1266,7 +1387,7 @@ type DeactivateProjectRequest struct {
 
 func (x *DeactivateProjectRequest) Reset() {
 	*x = DeactivateProjectRequest{}
-	mi := &file_muniment_v1_project_proto_msgTypes[19]
+	mi := &file_muniment_v1_project_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1278,7 +1399,7 @@ func (x *DeactivateProjectRequest) String() string {
 func (*DeactivateProjectRequest) ProtoMessage() {}
 
 func (x *DeactivateProjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_project_proto_msgTypes[19]
+	mi := &file_muniment_v1_project_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1291,7 +1412,7 @@ func (x *DeactivateProjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeactivateProjectRequest.ProtoReflect.Descriptor instead.
 func (*DeactivateProjectRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_project_proto_rawDescGZIP(), []int{19}
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeactivateProjectRequest) GetProjectId() string {
@@ -1325,7 +1446,7 @@ type DeactivateProjectResponse struct {
 
 func (x *DeactivateProjectResponse) Reset() {
 	*x = DeactivateProjectResponse{}
-	mi := &file_muniment_v1_project_proto_msgTypes[20]
+	mi := &file_muniment_v1_project_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1458,7 @@ func (x *DeactivateProjectResponse) String() string {
 func (*DeactivateProjectResponse) ProtoMessage() {}
 
 func (x *DeactivateProjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_project_proto_msgTypes[20]
+	mi := &file_muniment_v1_project_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1471,7 @@ func (x *DeactivateProjectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeactivateProjectResponse.ProtoReflect.Descriptor instead.
 func (*DeactivateProjectResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_project_proto_rawDescGZIP(), []int{20}
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeactivateProjectResponse) GetChange() *Change {
@@ -1374,7 +1495,7 @@ type ReactivateProjectRequest struct {
 
 func (x *ReactivateProjectRequest) Reset() {
 	*x = ReactivateProjectRequest{}
-	mi := &file_muniment_v1_project_proto_msgTypes[21]
+	mi := &file_muniment_v1_project_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1507,7 @@ func (x *ReactivateProjectRequest) String() string {
 func (*ReactivateProjectRequest) ProtoMessage() {}
 
 func (x *ReactivateProjectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_project_proto_msgTypes[21]
+	mi := &file_muniment_v1_project_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1520,7 @@ func (x *ReactivateProjectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReactivateProjectRequest.ProtoReflect.Descriptor instead.
 func (*ReactivateProjectRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_project_proto_rawDescGZIP(), []int{21}
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReactivateProjectRequest) GetProjectId() string {
@@ -1433,7 +1554,7 @@ type ReactivateProjectResponse struct {
 
 func (x *ReactivateProjectResponse) Reset() {
 	*x = ReactivateProjectResponse{}
-	mi := &file_muniment_v1_project_proto_msgTypes[22]
+	mi := &file_muniment_v1_project_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +1566,7 @@ func (x *ReactivateProjectResponse) String() string {
 func (*ReactivateProjectResponse) ProtoMessage() {}
 
 func (x *ReactivateProjectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_project_proto_msgTypes[22]
+	mi := &file_muniment_v1_project_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +1579,7 @@ func (x *ReactivateProjectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReactivateProjectResponse.ProtoReflect.Descriptor instead.
 func (*ReactivateProjectResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_project_proto_rawDescGZIP(), []int{22}
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReactivateProjectResponse) GetChange() *Change {
@@ -1486,7 +1607,7 @@ type RenameRoleRequest struct {
 
 func (x *RenameRoleRequest) Reset() {
 	*x = RenameRoleRequest{}
-	mi := &file_muniment_v1_project_proto_msgTypes[23]
+	mi := &file_muniment_v1_project_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1498,7 +1619,7 @@ func (x *RenameRoleRequest) String() string {
 func (*RenameRoleRequest) ProtoMessage() {}
 
 func (x *RenameRoleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_project_proto_msgTypes[23]
+	mi := &file_muniment_v1_project_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1511,7 +1632,7 @@ func (x *RenameRoleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameRoleRequest.ProtoReflect.Descriptor instead.
 func (*RenameRoleRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_project_proto_rawDescGZIP(), []int{23}
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RenameRoleRequest) GetProjectId() string {
@@ -1559,7 +1680,7 @@ type RenameRoleResponse struct {
 
 func (x *RenameRoleResponse) Reset() {
 	*x = RenameRoleResponse{}
-	mi := &file_muniment_v1_project_proto_msgTypes[24]
+	mi := &file_muniment_v1_project_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1571,7 +1692,7 @@ func (x *RenameRoleResponse) String() string {
 func (*RenameRoleResponse) ProtoMessage() {}
 
 func (x *RenameRoleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_project_proto_msgTypes[24]
+	mi := &file_muniment_v1_project_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1584,7 +1705,7 @@ func (x *RenameRoleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameRoleResponse.ProtoReflect.Descriptor instead.
 func (*RenameRoleResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_project_proto_rawDescGZIP(), []int{24}
+	return file_muniment_v1_project_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RenameRoleResponse) GetChange() *Change {
@@ -1628,11 +1749,12 @@ const file_muniment_v1_project_proto_rawDesc = "" +
 	"project_id\x18\x01 \x01(\tR\tprojectId\x12%\n" +
 	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"D\n" +
 	"\x12GetProjectResponse\x12.\n" +
-	"\aproject\x18\x01 \x01(\v2\x14.muniment.v1.ProjectR\aproject\"Y\n" +
+	"\aproject\x18\x01 \x01(\v2\x14.muniment.v1.ProjectR\aproject\"\x8a\x01\n" +
 	"\rProjectFilter\x12'\n" +
 	"\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12\x1f\n" +
 	"\vname_prefix\x18\x02 \x01(\tR\n" +
-	"namePrefix\"\xac\x01\n" +
+	"namePrefix\x12/\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x19.muniment.v1.ProjectStateR\x05state\"\xac\x01\n" +
 	"\x13ListProjectsRequest\x122\n" +
 	"\x06filter\x18\x01 \x01(\v2\x1a.muniment.v1.ProjectFilterR\x06filter\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -1658,6 +1780,14 @@ const file_muniment_v1_project_proto_rawDesc = "" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"D\n" +
 	"\x15RemoveProjectResponse\x12+\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"r\n" +
+	"\x15RestoreProjectRequest\x12\x1d\n" +
+	"\n" +
+	"project_id\x18\x01 \x01(\tR\tprojectId\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"E\n" +
+	"\x16RestoreProjectResponse\x12+\n" +
 	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x91\x01\n" +
 	"\x0eAddRoleRequest\x12\x1d\n" +
 	"\n" +
@@ -1713,18 +1843,20 @@ const file_muniment_v1_project_proto_rawDesc = "" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"A\n" +
 	"\x12RenameRoleResponse\x12+\n" +
-	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change*f\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change*\x81\x01\n" +
 	"\fProjectState\x12\x1d\n" +
 	"\x19PROJECT_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14PROJECT_STATE_ACTIVE\x10\x01\x12\x1d\n" +
-	"\x19PROJECT_STATE_DEACTIVATED\x10\x022\x8f\v\n" +
+	"\x19PROJECT_STATE_DEACTIVATED\x10\x02\x12\x19\n" +
+	"\x15PROJECT_STATE_REMOVED\x10\x032\x99\f\n" +
 	"\x0eProjectService\x12o\n" +
 	"\rCreateProject\x12!.muniment.v1.CreateProjectRequest\x1a\".muniment.v1.CreateProjectResponse\"\x17\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/projects\x12p\n" +
 	"\n" +
 	"GetProject\x12\x1e.muniment.v1.GetProjectRequest\x1a\x1f.muniment.v1.GetProjectResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/projects/{project_id}\x12i\n" +
 	"\fListProjects\x12 .muniment.v1.ListProjectsRequest\x1a!.muniment.v1.ListProjectsResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/projects\x12\x83\x01\n" +
 	"\rRenameProject\x12!.muniment.v1.RenameProjectRequest\x1a\".muniment.v1.RenameProjectResponse\"+\x82\xd3\xe4\x93\x02%:\x01*\" /v1/projects/{project_id}:rename\x12\x83\x01\n" +
-	"\rRemoveProject\x12!.muniment.v1.RemoveProjectRequest\x1a\".muniment.v1.RemoveProjectResponse\"+\x82\xd3\xe4\x93\x02%:\x01*\" /v1/projects/{project_id}:remove\x12p\n" +
+	"\rRemoveProject\x12!.muniment.v1.RemoveProjectRequest\x1a\".muniment.v1.RemoveProjectResponse\"+\x82\xd3\xe4\x93\x02%:\x01*\" /v1/projects/{project_id}:remove\x12\x87\x01\n" +
+	"\x0eRestoreProject\x12\".muniment.v1.RestoreProjectRequest\x1a#.muniment.v1.RestoreProjectResponse\",\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/projects/{project_id}:restore\x12p\n" +
 	"\aAddRole\x12\x1b.muniment.v1.AddRoleRequest\x1a\x1c.muniment.v1.AddRoleResponse\"*\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/projects/{project_id}/roles\x12\x86\x01\n" +
 	"\n" +
 	"RemoveRole\x12\x1e.muniment.v1.RemoveRoleRequest\x1a\x1f.muniment.v1.RemoveRoleResponse\"7\x82\xd3\xe4\x93\x021:\x01*\",/v1/projects/{project_id}/roles/{key}:remove\x12s\n" +
@@ -1747,7 +1879,7 @@ func file_muniment_v1_project_proto_rawDescGZIP() []byte {
 }
 
 var file_muniment_v1_project_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_muniment_v1_project_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_muniment_v1_project_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_muniment_v1_project_proto_goTypes = []any{
 	(ProjectState)(0),                 // 0: muniment.v1.ProjectState
 	(*Project)(nil),                   // 1: muniment.v1.Project
@@ -1763,68 +1895,74 @@ var file_muniment_v1_project_proto_goTypes = []any{
 	(*RenameProjectResponse)(nil),     // 11: muniment.v1.RenameProjectResponse
 	(*RemoveProjectRequest)(nil),      // 12: muniment.v1.RemoveProjectRequest
 	(*RemoveProjectResponse)(nil),     // 13: muniment.v1.RemoveProjectResponse
-	(*AddRoleRequest)(nil),            // 14: muniment.v1.AddRoleRequest
-	(*AddRoleResponse)(nil),           // 15: muniment.v1.AddRoleResponse
-	(*RemoveRoleRequest)(nil),         // 16: muniment.v1.RemoveRoleRequest
-	(*RemoveRoleResponse)(nil),        // 17: muniment.v1.RemoveRoleResponse
-	(*ListRolesRequest)(nil),          // 18: muniment.v1.ListRolesRequest
-	(*ListRolesResponse)(nil),         // 19: muniment.v1.ListRolesResponse
-	(*DeactivateProjectRequest)(nil),  // 20: muniment.v1.DeactivateProjectRequest
-	(*DeactivateProjectResponse)(nil), // 21: muniment.v1.DeactivateProjectResponse
-	(*ReactivateProjectRequest)(nil),  // 22: muniment.v1.ReactivateProjectRequest
-	(*ReactivateProjectResponse)(nil), // 23: muniment.v1.ReactivateProjectResponse
-	(*RenameRoleRequest)(nil),         // 24: muniment.v1.RenameRoleRequest
-	(*RenameRoleResponse)(nil),        // 25: muniment.v1.RenameRoleResponse
-	(*timestamppb.Timestamp)(nil),     // 26: google.protobuf.Timestamp
-	(*Change)(nil),                    // 27: muniment.v1.Change
-	(*Read)(nil),                      // 28: muniment.v1.Read
+	(*RestoreProjectRequest)(nil),     // 14: muniment.v1.RestoreProjectRequest
+	(*RestoreProjectResponse)(nil),    // 15: muniment.v1.RestoreProjectResponse
+	(*AddRoleRequest)(nil),            // 16: muniment.v1.AddRoleRequest
+	(*AddRoleResponse)(nil),           // 17: muniment.v1.AddRoleResponse
+	(*RemoveRoleRequest)(nil),         // 18: muniment.v1.RemoveRoleRequest
+	(*RemoveRoleResponse)(nil),        // 19: muniment.v1.RemoveRoleResponse
+	(*ListRolesRequest)(nil),          // 20: muniment.v1.ListRolesRequest
+	(*ListRolesResponse)(nil),         // 21: muniment.v1.ListRolesResponse
+	(*DeactivateProjectRequest)(nil),  // 22: muniment.v1.DeactivateProjectRequest
+	(*DeactivateProjectResponse)(nil), // 23: muniment.v1.DeactivateProjectResponse
+	(*ReactivateProjectRequest)(nil),  // 24: muniment.v1.ReactivateProjectRequest
+	(*ReactivateProjectResponse)(nil), // 25: muniment.v1.ReactivateProjectResponse
+	(*RenameRoleRequest)(nil),         // 26: muniment.v1.RenameRoleRequest
+	(*RenameRoleResponse)(nil),        // 27: muniment.v1.RenameRoleResponse
+	(*timestamppb.Timestamp)(nil),     // 28: google.protobuf.Timestamp
+	(*Change)(nil),                    // 29: muniment.v1.Change
+	(*Read)(nil),                      // 30: muniment.v1.Read
 }
 var file_muniment_v1_project_proto_depIdxs = []int32{
-	26, // 0: muniment.v1.Project.created:type_name -> google.protobuf.Timestamp
-	26, // 1: muniment.v1.Project.changed:type_name -> google.protobuf.Timestamp
+	28, // 0: muniment.v1.Project.created:type_name -> google.protobuf.Timestamp
+	28, // 1: muniment.v1.Project.changed:type_name -> google.protobuf.Timestamp
 	0,  // 2: muniment.v1.Project.state:type_name -> muniment.v1.ProjectState
-	27, // 3: muniment.v1.CreateProjectResponse.change:type_name -> muniment.v1.Change
-	28, // 4: muniment.v1.GetProjectRequest.read:type_name -> muniment.v1.Read
+	29, // 3: muniment.v1.CreateProjectResponse.change:type_name -> muniment.v1.Change
+	30, // 4: muniment.v1.GetProjectRequest.read:type_name -> muniment.v1.Read
 	1,  // 5: muniment.v1.GetProjectResponse.project:type_name -> muniment.v1.Project
-	7,  // 6: muniment.v1.ListProjectsRequest.filter:type_name -> muniment.v1.ProjectFilter
-	28, // 7: muniment.v1.ListProjectsRequest.read:type_name -> muniment.v1.Read
-	1,  // 8: muniment.v1.ListProjectsResponse.projects:type_name -> muniment.v1.Project
-	27, // 9: muniment.v1.RenameProjectResponse.change:type_name -> muniment.v1.Change
-	27, // 10: muniment.v1.RemoveProjectResponse.change:type_name -> muniment.v1.Change
-	27, // 11: muniment.v1.AddRoleResponse.change:type_name -> muniment.v1.Change
-	27, // 12: muniment.v1.RemoveRoleResponse.change:type_name -> muniment.v1.Change
-	28, // 13: muniment.v1.ListRolesRequest.read:type_name -> muniment.v1.Read
-	2,  // 14: muniment.v1.ListRolesResponse.roles:type_name -> muniment.v1.Role
-	27, // 15: muniment.v1.DeactivateProjectResponse.change:type_name -> muniment.v1.Change
-	27, // 16: muniment.v1.ReactivateProjectResponse.change:type_name -> muniment.v1.Change
-	27, // 17: muniment.v1.RenameRoleResponse.change:type_name -> muniment.v1.Change
-	3,  // 18: muniment.v1.ProjectService.CreateProject:input_type -> muniment.v1.CreateProjectRequest
-	5,  // 19: muniment.v1.ProjectService.GetProject:input_type -> muniment.v1.GetProjectRequest
-	8,  // 20: muniment.v1.ProjectService.ListProjects:input_type -> muniment.v1.ListProjectsRequest
-	10, // 21: muniment.v1.ProjectService.RenameProject:input_type -> muniment.v1.RenameProjectRequest
-	12, // 22: muniment.v1.ProjectService.RemoveProject:input_type -> muniment.v1.RemoveProjectRequest
-	14, // 23: muniment.v1.ProjectService.AddRole:input_type -> muniment.v1.AddRoleRequest
-	16, // 24: muniment.v1.ProjectService.RemoveRole:input_type -> muniment.v1.RemoveRoleRequest
-	18, // 25: muniment.v1.ProjectService.ListRoles:input_type -> muniment.v1.ListRolesRequest
-	20, // 26: muniment.v1.ProjectService.DeactivateProject:input_type -> muniment.v1.DeactivateProjectRequest
-	22, // 27: muniment.v1.ProjectService.ReactivateProject:input_type -> muniment.v1.ReactivateProjectRequest
-	24, // 28: muniment.v1.ProjectService.RenameRole:input_type -> muniment.v1.RenameRoleRequest
-	4,  // 29: muniment.v1.ProjectService.CreateProject:output_type -> muniment.v1.CreateProjectResponse
-	6,  // 30: muniment.v1.ProjectService.GetProject:output_type -> muniment.v1.GetProjectResponse
-	9,  // 31: muniment.v1.ProjectService.ListProjects:output_type -> muniment.v1.ListProjectsResponse
-	11, // 32: muniment.v1.ProjectService.RenameProject:output_type -> muniment.v1.RenameProjectResponse
-	13, // 33: muniment.v1.ProjectService.RemoveProject:output_type -> muniment.v1.RemoveProjectResponse
-	15, // 34: muniment.v1.ProjectService.AddRole:output_type -> muniment.v1.AddRoleResponse
-	17, // 35: muniment.v1.ProjectService.RemoveRole:output_type -> muniment.v1.RemoveRoleResponse
-	19, // 36: muniment.v1.ProjectService.ListRoles:output_type -> muniment.v1.ListRolesResponse
-	21, // 37: muniment.v1.ProjectService.DeactivateProject:output_type -> muniment.v1.DeactivateProjectResponse
-	23, // 38: muniment.v1.ProjectService.ReactivateProject:output_type -> muniment.v1.ReactivateProjectResponse
-	25, // 39: muniment.v1.ProjectService.RenameRole:output_type -> muniment.v1.RenameRoleResponse
-	29, // [29:40] is the sub-list for method output_type
-	18, // [18:29] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	0,  // 6: muniment.v1.ProjectFilter.state:type_name -> muniment.v1.ProjectState
+	7,  // 7: muniment.v1.ListProjectsRequest.filter:type_name -> muniment.v1.ProjectFilter
+	30, // 8: muniment.v1.ListProjectsRequest.read:type_name -> muniment.v1.Read
+	1,  // 9: muniment.v1.ListProjectsResponse.projects:type_name -> muniment.v1.Project
+	29, // 10: muniment.v1.RenameProjectResponse.change:type_name -> muniment.v1.Change
+	29, // 11: muniment.v1.RemoveProjectResponse.change:type_name -> muniment.v1.Change
+	29, // 12: muniment.v1.RestoreProjectResponse.change:type_name -> muniment.v1.Change
+	29, // 13: muniment.v1.AddRoleResponse.change:type_name -> muniment.v1.Change
+	29, // 14: muniment.v1.RemoveRoleResponse.change:type_name -> muniment.v1.Change
+	30, // 15: muniment.v1.ListRolesRequest.read:type_name -> muniment.v1.Read
+	2,  // 16: muniment.v1.ListRolesResponse.roles:type_name -> muniment.v1.Role
+	29, // 17: muniment.v1.DeactivateProjectResponse.change:type_name -> muniment.v1.Change
+	29, // 18: muniment.v1.ReactivateProjectResponse.change:type_name -> muniment.v1.Change
+	29, // 19: muniment.v1.RenameRoleResponse.change:type_name -> muniment.v1.Change
+	3,  // 20: muniment.v1.ProjectService.CreateProject:input_type -> muniment.v1.CreateProjectRequest
+	5,  // 21: muniment.v1.ProjectService.GetProject:input_type -> muniment.v1.GetProjectRequest
+	8,  // 22: muniment.v1.ProjectService.ListProjects:input_type -> muniment.v1.ListProjectsRequest
+	10, // 23: muniment.v1.ProjectService.RenameProject:input_type -> muniment.v1.RenameProjectRequest
+	12, // 24: muniment.v1.ProjectService.RemoveProject:input_type -> muniment.v1.RemoveProjectRequest
+	14, // 25: muniment.v1.ProjectService.RestoreProject:input_type -> muniment.v1.RestoreProjectRequest
+	16, // 26: muniment.v1.ProjectService.AddRole:input_type -> muniment.v1.AddRoleRequest
+	18, // 27: muniment.v1.ProjectService.RemoveRole:input_type -> muniment.v1.RemoveRoleRequest
+	20, // 28: muniment.v1.ProjectService.ListRoles:input_type -> muniment.v1.ListRolesRequest
+	22, // 29: muniment.v1.ProjectService.DeactivateProject:input_type -> muniment.v1.DeactivateProjectRequest
+	24, // 30: muniment.v1.ProjectService.ReactivateProject:input_type -> muniment.v1.ReactivateProjectRequest
+	26, // 31: muniment.v1.ProjectService.RenameRole:input_type -> muniment.v1.RenameRoleRequest
+	4,  // 32: muniment.v1.ProjectService.CreateProject:output_type -> muniment.v1.CreateProjectResponse
+	6,  // 33: muniment.v1.ProjectService.GetProject:output_type -> muniment.v1.GetProjectResponse
+	9,  // 34: muniment.v1.ProjectService.ListProjects:output_type -> muniment.v1.ListProjectsResponse
+	11, // 35: muniment.v1.ProjectService.RenameProject:output_type -> muniment.v1.RenameProjectResponse
+	13, // 36: muniment.v1.ProjectService.RemoveProject:output_type -> muniment.v1.RemoveProjectResponse
+	15, // 37: muniment.v1.ProjectService.RestoreProject:output_type -> muniment.v1.RestoreProjectResponse
+	17, // 38: muniment.v1.ProjectService.AddRole:output_type -> muniment.v1.AddRoleResponse
+	19, // 39: muniment.v1.ProjectService.RemoveRole:output_type -> muniment.v1.RemoveRoleResponse
+	21, // 40: muniment.v1.ProjectService.ListRoles:output_type -> muniment.v1.ListRolesResponse
+	23, // 41: muniment.v1.ProjectService.DeactivateProject:output_type -> muniment.v1.DeactivateProjectResponse
+	25, // 42: muniment.v1.ProjectService.ReactivateProject:output_type -> muniment.v1.ReactivateProjectResponse
+	27, // 43: muniment.v1.ProjectService.RenameRole:output_type -> muniment.v1.RenameRoleResponse
+	32, // [32:44] is the sub-list for method output_type
+	20, // [20:32] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_project_proto_init() }
@@ -1839,7 +1977,7 @@ func file_muniment_v1_project_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_project_proto_rawDesc), len(file_muniment_v1_project_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   25,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -87,6 +87,9 @@ const (
 	// ApplicationServiceRemoveApplicationProcedure is the fully-qualified name of the
 	// ApplicationService's RemoveApplication RPC.
 	ApplicationServiceRemoveApplicationProcedure = "/muniment.v1.ApplicationService/RemoveApplication"
+	// ApplicationServiceRestoreApplicationProcedure is the fully-qualified name of the
+	// ApplicationService's RestoreApplication RPC.
+	ApplicationServiceRestoreApplicationProcedure = "/muniment.v1.ApplicationService/RestoreApplication"
 )
 
 // ApplicationServiceClient is a client for the muniment.v1.ApplicationService service.
@@ -145,9 +148,13 @@ type ApplicationServiceClient interface {
 	// ReactivateApplication takes a deactivated application into use again, with
 	// the secrets and keys that it had.
 	ReactivateApplication(context.Context, *v1.ReactivateApplicationRequest) (*v1.ReactivateApplicationResponse, error)
-	// RemoveApplication ends an application: nobody can sign in to it, and its
-	// secrets and keys no longer work.
+	// RemoveApplication ends an application, until it is restored: nobody can
+	// sign in to it, and its secrets, keys and tokens no longer work.
 	RemoveApplication(context.Context, *v1.RemoveApplicationRequest) (*v1.RemoveApplicationResponse, error)
+	// RestoreApplication brings a removed application back as it was, with those
+	// of its secrets and keys that have not expired; people sign in anew. REFUSED
+	// if it is not removed, or if its project is.
+	RestoreApplication(context.Context, *v1.RestoreApplicationRequest) (*v1.RestoreApplicationResponse, error)
 }
 
 // NewApplicationServiceClient constructs a client for the muniment.v1.ApplicationService service.
@@ -263,6 +270,12 @@ func NewApplicationServiceClient(httpClient connect.HTTPClient, baseURL string, 
 			connect.WithSchema(applicationServiceMethods.ByName("RemoveApplication")),
 			connect.WithClientOptions(opts...),
 		),
+		restoreApplication: connect.NewClient[v1.RestoreApplicationRequest, v1.RestoreApplicationResponse](
+			httpClient,
+			baseURL+ApplicationServiceRestoreApplicationProcedure,
+			connect.WithSchema(applicationServiceMethods.ByName("RestoreApplication")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -285,6 +298,7 @@ type applicationServiceClient struct {
 	deactivateApplication       *connect.Client[v1.DeactivateApplicationRequest, v1.DeactivateApplicationResponse]
 	reactivateApplication       *connect.Client[v1.ReactivateApplicationRequest, v1.ReactivateApplicationResponse]
 	removeApplication           *connect.Client[v1.RemoveApplicationRequest, v1.RemoveApplicationResponse]
+	restoreApplication          *connect.Client[v1.RestoreApplicationRequest, v1.RestoreApplicationResponse]
 }
 
 // CreateWebApplication calls muniment.v1.ApplicationService.CreateWebApplication.
@@ -440,6 +454,15 @@ func (c *applicationServiceClient) RemoveApplication(ctx context.Context, req *v
 	return nil, err
 }
 
+// RestoreApplication calls muniment.v1.ApplicationService.RestoreApplication.
+func (c *applicationServiceClient) RestoreApplication(ctx context.Context, req *v1.RestoreApplicationRequest) (*v1.RestoreApplicationResponse, error) {
+	response, err := c.restoreApplication.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // ApplicationServiceHandler is an implementation of the muniment.v1.ApplicationService service.
 type ApplicationServiceHandler interface {
 	// CreateWebApplication registers a web application that runs on a server
@@ -496,9 +519,13 @@ type ApplicationServiceHandler interface {
 	// ReactivateApplication takes a deactivated application into use again, with
 	// the secrets and keys that it had.
 	ReactivateApplication(context.Context, *v1.ReactivateApplicationRequest) (*v1.ReactivateApplicationResponse, error)
-	// RemoveApplication ends an application: nobody can sign in to it, and its
-	// secrets and keys no longer work.
+	// RemoveApplication ends an application, until it is restored: nobody can
+	// sign in to it, and its secrets, keys and tokens no longer work.
 	RemoveApplication(context.Context, *v1.RemoveApplicationRequest) (*v1.RemoveApplicationResponse, error)
+	// RestoreApplication brings a removed application back as it was, with those
+	// of its secrets and keys that have not expired; people sign in anew. REFUSED
+	// if it is not removed, or if its project is.
+	RestoreApplication(context.Context, *v1.RestoreApplicationRequest) (*v1.RestoreApplicationResponse, error)
 }
 
 // NewApplicationServiceHandler builds an HTTP handler from the service implementation. It returns
@@ -610,6 +637,12 @@ func NewApplicationServiceHandler(svc ApplicationServiceHandler, opts ...connect
 		connect.WithSchema(applicationServiceMethods.ByName("RemoveApplication")),
 		connect.WithHandlerOptions(opts...),
 	)
+	applicationServiceRestoreApplicationHandler := connect.NewUnaryHandlerSimple(
+		ApplicationServiceRestoreApplicationProcedure,
+		svc.RestoreApplication,
+		connect.WithSchema(applicationServiceMethods.ByName("RestoreApplication")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/muniment.v1.ApplicationService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ApplicationServiceCreateWebApplicationProcedure:
@@ -646,6 +679,8 @@ func NewApplicationServiceHandler(svc ApplicationServiceHandler, opts ...connect
 			applicationServiceReactivateApplicationHandler.ServeHTTP(w, r)
 		case ApplicationServiceRemoveApplicationProcedure:
 			applicationServiceRemoveApplicationHandler.ServeHTTP(w, r)
+		case ApplicationServiceRestoreApplicationProcedure:
+			applicationServiceRestoreApplicationHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -721,4 +756,8 @@ func (UnimplementedApplicationServiceHandler) ReactivateApplication(context.Cont
 
 func (UnimplementedApplicationServiceHandler) RemoveApplication(context.Context, *v1.RemoveApplicationRequest) (*v1.RemoveApplicationResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.RemoveApplication is not implemented"))
+}
+
+func (UnimplementedApplicationServiceHandler) RestoreApplication(context.Context, *v1.RestoreApplicationRequest) (*v1.RestoreApplicationResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ApplicationService.RestoreApplication is not implemented"))
 }

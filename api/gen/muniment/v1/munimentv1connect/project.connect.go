@@ -51,6 +51,9 @@ const (
 	// ProjectServiceRemoveProjectProcedure is the fully-qualified name of the ProjectService's
 	// RemoveProject RPC.
 	ProjectServiceRemoveProjectProcedure = "/muniment.v1.ProjectService/RemoveProject"
+	// ProjectServiceRestoreProjectProcedure is the fully-qualified name of the ProjectService's
+	// RestoreProject RPC.
+	ProjectServiceRestoreProjectProcedure = "/muniment.v1.ProjectService/RestoreProject"
 	// ProjectServiceAddRoleProcedure is the fully-qualified name of the ProjectService's AddRole RPC.
 	ProjectServiceAddRoleProcedure = "/muniment.v1.ProjectService/AddRole"
 	// ProjectServiceRemoveRoleProcedure is the fully-qualified name of the ProjectService's RemoveRole
@@ -81,9 +84,13 @@ type ProjectServiceClient interface {
 	ListProjects(context.Context, *v1.ListProjectsRequest) (*v1.ListProjectsResponse, error)
 	// RenameProject gives a project another name.
 	RenameProject(context.Context, *v1.RenameProjectRequest) (*v1.RenameProjectResponse, error)
-	// RemoveProject ends a project with its applications, roles and grants, for
-	// good. Its history stays. To be undone: DeactivateProject.
+	// RemoveProject ends a project with its applications, roles and grants, until
+	// it is restored. Its history stays.
 	RemoveProject(context.Context, *v1.RemoveProjectRequest) (*v1.RemoveProjectResponse, error)
+	// RestoreProject brings a removed project back as it was, with its
+	// applications, roles and grants; people sign in anew. REFUSED if it is not
+	// removed, or if its organization is.
+	RestoreProject(context.Context, *v1.RestoreProjectRequest) (*v1.RestoreProjectResponse, error)
 	// AddRole defines a role in a project. EXISTS if the key is taken.
 	AddRole(context.Context, *v1.AddRoleRequest) (*v1.AddRoleResponse, error)
 	// RemoveRole ends a role; whoever was granted it no longer has it.
@@ -140,6 +147,12 @@ func NewProjectServiceClient(httpClient connect.HTTPClient, baseURL string, opts
 			connect.WithSchema(projectServiceMethods.ByName("RemoveProject")),
 			connect.WithClientOptions(opts...),
 		),
+		restoreProject: connect.NewClient[v1.RestoreProjectRequest, v1.RestoreProjectResponse](
+			httpClient,
+			baseURL+ProjectServiceRestoreProjectProcedure,
+			connect.WithSchema(projectServiceMethods.ByName("RestoreProject")),
+			connect.WithClientOptions(opts...),
+		),
 		addRole: connect.NewClient[v1.AddRoleRequest, v1.AddRoleResponse](
 			httpClient,
 			baseURL+ProjectServiceAddRoleProcedure,
@@ -186,6 +199,7 @@ type projectServiceClient struct {
 	listProjects      *connect.Client[v1.ListProjectsRequest, v1.ListProjectsResponse]
 	renameProject     *connect.Client[v1.RenameProjectRequest, v1.RenameProjectResponse]
 	removeProject     *connect.Client[v1.RemoveProjectRequest, v1.RemoveProjectResponse]
+	restoreProject    *connect.Client[v1.RestoreProjectRequest, v1.RestoreProjectResponse]
 	addRole           *connect.Client[v1.AddRoleRequest, v1.AddRoleResponse]
 	removeRole        *connect.Client[v1.RemoveRoleRequest, v1.RemoveRoleResponse]
 	listRoles         *connect.Client[v1.ListRolesRequest, v1.ListRolesResponse]
@@ -233,6 +247,15 @@ func (c *projectServiceClient) RenameProject(ctx context.Context, req *v1.Rename
 // RemoveProject calls muniment.v1.ProjectService.RemoveProject.
 func (c *projectServiceClient) RemoveProject(ctx context.Context, req *v1.RemoveProjectRequest) (*v1.RemoveProjectResponse, error) {
 	response, err := c.removeProject.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// RestoreProject calls muniment.v1.ProjectService.RestoreProject.
+func (c *projectServiceClient) RestoreProject(ctx context.Context, req *v1.RestoreProjectRequest) (*v1.RestoreProjectResponse, error) {
+	response, err := c.restoreProject.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -304,9 +327,13 @@ type ProjectServiceHandler interface {
 	ListProjects(context.Context, *v1.ListProjectsRequest) (*v1.ListProjectsResponse, error)
 	// RenameProject gives a project another name.
 	RenameProject(context.Context, *v1.RenameProjectRequest) (*v1.RenameProjectResponse, error)
-	// RemoveProject ends a project with its applications, roles and grants, for
-	// good. Its history stays. To be undone: DeactivateProject.
+	// RemoveProject ends a project with its applications, roles and grants, until
+	// it is restored. Its history stays.
 	RemoveProject(context.Context, *v1.RemoveProjectRequest) (*v1.RemoveProjectResponse, error)
+	// RestoreProject brings a removed project back as it was, with its
+	// applications, roles and grants; people sign in anew. REFUSED if it is not
+	// removed, or if its organization is.
+	RestoreProject(context.Context, *v1.RestoreProjectRequest) (*v1.RestoreProjectResponse, error)
 	// AddRole defines a role in a project. EXISTS if the key is taken.
 	AddRole(context.Context, *v1.AddRoleRequest) (*v1.AddRoleResponse, error)
 	// RemoveRole ends a role; whoever was granted it no longer has it.
@@ -359,6 +386,12 @@ func NewProjectServiceHandler(svc ProjectServiceHandler, opts ...connect.Handler
 		connect.WithSchema(projectServiceMethods.ByName("RemoveProject")),
 		connect.WithHandlerOptions(opts...),
 	)
+	projectServiceRestoreProjectHandler := connect.NewUnaryHandlerSimple(
+		ProjectServiceRestoreProjectProcedure,
+		svc.RestoreProject,
+		connect.WithSchema(projectServiceMethods.ByName("RestoreProject")),
+		connect.WithHandlerOptions(opts...),
+	)
 	projectServiceAddRoleHandler := connect.NewUnaryHandlerSimple(
 		ProjectServiceAddRoleProcedure,
 		svc.AddRole,
@@ -407,6 +440,8 @@ func NewProjectServiceHandler(svc ProjectServiceHandler, opts ...connect.Handler
 			projectServiceRenameProjectHandler.ServeHTTP(w, r)
 		case ProjectServiceRemoveProjectProcedure:
 			projectServiceRemoveProjectHandler.ServeHTTP(w, r)
+		case ProjectServiceRestoreProjectProcedure:
+			projectServiceRestoreProjectHandler.ServeHTTP(w, r)
 		case ProjectServiceAddRoleProcedure:
 			projectServiceAddRoleHandler.ServeHTTP(w, r)
 		case ProjectServiceRemoveRoleProcedure:
@@ -446,6 +481,10 @@ func (UnimplementedProjectServiceHandler) RenameProject(context.Context, *v1.Ren
 
 func (UnimplementedProjectServiceHandler) RemoveProject(context.Context, *v1.RemoveProjectRequest) (*v1.RemoveProjectResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ProjectService.RemoveProject is not implemented"))
+}
+
+func (UnimplementedProjectServiceHandler) RestoreProject(context.Context, *v1.RestoreProjectRequest) (*v1.RestoreProjectResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.ProjectService.RestoreProject is not implemented"))
 }
 
 func (UnimplementedProjectServiceHandler) AddRole(context.Context, *v1.AddRoleRequest) (*v1.AddRoleResponse, error) {
