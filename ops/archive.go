@@ -30,6 +30,13 @@ const (
 	sumsName      = "SHA256SUMS"
 )
 
+// A file of keys holds one stream of them (package seal), which goes into either
+// kind of key database. Those of before held a SQLite file.
+const (
+	keysName    = "keys"
+	oldKeysName = "keys.db"
+)
+
 // What a backup file holds.
 const (
 	HoldsLog  = "log"

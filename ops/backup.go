@@ -176,10 +176,10 @@ func (s *Snapshot) WriteKeys(ctx context.Context, w io.Writer, moved Moved) (sum
 		return nil, err
 	}
 	m := s.manifest
-	m.Holds, m.Bytes = HoldsKeys, int64(len(c.DB))
+	m.Holds, m.Bytes = HoldsKeys, int64(len(c.Stream))
 	a, err := newArchiver(ctx, w, m, moved)
 	if err == nil {
-		err = a.add("keys.db", int64(len(c.DB)), bytes.NewReader(c.DB))
+		err = a.add(keysName, int64(len(c.Stream)), bytes.NewReader(c.Stream))
 	}
 	if err == nil {
 		sums, err = a.close()

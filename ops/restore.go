@@ -126,20 +126,23 @@ func (r *restoring) unpack(ctx context.Context) (err error) {
 	if err := os.Mkdir(r.l.Log, 0o700); err != nil {
 		return restoreFault(err)
 	}
-	r.out.Manifest, err = r.unpackFile(ctx, r.From, HoldsLog, func(name string) string {
+	r.out.Manifest, err = r.unpackFile(ctx, r.From, HoldsLog, func(name string, in io.Reader) error {
 		if rest, ok := strings.CutPrefix(name, "log/"); ok && !strings.Contains(rest, "/") {
-			return filepath.Join(r.l.Log, rest)
+			return writeSynced(filepath.Join(r.l.Log, rest), in)
 		}
-		return ""
+		return errNoArchive
 	})
 	if err != nil || r.KeysFrom == "" {
 		return err
 	}
-	keys, err := r.unpackFile(ctx, r.KeysFrom, HoldsKeys, func(name string) string {
-		if name == "keys.db" {
-			return r.l.Keys
+	keys, err := r.unpackFile(ctx, r.KeysFrom, HoldsKeys, func(name string, in io.Reader) error {
+		switch name {
+		case keysName:
+			return seal.Restore(ctx, r.l.Keys, in)
+		case oldKeysName:
+			return writeSynced(r.l.Keys, in)
 		}
-		return ""
+		return errNoArchive
 	})
 	if err == nil && keys.Log != r.out.Manifest.Log {
 		err = fault.Field("keys-from", "these are the keys of log %s, not of log %s", keys.Log, r.out.Manifest.Log)
@@ -147,8 +150,8 @@ func (r *restoring) unpack(ctx context.Context) (err error) {
 	return err
 }
 
-// unpackFile unpacks a backup's files to where place says.
-func (r *restoring) unpackFile(ctx context.Context, path, holds string, place func(name string) string) (Manifest, error) {
+// unpackFile gives a backup's files to take.
+func (r *restoring) unpackFile(ctx context.Context, path, holds string, take func(name string, in io.Reader) error) (Manifest, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return Manifest{}, &fault.Error{Kind: fault.NotFound, Msg: "the backup " + path + " cannot be read", Err: err}
@@ -158,11 +161,7 @@ func (r *restoring) unpackFile(ctx context.Context, path, holds string, place fu
 		if m.Holds != holds {
 			return fault.New(fault.Invalid, "%s is a backup of the %s, not of the %s", path, m.Holds, holds)
 		}
-		to := place(name)
-		if to == "" {
-			return errNoArchive
-		}
-		return writeSynced(to, in)
+		return take(name, in)
 	})
 	var told *fault.Error
 	if errors.As(err, &told) && told.Op == "" {

@@ -2,43 +2,19 @@ package seal
 
 import (
 	"context"
-	"database/sql"
-	"net/url"
-	"os"
+	"io"
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
 )
 
-// Copied is a consistent copy of a key database, in memory, so that no second
-// file of keys is left behind that an erasure would not find.
-type Copied struct {
-	DB        []byte // the database file; the keys in it stay wrapped
-	Destroyed map[event.KeyID]bool
-	Keys      int // how many there are
-}
-
-// Copy copies the key database at path, which a server may be using. It needs
-// no root key.
-func Copy(ctx context.Context, path string) (c Copied, err error) {
-	err = look(ctx, path, func(conn *sql.Conn) error {
-		if c.Keys, c.Destroyed, err = countKeys(ctx, conn); err != nil {
-			return err
-		}
-		return conn.Raw(func(driver any) error {
-			c.DB, err = driver.(interface{ Serialize() ([]byte, error) }).Serialize()
-			return err
-		})
-	})
-	return c, err
-}
+const readOp = "read the key database"
 
 // Count returns how many keys a key database holds, and how many it remembers
 // as destroyed. It needs no root key.
-func Count(ctx context.Context, path string) (keys, destroyed int, err error) {
-	err = look(ctx, path, func(conn *sql.Conn) error {
-		n, gone, err := countKeys(ctx, conn)
-		keys, destroyed = n, len(gone)
+func Count(ctx context.Context, where string) (keys, destroyed int, err error) {
+	err = use(ctx, readOp, where, func(db database) error {
+		keys, destroyed, err = db.count(ctx)
 		return err
 	})
 	return keys, destroyed, err
@@ -46,15 +22,18 @@ func Count(ctx context.Context, path string) (keys, destroyed int, err error) {
 
 // Missing returns those of the given keys that a key database neither holds nor
 // remembers as destroyed. It needs no root key.
-func Missing(ctx context.Context, path string, keys []event.KeyID) (missing []event.KeyID, err error) {
-	err = look(ctx, path, func(conn *sql.Conn) error {
-		for _, k := range keys {
-			known := false
-			if err := conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM subject_key WHERE id = ?1) OR EXISTS (SELECT 1 FROM destroyed WHERE id = ?1)", k.ID[:]).Scan(&known); err != nil {
+func Missing(ctx context.Context, where string, keys []event.KeyID) (missing []event.KeyID, err error) {
+	err = use(ctx, readOp, where, func(db database) error {
+		for rest := keys; len(rest) > 0; rest = rest[min(maxPrefetch, len(rest)):] {
+			some := rest[:min(maxPrefetch, len(rest))]
+			there, destroyed, err := db.known(ctx, some)
+			if err != nil {
 				return err
 			}
-			if !known {
-				missing = append(missing, k)
+			for _, k := range some {
+				if !there[k] && !destroyed[k] {
+					missing = append(missing, k)
+				}
 			}
 		}
 		return nil
@@ -62,72 +41,69 @@ func Missing(ctx context.Context, path string, keys []event.KeyID) (missing []ev
 	return missing, err
 }
 
-// look runs f within one state of a key database that exists.
-func look(ctx context.Context, path string, f func(*sql.Conn) error) error {
-	const op = "read the key database"
-	if _, err := os.Stat(path); err != nil {
-		return &fault.Error{Kind: fault.NotFound, Op: op, Msg: "there is no key database " + path, Err: err}
+// Destroy destroys keys in a key database that no server is using, and returns
+// how many of them it still had. It needs no root key.
+func Destroy(ctx context.Context, where string, log event.LogID, ids ...event.KeyID) (had int, err error) {
+	err = use(ctx, "destroy keys", where, func(db database) error {
+		had, err = db.destroy(ctx, log, ids)
+		return err
+	})
+	return had, err
+}
+
+// Copied is a copy of a key database, in memory, so that no second file of keys
+// is left behind that an erasure would not find.
+type Copied struct {
+	Stream    []byte // as [Restore] reads it; the keys in it stay wrapped
+	Destroyed map[event.KeyID]bool
+	Keys      int // how many there are
+}
+
+// Copy copies a key database, which servers may be using: it has every key that
+// was there when it began, but for those that were destroyed meanwhile. It
+// needs no root key.
+func Copy(ctx context.Context, where string) (c Copied, err error) {
+	err = use(ctx, readOp, where, func(db database) error {
+		c, err = copyOf(ctx, db)
+		return err
+	})
+	return c, err
+}
+
+// copyOf makes the stream. Keys that turn out to be destroyed are taken out
+// again.
+func copyOf(ctx context.Context, db database) (Copied, error) {
+	var s streamWriter
+	c := Copied{Destroyed: map[event.KeyID]bool{}}
+	err := db.read(ctx, func(r row) error {
+		switch r.kind {
+		case rowKey:
+			c.Keys++
+		case rowDestroyed:
+			c.Destroyed[r.key] = true
+		}
+		return s.put(r)
+	})
+	if err == nil {
+		var dropped int
+		c.Stream, dropped, err = s.end(c.Destroyed)
+		c.Keys -= dropped
 	}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?mode=rw&_pragma=busy_timeout(10000)")
+	return c, err
+}
+
+// Restore puts a copy into a key database that holds nothing, of either kind,
+// making it if need be: so keys move from SQLite to PostgreSQL and back. If it
+// fails, nothing is in it. It needs no root key.
+func Restore(ctx context.Context, where string, r io.Reader) error {
+	const op = "restore the keys"
+	db, err := openDatabase(ctx, where, true)
 	if err != nil {
 		return fault.Wrap(op, err)
 	}
-	defer db.Close()
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return &fault.Error{Kind: fault.Unavailable, Op: op, Msg: "the key database cannot be opened; check the file and its permissions", Err: err}
+	err = db.fill(ctx, func(put func(row) error) error { return readStream(r, put) })
+	if e := db.close(); err == nil {
+		err = e
 	}
-	defer conn.Close()
-	_, err = conn.ExecContext(ctx, "BEGIN")
-	if err == nil {
-		err = f(conn)
-		conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // nothing was written
-	}
-	if err != nil {
-		return &fault.Error{Kind: fault.Unavailable, Op: op, Msg: "the key database cannot be read; is the file one, and whole?", Err: err}
-	}
-	return nil
-}
-
-func countKeys(ctx context.Context, conn *sql.Conn) (keys int, destroyed map[event.KeyID]bool, err error) {
-	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM subject_key").Scan(&keys); err != nil {
-		return 0, nil, err
-	}
-	rows, err := conn.QueryContext(ctx, "SELECT id FROM destroyed")
-	if err != nil {
-		return 0, nil, err
-	}
-	defer rows.Close()
-	destroyed = map[event.KeyID]bool{}
-	for rows.Next() {
-		var b []byte
-		if err := rows.Scan(&b); err != nil {
-			return 0, nil, err
-		}
-		if len(b) != len(event.ID{}) {
-			return 0, nil, fault.New(fault.Corrupt, "the id of a destroyed key is malformed")
-		}
-		destroyed[event.KeyID{ID: event.ID(b)}] = true
-	}
-	return keys, destroyed, rows.Err()
-}
-
-// Destroy destroys keys in a key database that no server is using, and returns
-// how many of them it still had. It needs no root key.
-func Destroy(ctx context.Context, path string, log event.LogID, ids ...event.KeyID) (had int, err error) {
-	before, _, err := Count(ctx, path)
-	if err != nil {
-		return 0, err
-	}
-	db, err := openDB(path)
-	if err != nil {
-		return 0, err
-	}
-	defer db.Close()
-	k := &Keys{db: db}
-	if err := k.destroy(ctx, log, ids); err != nil {
-		return 0, fault.Wrap("destroy keys", err)
-	}
-	after, _, err := Count(ctx, path)
-	return before - after, err
+	return fault.Wrap(op, err)
 }

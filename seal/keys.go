@@ -4,13 +4,8 @@ import (
 	"context"
 	"crypto/cipher"
 	"crypto/rand"
-	"database/sql"
 	"encoding/binary"
-	"errors"
-	"os"
 	"sync"
-
-	_ "modernc.org/sqlite" // the database/sql driver
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -27,14 +22,21 @@ type Wrapper interface {
 // maxOpen bounds one generation of the unwrapped keys that are kept in memory.
 const maxOpen = 1 << 15
 
-// Keys is the store of subject keys: a SQLite database of its own, each key
-// wrapped by the epoch's key, which the Wrapper wraps. A key is in one of
-// three states for ever after: never made, there, or destroyed.
+// Keys is the store of subject keys: a database of its own, each key wrapped by
+// the epoch's key, which the Wrapper wraps. A key is in one of three states for
+// ever after: never made, there, or destroyed.
+//
+// A SQLite file is of one process. A PostgreSQL database may be open in several
+// at once (nodes): each draws keys from batches of its own, and finds those of
+// the others. What one destroyed is gone from the memory of the others when
+// they have been told, by [Keys.Forget].
 type Keys struct {
-	db    *sql.DB
-	epoch uint32
+	db    database
+	epoch epoch
 	kek   cipher.AEAD
 
+	life  context.Context // ends with Close
+	end   context.CancelFunc
 	fills sync.WaitGroup // batches of keys that are being made
 
 	mu          sync.Mutex // guards what follows
@@ -42,7 +44,8 @@ type Keys struct {
 	pools       map[event.LogID]*pool
 	open        generations[keyName, Secret] // unwrapped
 	derivations generations[keyName, *derived]
-	destroyed   int // how often keys were, to notice it while one is being read
+	destroyed   int              // how often keys were, to notice it while one is being read
+	gone        map[keyName]bool // that others destroy, or have destroyed
 }
 
 // keyName is where a key belongs.
@@ -51,45 +54,21 @@ type keyName struct {
 	id  event.KeyID
 }
 
-// Keys stand in the order in which they were made, so that a batch of them is
-// written in one place; only their ids are scattered over an index.
-const schema = `
-CREATE TABLE IF NOT EXISTS epoch (n INTEGER PRIMARY KEY, wrapped BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS subject_key (n INTEGER PRIMARY KEY, id BLOB NOT NULL, log BLOB NOT NULL, epoch INTEGER NOT NULL, wrapped BLOB NOT NULL);
-CREATE UNIQUE INDEX IF NOT EXISTS subject_key_id ON subject_key (id);
-CREATE TABLE IF NOT EXISTS destroyed (id BLOB PRIMARY KEY, log BLOB NOT NULL) WITHOUT ROWID;`
-
-// OpenKeys opens or makes the key database at path (mode 0600).
-func OpenKeys(ctx context.Context, path string, w Wrapper) (*Keys, error) {
-	if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err == nil { // SQLite would let others read it
-		f.Close()
-	}
-	db, err := openDB(path)
-	if err != nil {
-		return nil, err
-	}
-	k := &Keys{db: db, pools: map[event.LogID]*pool{}, open: generations[keyName, Secret]{most: maxOpen},
-		derivations: generations[keyName, *derived]{most: maxDerived}}
-	if _, err := db.ExecContext(ctx, schema); err != nil {
-		db.Close()
-		return nil, &fault.Error{Kind: fault.Unavailable, Op: "open the key database", Msg: "the key database cannot be opened; check the file and its permissions", Err: err}
-	}
-	if err := k.openEpoch(ctx, w); err != nil {
-		db.Close()
-		return nil, fault.Wrap("open the key epoch", err)
-	}
-	return k, nil
-}
-
-// openDB opens the database for writing, so that what is deleted is gone.
-func openDB(path string) (*sql.DB, error) {
-	dsn := "file:" + path + "?_pragma=journal_mode(DELETE)&_pragma=synchronous(FULL)&_pragma=secure_delete(ON)&_pragma=busy_timeout(5000)&_pragma=temp_store(MEMORY)"
-	db, err := sql.Open("sqlite", dsn)
+// OpenKeys opens or makes the key database: a file at a path (mode 0600), or the
+// tables in an empty PostgreSQL database at postgres://….
+func OpenKeys(ctx context.Context, where string, w Wrapper) (*Keys, error) {
+	db, err := openDatabase(ctx, where, true)
 	if err != nil {
 		return nil, fault.Wrap("open the key database", err)
 	}
-	db.SetMaxOpenConns(1)
-	return db, nil
+	k := &Keys{db: db, pools: map[event.LogID]*pool{}, open: generations[keyName, Secret]{most: maxOpen},
+		derivations: generations[keyName, *derived]{most: maxDerived}, gone: map[keyName]bool{}}
+	k.life, k.end = context.WithCancel(context.Background())
+	if err := k.openEpoch(ctx, w); err != nil {
+		db.close()
+		return nil, fault.Wrap("open the key epoch", err)
+	}
+	return k, nil
 }
 
 // Close closes the database and forgets the keys in memory.
@@ -97,26 +76,29 @@ func (k *Keys) Close() error {
 	k.mu.Lock()
 	k.closed = true
 	k.mu.Unlock()
+	k.end()
 	k.fills.Wait()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.open.clear()
 	k.derivations.clear()
 	clear(k.pools)
-	return k.db.Close()
+	return k.db.close()
 }
 
 // openEpoch unwraps the newest epoch's key, making the first if there is none.
-func (k *Keys) openEpoch(ctx context.Context, w Wrapper) error {
-	var wrapped []byte
-	err := k.db.QueryRowContext(ctx, "SELECT n, wrapped FROM epoch ORDER BY n DESC LIMIT 1").Scan(&k.epoch, &wrapped)
-	if errors.Is(err, sql.ErrNoRows) {
-		return k.makeEpoch(ctx, w, 1)
+// What is used is always what the database says, since another may be making
+// the first at the same time.
+func (k *Keys) openEpoch(ctx context.Context, w Wrapper) (err error) {
+	if k.epoch, err = k.db.epoch(ctx); err == nil && k.epoch.n == 0 {
+		if err = k.makeEpoch(ctx, w); err == nil {
+			k.epoch, err = k.db.epoch(ctx)
+		}
 	}
 	if err != nil {
 		return err
 	}
-	key, err := w.Unwrap(ctx, wrapped, epochAAD(k.epoch))
+	key, err := w.Unwrap(ctx, k.epoch.wrapped, epochAAD(k.epoch.n))
 	if err != nil {
 		return &fault.Error{Kind: fault.Unavailable, Msg: "the key database was made under another root key; give the right one", Err: err}
 	}
@@ -124,19 +106,14 @@ func (k *Keys) openEpoch(ctx context.Context, w Wrapper) error {
 	return err
 }
 
-func (k *Keys) makeEpoch(ctx context.Context, w Wrapper, n uint32) error {
+func (k *Keys) makeEpoch(ctx context.Context, w Wrapper) error {
 	key := make([]byte, 32)
 	rand.Read(key)
-	wrapped, err := w.Wrap(ctx, key, epochAAD(n))
+	wrapped, err := w.Wrap(ctx, key, epochAAD(1))
 	if err != nil {
 		return err
 	}
-	if _, err := k.db.ExecContext(ctx, "INSERT INTO epoch (n, wrapped) VALUES (?, ?)", n, wrapped); err != nil {
-		return err
-	}
-	k.epoch = n
-	k.kek, err = gcm(key)
-	return err
+	return k.db.begin(ctx, epoch{1, wrapped})
 }
 
 func epochAAD(n uint32) []byte { return binary.BigEndian.AppendUint32([]byte("muniment/epoch/v1"), n) }
@@ -144,16 +121,20 @@ func epochAAD(n uint32) []byte { return binary.BigEndian.AppendUint32([]byte("mu
 // wrapAAD binds a wrapped key to its place, so that rows cannot be exchanged.
 func (k *Keys) wrapAAD(log event.LogID, id event.KeyID) []byte {
 	b := append([]byte("muniment/key/v1"), log.ID[:]...)
-	return binary.BigEndian.AppendUint32(append(b, id.ID[:]...), k.epoch)
+	return binary.BigEndian.AppendUint32(append(b, id.ID[:]...), k.epoch.n)
 }
 
 // Get returns a key; fault.Erased if it was destroyed, fault.NotFound if it
 // was never in this database.
 func (k *Keys) Get(ctx context.Context, log event.LogID, id event.KeyID) (Secret, error) {
+	name := keyName{log, id}
 	k.mu.Lock()
-	s, ok := k.open.get(keyName{log, id})
-	destroyed := k.destroyed
+	s, ok := k.open.get(name)
+	destroyed, gone := k.destroyed, k.gone[name]
 	k.mu.Unlock()
+	if gone {
+		return Secret{}, errDestroyed
+	}
 	if ok {
 		return s, nil
 	}
@@ -163,21 +144,27 @@ func (k *Keys) Get(ctx context.Context, log event.LogID, id event.KeyID) (Secret
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.gone[name] {
+		return Secret{}, errDestroyed
+	}
 	if destroyed == k.destroyed { // else it may be this one
-		k.open.put(keyName{log, id}, s)
+		k.open.put(name, s)
 	}
 	return s, nil
 }
 
+var errDestroyed = fault.New(fault.Erased, "the key was destroyed")
+
 // read reads and unwraps a key.
 func (k *Keys) read(ctx context.Context, log event.LogID, id event.KeyID) (Secret, error) {
 	var wrapped []byte
-	err := k.db.QueryRowContext(ctx, "SELECT wrapped FROM subject_key WHERE id = ? AND log = ?", id.ID[:], log.ID[:]).Scan(&wrapped)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Secret{}, k.missing(ctx, id)
-	}
+	found := false
+	err := k.db.get(ctx, log, []event.KeyID{id}, func(_ event.KeyID, w []byte) { wrapped, found = w, true })
 	if err != nil {
 		return Secret{}, fault.Wrap("read a key", err)
+	}
+	if !found {
+		return Secret{}, k.missing(ctx, id)
 	}
 	return k.unwrap(log, id, wrapped)
 }
@@ -195,47 +182,48 @@ func (k *Keys) unwrap(log event.LogID, id event.KeyID, wrapped []byte) (Secret, 
 }
 
 func (k *Keys) missing(ctx context.Context, id event.KeyID) error {
-	var one int
-	err := k.db.QueryRowContext(ctx, "SELECT 1 FROM destroyed WHERE id = ?", id.ID[:]).Scan(&one)
+	_, destroyed, err := k.db.known(ctx, []event.KeyID{id})
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return fault.New(fault.NotFound, "key %s is not in this key database", id)
 	case err != nil:
 		return fault.Wrap("read a key's state", err)
+	case destroyed[id]:
+		return errDestroyed
 	}
-	return fault.New(fault.Erased, "the key was destroyed")
+	return fault.New(fault.NotFound, "key %s is not in this key database", id)
 }
 
-// Destroy destroys a key: its wrapped bytes stand in no file when it returns
-// (secure_delete, and the rollback journal is removed). Repeating it, or
-// destroying a key that a restored database brought back, is harmless.
+// Destroy destroys keys: their wrapped bytes stand in no file of the database
+// when it returns, as far as that can be had (docs/security-model.md,
+// "Erasure"). Repeating it, or destroying a key that a restored database
+// brought back, is harmless. Other nodes have to be told: see [Keys.Forget].
 func (k *Keys) Destroy(ctx context.Context, log event.LogID, ids ...event.KeyID) error {
-	if err := k.destroy(ctx, log, ids); err != nil {
+	if _, err := k.db.destroy(ctx, log, ids); err != nil {
 		return fault.Wrap("destroy a key", err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.forget(log, ids)
+	return nil
+}
+
+// Forget clears keys from memory that another node destroys: every node calls
+// it when it sees an erasure in the log. From then on they are destroyed here,
+// even if the other has not come to deleting them yet.
+func (k *Keys) Forget(log event.LogID, ids ...event.KeyID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.forget(log, ids)
+	for _, id := range ids {
+		k.gone[keyName{log, id}] = true
+	}
+}
+
+// forget clears keys from memory, and keeps those from coming in that are being
+// read at this moment. k.mu is held.
+func (k *Keys) forget(log event.LogID, ids []event.KeyID) {
 	k.destroyed++
 	for _, id := range ids {
 		k.open.delete(keyName{log, id})
 		k.derivations.delete(keyName{log, id})
 	}
-	return nil
-}
-
-func (k *Keys) destroy(ctx context.Context, log event.LogID, ids []event.KeyID) error {
-	tx, err := k.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	for _, id := range ids {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM subject_key WHERE id = ?", id.ID[:]); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, "INSERT OR IGNORE INTO destroyed (id, log) VALUES (?, ?)", id.ID[:], log.ID[:]); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
 }

@@ -40,7 +40,7 @@ type pool struct {
 func (k *Keys) Draw(ctx context.Context, log event.LogID) (event.KeyID, Secret, error) {
 	for {
 		k.mu.Lock()
-		sk, ok, filled, err := k.take(ctx, log)
+		sk, ok, filled, err := k.take(log)
 		k.mu.Unlock()
 		if ok || err != nil {
 			return sk.id, sk.k, fault.Wrap("make keys", err)
@@ -55,7 +55,7 @@ func (k *Keys) Draw(ctx context.Context, log event.LogID) (event.KeyID, Secret, 
 
 // take takes a key from the pool, if there is one, and has a batch made if few
 // are left; without a key, filled tells when there are some. k.mu is held.
-func (k *Keys) take(ctx context.Context, log event.LogID) (sk freshKey, ok bool, filled chan struct{}, err error) {
+func (k *Keys) take(log event.LogID) (sk freshKey, ok bool, filled chan struct{}, err error) {
 	if k.closed {
 		return sk, false, nil, fault.New(fault.Unavailable, "the key database is closed")
 	}
@@ -73,14 +73,14 @@ func (k *Keys) take(ctx context.Context, log event.LogID) (sk freshKey, ok bool,
 		ok = true
 	}
 	if p.filled == nil && len(p.ready) <= p.size/2 {
-		k.fill(context.WithoutCancel(ctx), log, p)
+		k.fill(log, p)
 	}
 	return sk, ok, p.filled, nil
 }
 
 // fill begins a batch; k.mu is held. If the last one was begun a moment ago,
 // this one is twice as large.
-func (k *Keys) fill(ctx context.Context, log event.LogID, p *pool) {
+func (k *Keys) fill(log event.LogID, p *pool) {
 	now := time.Now()
 	if now.Sub(p.began) < time.Second {
 		p.size = min(2*p.size, mostAhead)
@@ -90,7 +90,7 @@ func (k *Keys) fill(ctx context.Context, log event.LogID, p *pool) {
 	n := p.size
 	p.began, p.filled = now, make(chan struct{})
 	k.fills.Go(func() {
-		made, err := k.make(ctx, log, n)
+		made, err := k.make(k.life, log, n)
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		p.ready = append(p.ready, made...)
@@ -100,8 +100,8 @@ func (k *Keys) fill(ctx context.Context, log event.LogID, p *pool) {
 	})
 }
 
-// make makes n keys durable: one statement takes the rows out of one value, in
-// the order of ids, so that the index is walked through once.
+// make makes n keys durable, in the order of ids. A batch that fails is given
+// up, even if its outcome is not known: nobody has its keys.
 func (k *Keys) make(ctx context.Context, log event.LogID, n int) ([]freshKey, error) {
 	made := make([]freshKey, n)
 	for i := range made {
@@ -109,18 +109,13 @@ func (k *Keys) make(ctx context.Context, log event.LogID, n int) ([]freshKey, er
 		rand.Read(made[i].k[:])
 	}
 	slices.SortFunc(made, func(a, b freshKey) int { return bytes.Compare(a.id.ID[:], b.id.ID[:]) })
-	idLen, wrappedLen := len(event.ID{}), k.kek.NonceSize()+len(Secret{})+k.kek.Overhead()
-	rows := make([]byte, 0, n*(idLen+wrappedLen))
-	for _, sk := range made {
-		rows = append(rows, sk.id.ID[:]...)
-		nonce := rows[len(rows) : len(rows)+k.kek.NonceSize()]
+	rows := make([]wrappedKey, n)
+	for i, sk := range made {
+		nonce := make([]byte, k.kek.NonceSize(), k.kek.NonceSize()+len(sk.k)+k.kek.Overhead())
 		rand.Read(nonce)
-		rows = k.kek.Seal(rows[:len(rows)+len(nonce)], nonce, sk.k[:], k.wrapAAD(log, sk.id))
+		rows[i] = wrappedKey{sk.id, k.kek.Seal(nonce, nonce, sk.k[:], k.wrapAAD(log, sk.id))}
 	}
-	_, err := k.db.ExecContext(ctx, `WITH RECURSIVE row(at) AS (SELECT 0 UNION ALL SELECT at + ?4 + ?5 FROM row WHERE at + ?4 + ?5 < length(?3))
-		INSERT INTO subject_key (id, log, epoch, wrapped) SELECT substr(?3, at + 1, ?4), ?1, ?2, substr(?3, at + 1 + ?4, ?5) FROM row`,
-		log.ID[:], k.epoch, rows, idLen, wrappedLen)
-	if err != nil {
+	if err := k.db.add(ctx, log, k.epoch, rows); err != nil {
 		return nil, err
 	}
 	return made, nil

@@ -1,37 +1,20 @@
 package seal
 
 import (
-	"bytes"
 	"context"
-	"os"
-	"path/filepath"
 	"sync"
 	"testing"
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
-	"muniment.dev/seal/kms/file"
 )
-
-func openTestKeys(t *testing.T, dir string) *Keys {
-	t.Helper()
-	root, err := file.Open(filepath.Join(dir, "root.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	k, err := OpenKeys(t.Context(), filepath.Join(dir, "keys.db"), root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { k.Close() })
-	return k
-}
 
 // However many draw at once, nobody gets another's key, and every key that
 // was handed out was durable before: a database opened anew knows it.
-func TestDrawnKeysAreOnesOwnAndDurable(t *testing.T) {
-	dir := t.TempDir()
-	k := openTestKeys(t, dir)
+func TestDrawnKeysAreOnesOwnAndDurable(t *testing.T) { engines(t, testDrawnKeys) }
+
+func testDrawnKeys(t *testing.T, e *engine) {
+	k := e.open(t)
 	log := event.LogID{ID: event.NewID()}
 	var mu sync.Mutex
 	drawn := map[event.KeyID]Secret{}
@@ -56,7 +39,7 @@ func TestDrawnKeysAreOnesOwnAndDurable(t *testing.T) {
 		t.Fatalf("%d ids and %d secrets for 3200 draws", len(drawn), len(secrets))
 	}
 	k.Close()
-	k = openTestKeys(t, dir)
+	k = e.open(t)
 	for id, want := range drawn {
 		if got, err := k.Get(t.Context(), log, id); err != nil || got != want {
 			t.Fatalf("key %s is not the one that was drawn (%v)", id, err)
@@ -73,9 +56,10 @@ func TestDrawnKeysAreOnesOwnAndDurable(t *testing.T) {
 
 // Keys that are destroyed among thousands leave no bytes in any file, and the
 // others stay.
-func TestDestroyAmongMany(t *testing.T) {
-	dir := t.TempDir()
-	k := openTestKeys(t, dir)
+func TestDestroyAmongMany(t *testing.T) { engines(t, testDestroyAmongMany) }
+
+func testDestroyAmongMany(t *testing.T, e *engine) {
+	k := e.open(t)
 	log := event.LogID{ID: event.NewID()}
 	var gone, stay []event.KeyID
 	var wrapped [][]byte
@@ -88,29 +72,24 @@ func TestDestroyAmongMany(t *testing.T) {
 			stay = append(stay, id)
 			continue
 		}
-		var w []byte
-		if err := k.db.QueryRow("SELECT wrapped FROM subject_key WHERE id = ?", id.ID[:]).Scan(&w); err != nil {
-			t.Fatal(err)
-		}
-		gone, wrapped = append(gone, id), append(wrapped, w)
+		gone, wrapped = append(gone, id), append(wrapped, wrappedOf(t, k, log, id)[12:28])
+	}
+	e.settle(t, k)
+	if holders(t, e.files, wrapped...) == nil {
+		t.Fatal("the search finds nothing even before")
 	}
 	if err := k.Destroy(t.Context(), log, gone...); err != nil {
 		t.Fatal(err)
 	}
-	files, _ := filepath.Glob(filepath.Join(dir, "keys.db*"))
-	if len(files) != 1 {
-		t.Fatalf("files beside the database: %v", files)
+	if found := holders(t, e.files, wrapped...); found != nil {
+		t.Fatalf("destroyed keys are still in %v", found)
 	}
-	b, err := os.ReadFile(files[0])
-	if err != nil {
-		t.Fatal(err)
+	if n, gone, err := Count(t.Context(), e.where); err != nil || gone != 667 || n < len(stay) {
+		t.Fatalf("%d keys, %d destroyed: %v", n, gone, err)
 	}
-	for i, id := range gone {
+	for _, id := range gone {
 		if _, err := k.Get(t.Context(), log, id); !fault.Is(err, fault.Erased) {
 			t.Fatalf("a destroyed key reads as %v", err)
-		}
-		if bytes.Contains(b, wrapped[i]) || bytes.Contains(b, wrapped[i][12:28]) {
-			t.Fatalf("the file still holds destroyed key %d", i)
 		}
 	}
 	for _, id := range stay {
@@ -121,18 +100,16 @@ func TestDestroyAmongMany(t *testing.T) {
 }
 
 // Who draws is told when keys cannot be made, and does not wait for ever.
-func TestDrawFails(t *testing.T) {
-	k := openTestKeys(t, t.TempDir())
+func TestDrawFails(t *testing.T) { engines(t, testDrawFails) }
+
+func testDrawFails(t *testing.T, e *engine) {
+	k := e.open(t)
 	log := event.LogID{ID: event.NewID()}
-	if _, err := k.db.Exec("DROP TABLE subject_key"); err != nil {
-		t.Fatal(err)
-	}
+	e.exec(t, k, "ALTER TABLE subject_key RENAME COLUMN wrapped TO w")
 	if id, _, err := k.Draw(t.Context(), log); err == nil || !id.IsZero() {
 		t.Fatalf("drew %s from a database that takes none (%v)", id, err)
 	}
-	if _, err := k.db.Exec(schema); err != nil {
-		t.Fatal(err)
-	}
+	e.exec(t, k, "ALTER TABLE subject_key RENAME COLUMN w TO wrapped")
 	if _, _, err := k.Draw(t.Context(), log); err != nil {
 		t.Fatalf("the failure outlasted its cause: %v", err)
 	}

@@ -34,45 +34,35 @@ const maxPrefetch = 512
 
 // Prefetch implements Prefetcher.
 func (k *Keys) Prefetch(ctx context.Context, log event.LogID, ids []event.KeyID) error {
-	var want []byte
+	var want []event.KeyID
 	k.mu.Lock()
 	destroyed := k.destroyed
 	asked := map[event.KeyID]bool{}
 	for _, id := range ids {
-		if _, known := k.open.get(keyName{log, id}); !known && !asked[id] {
+		name := keyName{log, id}
+		if _, known := k.open.get(name); !known && !asked[id] && !k.gone[name] {
 			asked[id] = true
-			want = append(want, id.ID[:]...)
+			want = append(want, id)
 		}
 	}
 	k.mu.Unlock()
-	for most := maxPrefetch * len(event.ID{}); len(want) > 0; want = want[min(most, len(want)):] {
-		if err := k.prefetch(ctx, log, want[:min(most, len(want))], destroyed); err != nil {
+	for ; len(want) > 0; want = want[min(maxPrefetch, len(want)):] {
+		if err := k.prefetch(ctx, log, want[:min(maxPrefetch, len(want))], destroyed); err != nil {
 			return fault.Wrap("read keys", err)
 		}
 	}
 	return nil
 }
 
-// prefetch reads the keys whose ids stand one behind the other in a value.
-func (k *Keys) prefetch(ctx context.Context, log event.LogID, ids []byte, destroyed int) error {
-	rows, err := k.db.QueryContext(ctx, `WITH RECURSIVE want(at) AS (SELECT 0 UNION ALL SELECT at + ?3 FROM want WHERE at + ?3 < length(?2))
-		SELECT k.id, k.wrapped FROM want CROSS JOIN subject_key AS k ON k.id = substr(?2, at + 1, ?3) WHERE k.log = ?1`, log.ID[:], ids, len(event.ID{}))
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
+// prefetch reads keys, unless any was destroyed since the count was taken.
+func (k *Keys) prefetch(ctx context.Context, log event.LogID, ids []event.KeyID, destroyed int) error {
 	found := map[event.KeyID]Secret{}
-	for rows.Next() {
-		var id, wrapped []byte
-		if err := rows.Scan(&id, &wrapped); err != nil {
-			return err
+	err := k.db.get(ctx, log, ids, func(id event.KeyID, wrapped []byte) {
+		if s, err := k.unwrap(log, id, wrapped); err == nil { // else Get says what is wrong with it
+			found[id] = s
 		}
-		name := event.KeyID{ID: event.ID(id)}
-		if s, err := k.unwrap(log, name, wrapped); err == nil { // else Get says what is wrong with it
-			found[name] = s
-		}
-	}
-	if err := rows.Err(); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	k.mu.Lock()

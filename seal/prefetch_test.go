@@ -9,9 +9,10 @@ import (
 
 // Keys that are read many at once are those that Get gives; one that was
 // destroyed is not brought back, and one that is not there does no harm.
-func TestPrefetch(t *testing.T) {
-	dir := t.TempDir()
-	k := openTestKeys(t, dir)
+func TestPrefetch(t *testing.T) { engines(t, testPrefetch) }
+
+func testPrefetch(t *testing.T, e *engine) {
+	k := e.open(t)
 	log := event.LogID{ID: event.NewID()}
 	want, ids := map[event.KeyID]Secret{}, []event.KeyID{{ID: event.NewID()}}
 	for range 2*maxPrefetch + 7 {
@@ -22,7 +23,7 @@ func TestPrefetch(t *testing.T) {
 		want[id], ids = s, append(ids, id, id)
 	}
 	k.Close()
-	k = openTestKeys(t, dir)
+	k = e.open(t)
 	gone := ids[1]
 	if err := k.Destroy(t.Context(), log, gone); err != nil {
 		t.Fatal(err)

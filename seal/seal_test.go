@@ -28,17 +28,9 @@ func (a assigned) AssignedKey(_ context.Context, s event.SubjectID) (event.KeyID
 	return event.KeyID{}, event.Absent, nil
 }
 
-func sealer(t *testing.T, dir string) (*Sealer, assigned) {
+func sealer(t *testing.T, e *engine) (*Sealer, assigned) {
 	t.Helper()
-	root, err := file.Open(filepath.Join(dir, "root.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := OpenKeys(t.Context(), filepath.Join(dir, "keys.db"), root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { keys.Close() })
+	keys := e.open(t)
 	a := assigned{}
 	s := &Sealer{Log: event.LogID{ID: event.NewID()}, Instance: event.SubjectID{ID: event.NewID()}, Assigned: a, Keys: keys,
 		Registry: event.NewRegistry([]event.Descriptor{event.Describe[registered]("user.registered", 1, "{actor} registered {name}")})}
@@ -65,8 +57,10 @@ func register(t *testing.T, s *Sealer, a assigned, user event.ID) *event.Record 
 
 // What is sealed opens again, is found by its blind term however it is
 // written, and agrees with its commitments.
-func TestSealOpens(t *testing.T) {
-	s, a := sealer(t, t.TempDir())
+func TestSealOpens(t *testing.T) { engines(t, testSealOpens) }
+
+func testSealOpens(t *testing.T, e *engine) {
+	s, a := sealer(t, e)
 	r := register(t, s, a, event.NewID())
 	f, err := s.Decode(t.Context(), r)
 	if err != nil {
@@ -93,8 +87,10 @@ func TestSealOpens(t *testing.T) {
 
 // Each bit of a ciphertext that changes keeps it from opening, and a block
 // cannot be moved to another event.
-func TestTamperedCiphertext(t *testing.T) {
-	s, a := sealer(t, t.TempDir())
+func TestTamperedCiphertext(t *testing.T) { engines(t, testTamperedCiphertext) }
+
+func testTamperedCiphertext(t *testing.T, e *engine) {
+	s, a := sealer(t, e)
 	r := register(t, s, a, event.NewID())
 	ct := r.Ciphertexts[0]
 	for i := range len(ct) * 8 {
@@ -112,16 +108,14 @@ func TestTamperedCiphertext(t *testing.T) {
 
 // A destroyed key reads as erased, after a restart too; its wrapped bytes
 // stand in no file.
-func TestDestroy(t *testing.T) {
-	dir := t.TempDir()
-	s, a := sealer(t, dir)
+func TestDestroy(t *testing.T) { engines(t, testDestroy) }
+
+func testDestroy(t *testing.T, e *engine) {
+	s, a := sealer(t, e)
 	user := event.NewID()
 	r := register(t, s, a, user)
 	key := r.Blocks[0].Key
-	var wrapped []byte
-	if err := s.Keys.(*Keys).db.QueryRow("SELECT wrapped FROM subject_key WHERE id = ?", key.ID[:]).Scan(&wrapped); err != nil {
-		t.Fatal(err)
-	}
+	wrapped := wrappedOf(t, s.Keys.(*Keys), s.Log, key)
 	if err := s.Keys.(*Keys).Destroy(t.Context(), s.Log, key); err != nil {
 		t.Fatal(err)
 	}
@@ -131,31 +125,24 @@ func TestDestroy(t *testing.T) {
 			t.Fatalf("%v %v", f.Payload, err)
 		}
 		s.Keys.(*Keys).Close()
-		root, _ := file.Open(filepath.Join(dir, "root.key"))
-		s.Keys, _ = OpenKeys(t.Context(), filepath.Join(dir, "keys.db"), root)
+		s.Keys = e.open(t)
 	}
-	files, _ := filepath.Glob(filepath.Join(dir, "*"))
-	for _, name := range files {
-		if b, _ := os.ReadFile(name); bytes.Contains(b, wrapped) {
-			t.Fatalf("%s still holds the wrapped key", filepath.Base(name))
-		}
+	if found := holders(t, e.files, wrapped); found != nil {
+		t.Fatalf("the wrapped key is still in %v", found)
 	}
 }
 
 // Another root key is refused by name, and a readable one too.
-func TestRootKey(t *testing.T) {
-	dir := t.TempDir()
-	s, _ := sealer(t, dir)
+func TestRootKey(t *testing.T) { engines(t, testRootKey) }
+
+func testRootKey(t *testing.T, e *engine) {
+	s, _ := sealer(t, e)
 	s.Keys.(*Keys).Close()
-	other, err := file.Open(filepath.Join(dir, "other.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := OpenKeys(t.Context(), filepath.Join(dir, "keys.db"), other); !fault.Is(err, fault.Unavailable) {
+	if _, err := OpenKeys(t.Context(), e.where, rootKey(t, e.dir, "other.key")); !fault.Is(err, fault.Unavailable) {
 		t.Fatalf("opened under another root key: %v", err)
 	}
-	os.Chmod(filepath.Join(dir, "other.key"), 0o644)
-	if _, err := file.Open(filepath.Join(dir, "other.key")); !fault.Is(err, fault.Refused) {
+	os.Chmod(filepath.Join(e.dir, "other.key"), 0o644)
+	if _, err := file.Open(filepath.Join(e.dir, "other.key")); !fault.Is(err, fault.Refused) {
 		t.Fatalf("took a root key that others may read: %v", err)
 	}
 }

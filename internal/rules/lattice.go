@@ -17,6 +17,7 @@ const lattice = `
 trace < CONTRACTS                              # spans: where the time of a request goes; by the standard library only
 fault < event                                  # the words: kinds of error, then records, ids, descriptors
 event < eventlog, seal, authz                  # three contracts that do not know each other: order, secrecy, authority
+fault < pgdb < seal                            # PostgreSQL databases that hold something apart from the log: keys, a register
 ledger/verify                                  # a stranger audits us with it, so it imports nothing of ours
 eventlog, seal, authz < CONTRACTS              # short
 
