@@ -52,7 +52,7 @@ func (s *sequencer) begin() (*batch, error) {
 
 // pending lists the batches that are not durable, oldest first.
 func (s *sequencer) pending() []*batch {
-	out := make([]*batch, 0, 2)
+	out := append(make([]*batch, 0, 4), s.peer.unpublished()...)
 	if s.flying != nil {
 		out = append(out, s.flying)
 	}
@@ -130,7 +130,7 @@ func (s *sequencer) holds(ctx context.Context, c event.Condition) error {
 		return nil
 	}
 	mark := s.log.Mark().Size
-	if c.After > mark {
+	if c.After > s.stored() {
 		return &verdict{fault.New(fault.Invalid, "the condition names position %d, which is past the end of the log; read the facts again", c.After)}
 	}
 	if s.lately.rulesOut(c.Query, c.After) {
@@ -144,12 +144,21 @@ func (s *sequencer) holds(ctx context.Context, c event.Condition) error {
 	}
 	for _, b := range s.pending() {
 		for _, e := range b.entries {
-			if c.Query.Matches(e.rec.Type, e.terms) {
+			if e.rec.Position > c.After && c.Query.Matches(e.rec.Type, e.terms) {
 				return between(e.rec)
 			}
 		}
 	}
 	return nil
+}
+
+// stored is the end of what is durable: another node may have read up to there
+// when this one does not know yet that it was published.
+func (s *sequencer) stored() event.Position {
+	if landed := s.peer.unpublished(); len(landed) > 0 {
+		return landed[len(landed)-1].Next.Size
+	}
+	return s.log.Mark().Size
 }
 
 func between(r *event.Record) error {

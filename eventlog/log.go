@@ -87,7 +87,25 @@ type Options struct {
 	Logger  *slog.Logger
 	// Observer is told what the log does; nobody if nil.
 	Observer Observer
+
+	// Lease, of a Shared store, makes the log one of several nodes': it is taken
+	// only while nobody else has a lease on it, and followed otherwise. 0: it is
+	// taken from whoever holds it.
+	Lease time.Duration
+	// Address is where the others reach this node; empty: they cannot.
+	Address string
+	// Forward appends through the node that holds the log, by its AppendHere.
+	// ErrMoved in the chain says that nothing was appended there, and that
+	// another may hold the log by now. Nil: nothing is forwarded.
+	Forward func(context.Context, Held, Request) (Appended, error)
+	// Admit is asked each time that the log was taken, before anything is
+	// appended; with an error it is left to others. May be nil.
+	Admit func(context.Context, Mark) error
 }
+
+// DefaultLease is a lease that suits most: so long do writes stop when the node
+// that holds the log dies.
+const DefaultLease = 5 * time.Second
 
 func (o *Options) defaults() {
 	if o.Clock == nil {
@@ -132,6 +150,9 @@ type Log struct {
 	mu     sync.RWMutex // guards recent and moved
 	recent window
 	moved  chan struct{} // closed and replaced when the mark moves
+	purged uint64        // how often recent forgot a subject
+
+	nodes *nodes // of a log that several nodes share; else nil
 }
 
 // Mark is the end of what is durable and acknowledged.
@@ -144,16 +165,28 @@ type Mark struct {
 }
 
 // Open takes a log of the store, making it if it does not exist, and starts
-// its sequencer. Close must be called.
+// its sequencer. With a lease it follows the log if another holds it. Close
+// must be called.
 func Open(ctx context.Context, store Store, id event.LogID, opts Options) (*Log, error) {
 	opts.defaults()
 	l := &Log{store: store, id: id, opts: opts,
 		queue: make(chan *waiter, opts.Queue), stop: make(chan struct{}), gone: make(chan struct{}), moved: make(chan struct{})}
+	l.recent = window{max: opts.Window}
 	s := &sequencer{log: l, landed: make(chan error, 1)}
-	if err := s.take(ctx); err != nil {
+	take := s.take
+	if shared, ok := store.(Shared); ok && opts.Lease > 0 {
+		l.nodes = newNodes(shared, opts.Lease)
+		s.peer = &peer{}
+		take = s.join
+	}
+	if err := take(ctx); err != nil {
+		l.nodes.end()
 		return nil, fault.Wrap("open the log", err)
 	}
 	go s.run()
+	if l.nodes != nil {
+		l.nodes.work.Go(l.watch)
+	}
 	return l, nil
 }
 
@@ -174,6 +207,7 @@ func (l *Log) Now() time.Time { return l.opts.Clock().UTC() }
 func (l *Log) Close() error {
 	l.close.Do(func() { close(l.stop) })
 	<-l.gone
+	l.nodes.end()
 	return nil
 }
 
@@ -186,6 +220,16 @@ func (l *Log) Close() error {
 //   - Unavailable: nothing was appended; try later.
 //   - Unknown: it may have been appended; repeat with the same command id.
 func (l *Log) Append(ctx context.Context, r Request) (Appended, error) {
+	return l.append(ctx, r, false)
+}
+
+// AppendHere is Append for what another node forwards: if this node does not
+// hold the log, nothing is appended and the error is ErrMoved.
+func (l *Log) AppendHere(ctx context.Context, r Request) (Appended, error) {
+	return l.append(ctx, r, true)
+}
+
+func (l *Log) append(ctx context.Context, r Request, here bool) (Appended, error) {
 	if l.queue == nil {
 		return Appended{}, errReadOnly
 	}
@@ -193,10 +237,14 @@ func (l *Log) Append(ctx context.Context, r Request) (Appended, error) {
 	if err != nil {
 		return Appended{}, err
 	}
-	w := &waiter{req: r, events: events, done: make(chan struct{})}
+	w := &waiter{req: r, events: events, here: here, done: make(chan struct{})}
+	stopping := errStopping
+	if here {
+		stopping = ErrMoved
+	}
 	select {
 	case <-l.stop:
-		return Appended{}, errStopping
+		return Appended{}, stopping
 	default:
 	}
 	select {
@@ -208,7 +256,7 @@ func (l *Log) Append(ctx context.Context, r Request) (Appended, error) {
 	case <-w.done:
 		return w.res, w.err
 	case <-l.gone:
-		return w.left(errStopping)
+		return w.left(stopping)
 	case <-ctx.Done():
 		return w.left(&fault.Error{Kind: fault.Unavailable, Msg: "the request ended before its change was recorded; nothing was changed", Err: ctx.Err()})
 	}
@@ -316,8 +364,15 @@ func (l *Log) Read(ctx context.Context, q event.Query, after event.Position) ite
 // Erase deletes a subject's ciphertexts and blind tags from the store and from
 // memory. It may be repeated. The log must hold the subject's erasure already.
 func (l *Log) Erase(ctx context.Context, s event.SubjectID, progress func(done int)) error {
-	l.mu.Lock()
-	l.recent.forget(s)
-	l.mu.Unlock()
+	l.Forget(s)
 	return fault.Wrap("erase a subject from the log", l.store.Erase(ctx, l.id, s, progress))
+}
+
+// Forget is Erase as far as this process's memory goes: another node erases
+// from the store.
+func (l *Log) Forget(s event.SubjectID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.recent.forget(s)
+	l.purged++
 }

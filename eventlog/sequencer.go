@@ -22,6 +22,9 @@ const (
 type waiter struct {
 	req    Request
 	events []prepared
+	here   bool // not to be forwarded
+	begun  bool // it may stand in the log already
+	parked time.Time
 	state  atomic.Int32
 	res    Appended
 	err    error
@@ -29,6 +32,9 @@ type waiter struct {
 }
 
 func (w *waiter) finish(res Appended, err error) {
+	if w.begun && fault.Is(err, fault.Unavailable) { // which would say that nothing was changed
+		err = commitFault(fault.Wrap("look again what became of it", &fault.Error{Kind: fault.Unknown, Err: err}))
+	}
 	w.res, w.err = res, err
 	close(w.done)
 }
@@ -65,6 +71,8 @@ type sequencer struct {
 	flying *batch     // on its way to the disk
 	landed chan error // tells its outcome
 	next   *batch     // being built
+
+	peer *peer // what a log takes that several nodes share; else nil
 }
 
 // takeFault lets those who wait while the store is away fail at once instead
@@ -85,11 +93,12 @@ func (s *sequencer) run() {
 		if s.flying == nil {
 			s.launch()
 		}
-		if s.flying == nil && stop == nil {
+		if s.flying == nil && stop == nil && s.peer.idle() {
+			s.resigns()
 			return
 		}
 		queue := s.log.queue
-		if s.next.full(s.log.opts.Batch) {
+		if s.busy() {
 			queue = nil
 		}
 		select {
@@ -97,15 +106,21 @@ func (s *sequencer) run() {
 			s.admit(w)
 		case err := <-s.landed:
 			s.land(err)
+		case do := <-s.log.nodes.happens():
+			do(s)
 		case <-stop:
 			stop = nil
+			s.stops()
 		}
 	}
 }
 
+// busy reports whether those who come now have to wait.
+func (s *sequencer) busy() bool { return s.next.full(s.log.opts.Batch) || s.peer.busy() }
+
 // gather admits what waits now, without waiting for more.
 func (s *sequencer) gather() {
-	for !s.next.full(s.log.opts.Batch) {
+	for !s.busy() {
 		select {
 		case w := <-s.log.queue:
 			s.admit(w)
@@ -126,7 +141,7 @@ func (s *sequencer) admit(w *waiter) {
 func (s *sequencer) consider(w *waiter) {
 	ctx := context.Background()
 	if err := s.prepare(ctx); err != nil {
-		w.finish(Appended{}, unavailable(err))
+		s.turnAway(w, err)
 		return
 	}
 	size := s.next.Next.Size
@@ -134,7 +149,7 @@ func (s *sequencer) consider(w *waiter) {
 	if err != nil {
 		err = s.verdictOn(err)
 	}
-	if s.flying != nil || len(s.next.Records) > 0 {
+	if s.flying != nil || len(s.next.Records) > 0 || len(s.peer.unpublished()) > 0 {
 		s.next.members = append(s.next.members, member{w: w, res: res, err: err, writes: s.next.Next.Size > size})
 		return
 	}
@@ -144,8 +159,13 @@ func (s *sequencer) consider(w *waiter) {
 	case held:
 		w.finish(res, err)
 	default:
-		s.ready, s.next = false, nil
+		others := s.next.members
+		s.next = nil
+		s.unready()
 		s.consider(w)
+		for _, m := range others {
+			s.consider(m.w)
+		}
 	}
 }
 
@@ -156,9 +176,20 @@ func (s *sequencer) held(ctx context.Context) (bool, error) {
 	return h.Term == s.head.Term && h.Holder == s.head.Holder, err
 }
 
+// unready throws the memory away.
+func (s *sequencer) unready() {
+	s.ready = false
+	if n := s.log.nodes; n != nil {
+		n.leads.Store(false)
+	}
+}
+
 // prepare makes sure that there is a batch to add to.
 func (s *sequencer) prepare(ctx context.Context) error {
 	if !s.ready {
+		if s.peer.follows() {
+			return ErrMoved
+		}
 		if err := s.take(ctx); err != nil {
 			return err
 		}
@@ -175,13 +206,16 @@ func (s *sequencer) prepare(ctx context.Context) error {
 // cancellable context: a commit that was cancelled half-way is one whose
 // outcome nobody knows.
 func (s *sequencer) launch() {
+	if s.peer.losing() {
+		return
+	}
 	b := s.next
 	s.next = nil
 	if b == nil {
 		return
 	}
 	if len(b.Records) == 0 {
-		b.answer()
+		s.answerWith(b)
 		return
 	}
 	b.Next.Frontier = slices.Clone(s.tree.frontier)
@@ -193,16 +227,24 @@ func (s *sequencer) launch() {
 func (s *sequencer) land(err error) {
 	b := s.flying
 	s.flying = nil
-	if err == nil {
+	switch {
+	case err != nil:
+		s.log.opts.Observer.Failed(fault.KindOf(err))
+		s.log.opts.Logger.Error("commit failed", "error", err, "kind", fault.KindOf(err).String())
+		s.lose(err, b)
+	case s.peer != nil:
+		s.durable(b)
+	default:
 		s.publish(b)
-		return
 	}
-	s.log.opts.Observer.Failed(fault.KindOf(err))
-	s.log.opts.Logger.Error("commit failed", "error", err, "kind", fault.KindOf(err).String())
-	s.ready = false
-	var again []*waiter // whose answers rested on what may not have come true
-	for _, m := range b.members {
-		if m.writes {
+}
+
+// drop throws away what a commit that failed was, and all that was built on it.
+func (s *sequencer) drop(err error, b *batch) {
+	s.unready()
+	again := s.peer.drop(err) // whose answers rested on what may not have come true
+	for _, m := range b.all() {
+		if m.writes && !s.peer.fenced(err) {
 			m.w.finish(Appended{}, commitFault(err))
 		} else {
 			again = append(again, m.w)
@@ -214,12 +256,19 @@ func (s *sequencer) land(err error) {
 		}
 		s.next = nil
 	}
-	if fault.Is(err, fault.Unknown) { // find out, so that readers see what was kept
+	if s.peer != nil || fault.Is(err, fault.Unknown) { // find out, so that readers see what was kept
 		_ = s.take(context.Background())
 	}
 	for _, w := range again {
 		s.consider(w)
 	}
+}
+
+func (b *batch) all() []member {
+	if b == nil {
+		return nil
+	}
+	return b.members
 }
 
 func (b *batch) answer() {
@@ -255,7 +304,7 @@ func (s *sequencer) take(ctx context.Context) error {
 	}
 	err := s.load(ctx)
 	s.failed = nil
-	if err != nil {
+	if err != nil && !s.peer.follows() {
 		s.failed = &takeFault{err, time.Now().Add(takeAgainAfter)}
 		s.log.opts.Logger.Error("cannot take the log", "error", err)
 	}
@@ -264,6 +313,9 @@ func (s *sequencer) take(ctx context.Context) error {
 
 func (s *sequencer) load(ctx context.Context) error {
 	l := s.log
+	if s.peer != nil {
+		return s.loadFree(ctx)
+	}
 	h, err := l.store.Take(ctx, l.id, l.opts.Holder, l.opts.Term)
 	if err != nil {
 		return err
@@ -272,20 +324,30 @@ func (s *sequencer) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.begins(h, t)
+	return nil
+}
+
+// begins makes the sequencer go on behind a head.
+func (s *sequencer) begins(h Head, t *tree) {
+	l := s.log
 	s.head, s.tree = h, t
 	s.streams, s.subjects = cache[event.Stream, StreamHead]{}, cache[event.SubjectID, KeyUse]{}
 	s.lately.forget(h.Size)
 	l.mu.Lock()
 	l.recent = window{max: l.opts.Window}
-	l.setMark(h)
+	l.setMark(h.mark())
 	l.mu.Unlock()
 	s.ready = true
-	return nil
 }
 
-// setMark publishes a head; l.mu is held.
-func (l *Log) setMark(h Head) {
-	l.mark.Store(&Mark{Size: h.Size, Root: h.Root(), Last: h.Last, Time: h.Time, Term: h.Term})
+func (h Head) mark() Mark {
+	return Mark{Size: h.Size, Root: h.Root(), Last: h.Last, Time: h.Time, Term: h.Term}
+}
+
+// setMark lets readers go on; l.mu is held.
+func (l *Log) setMark(m Mark) {
+	l.mark.Store(&m)
 	close(l.moved)
 	l.moved = make(chan struct{})
 }
@@ -294,8 +356,10 @@ func (l *Log) setMark(h Head) {
 func (s *sequencer) publish(b *batch) {
 	l := s.log
 	l.mu.Lock()
-	l.recent.add(b.entries)
-	l.setMark(b.Next)
+	if b.Next.Size > l.Mark().Size { // else another holder's mark came first
+		l.recent.add(b.entries)
+		l.setMark(b.Next.mark())
+	}
 	l.mu.Unlock()
 	b.answer()
 	l.opts.Observer.Committed(Commit{Records: b.Records, Appends: len(b.members), Took: time.Since(b.launched)})

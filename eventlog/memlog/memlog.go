@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"time"
 
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
@@ -18,6 +19,7 @@ import (
 type Store struct {
 	mu   sync.RWMutex
 	logs map[event.LogID]*log
+	now  func() time.Time // by which leases run
 }
 
 type log struct {
@@ -32,6 +34,10 @@ type log struct {
 	tiles       map[tileKey][]byte
 	checkpoints []eventlog.Checkpoint
 	cursors     map[string][]byte
+
+	hold  hold
+	bells map[chan struct{}]struct{}
+	nodes map[event.ID]attendance
 }
 
 type outcomeKey struct {
@@ -45,7 +51,7 @@ type tileKey struct {
 }
 
 // New returns an empty store.
-func New() *Store { return &Store{logs: map[event.LogID]*log{}} }
+func New() *Store { return &Store{logs: map[event.LogID]*log{}, now: time.Now} }
 
 func newLog() *log {
 	return &log{
@@ -53,6 +59,7 @@ func newLog() *log {
 		subjects: map[event.SubjectID]eventlog.KeyUse{}, keys: map[event.KeyID]eventlog.KeyUse{},
 		outcomes: map[outcomeKey]eventlog.Outcome{}, ids: map[event.ID]event.Position{},
 		tiles: map[tileKey][]byte{}, cursors: map[string][]byte{},
+		bells: map[chan struct{}]struct{}{}, nodes: map[event.ID]attendance{},
 	}
 }
 
@@ -72,13 +79,19 @@ func (s *Store) Logs(context.Context) ([]event.LogID, error) {
 func (s *Store) Take(_ context.Context, id event.LogID, holder event.ID, atLeast uint64) (eventlog.Head, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.take(id, holder, atLeast).head, nil
+}
+
+// take begins a term of a holder who publishes nothing.
+func (s *Store) take(id event.LogID, holder event.ID, atLeast uint64) *log {
 	l := s.logs[id]
 	if l == nil {
 		l = newLog()
 		s.logs[id] = l
 	}
 	l.head.Term, l.head.Holder = max(l.head.Term+1, atLeast), holder
-	return l.head, nil
+	l.hold = hold{}
+	return l
 }
 
 // Commit implements eventlog.Store.
