@@ -48,23 +48,13 @@ func SharedVersion(t testing.TB, version int) *Cluster {
 var databases atomic.Int64
 
 // NewDatabase makes an empty database and returns how the superuser reaches it.
-// It is dropped with the test if the server runs then.
+// It goes with the cluster: dropping it would force a checkpoint.
 func (c *Cluster) NewDatabase(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("d%d", databases.Add(1))
 	// The copy strategy of version 15 and later logs blocks instead of forcing
 	// two checkpoints, which matters when many tests make one.
 	c.Exec(t, "", "CREATE DATABASE "+name+" STRATEGY wal_log")
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		conn, err := pgx.Connect(ctx, c.DSN(""))
-		if err != nil {
-			return // it was stopped, and goes as a whole
-		}
-		defer conn.Close(ctx)
-		_, _ = conn.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
-	})
 	return c.DSN(name)
 }
 

@@ -21,7 +21,7 @@ fault < pgdb < seal                            # PostgreSQL databases that hold 
 ledger/verify                                  # a stranger audits us with it, so it imports nothing of ours
 eventlog, seal, authz < CONTRACTS              # short
 
-CONTRACTS < eventlog/memlog, eventlog/pebblelog < ENGINES     # the stores know the contract, nobody above knows a store
+CONTRACTS < eventlog/memlog, eventlog/pebblelog, eventlog/pglog < ENGINES     # the stores know the contract, nobody above knows a store
 seal < seal/kms/file < ENGINES                 # where the key over all keys lies; chosen like a store, by the wiring
 CONTRACTS < seal/erasure < react               # what an erasure in the log has destroyed; by the words of the log and the keys only
 CONTRACTS < eventlog/faultlog, eventlog/logtest < LOGTESTS    # for tests of whatever keeps the contract

@@ -1,0 +1,106 @@
+package pglog
+
+import (
+	"context"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Roles are the database roles that share the work. None can change or delete a
+// leaf: not even the owner of the tables without first taking a trigger away.
+type Roles struct {
+	Migrate string // owns the tables; is needed when a new version starts
+	Serve   string // appends and reads
+	Erase   string // deletes ciphertexts and blind tags
+}
+
+// DefaultRoles are the names that the documents use.
+func DefaultRoles() Roles { return Roles{"muniment_migrate", "muniment_serve", "muniment_erase"} }
+
+// SQL is what a superuser runs once, in the database that is to hold the log,
+// to make the roles. It sets no passwords.
+func (r Roles) SQL(schema string) string {
+	return r.words(schema, `CREATE ROLE {{migrate}} LOGIN;
+CREATE ROLE {{serve}} LOGIN;
+CREATE ROLE {{erase}} LOGIN;
+-- The one who migrates makes tables in the name of the one who erases, who
+-- owns the ciphertexts: PostgreSQL lets only owners write a table anew.
+GRANT {{erase}} TO {{migrate}};
+CREATE SCHEMA {{schema}} AUTHORIZATION {{migrate}};
+-- So that what was erased leaves the write-ahead log at once.
+GRANT pg_checkpoint TO {{erase}};
+GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {{erase}};
+`)
+}
+
+func (r Roles) words(schema, text string) string {
+	quote := func(s string) string { return pgx.Identifier{s}.Sanitize() }
+	return strings.NewReplacer("{{migrate}}", quote(r.Migrate), "{{serve}}", quote(r.Serve), "{{erase}}", quote(r.Erase), "{{schema}}", quote(schema)).Replace(text)
+}
+
+// granted is how the table of settings names the roles that have what they need.
+func (r Roles) granted() string { return strings.Join([]string{r.Migrate, r.Serve, r.Erase}, " ") }
+
+// checkGrants finds out whether the roles have what they need.
+func (m *migrator) checkGrants(ctx context.Context) error {
+	err := m.conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM setting WHERE name = 'roles' AND value = $1)`, m.opts.Roles.granted()).Scan(&m.granted)
+	if m.opts.Roles == (Roles{}) { // nobody says that they should be others
+		m.granted = m.made == Version
+	}
+	return readFault("read the schema's settings", err)
+}
+
+// grant gives each role what it needs and takes the rest.
+func (m *migrator) grant(ctx context.Context) error {
+	sql := m.opts.Roles.words(m.opts.Schema, ownOnly)
+	if m.opts.Roles != (Roles{}) {
+		sql += m.opts.Roles.words(m.opts.Schema, rolesOnly)
+	}
+	return m.tx(ctx, "grant the roles what they need", func(tx pgx.Tx) error {
+		if _, err := tx.Conn().PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO setting VALUES ('roles', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, m.opts.Roles.granted())
+		return err
+	})
+}
+
+// ownOnly takes from everybody, the owner included, what nobody needs.
+const ownOnly = `
+REVOKE ALL ON ALL TABLES IN SCHEMA {{schema}} FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {{schema}} FROM PUBLIC;
+REVOKE UPDATE, DELETE, TRUNCATE ON record FROM CURRENT_USER;
+`
+
+// rolesOnly is run by the owner. The loop is for the tables of sealed blocks
+// that there are; the function is for those to come.
+const rolesOnly = `
+GRANT USAGE ON SCHEMA {{schema}} TO {{serve}}, {{erase}};
+GRANT CREATE ON SCHEMA {{schema}} TO {{erase}};
+GRANT SELECT ON ALL TABLES IN SCHEMA {{schema}} TO {{serve}};
+GRANT INSERT ON log_head, standing, record, posting, blind, outcome, subject, key, tile, checkpoint, cursor, node TO {{serve}};
+GRANT UPDATE ON log_head, standing, subject, key, checkpoint, cursor, node TO {{serve}};
+GRANT DELETE ON standing, node TO {{serve}};
+GRANT SELECT ON migration, setting, log_head, posting TO {{erase}};
+GRANT SELECT, INSERT, DELETE ON scrub TO {{erase}};
+
+CREATE OR REPLACE FUNCTION sealed_grant(name text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('GRANT SELECT, INSERT ON %I TO {{serve}}', name);
+    EXECUTE format('GRANT SELECT, DELETE ON %I TO {{erase}}', name);
+    EXECUTE format('REVOKE INSERT, UPDATE, TRUNCATE, REFERENCES, TRIGGER ON %I FROM {{erase}}', name);
+END $$;
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOR name IN SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname ~ '^(sealed_[0-9]+|blind)$' LOOP
+        EXECUTE format('ALTER TABLE %I OWNER TO {{erase}}', name);
+        PERFORM sealed_grant(name);
+    END LOOP;
+END $$;
+ALTER FUNCTION sealed_grant(text) OWNER TO {{erase}};
+ALTER FUNCTION sealed_grow(integer) OWNER TO {{erase}};
+GRANT EXECUTE ON FUNCTION sealed_grow(integer) TO {{serve}};
+`
