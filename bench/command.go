@@ -52,6 +52,7 @@ type options struct {
 	Binary     string        `type:"path" help:"The program whose server is watched; by default this one." placeholder:"FILE"`
 	Dir        string        `type:"existingdir" help:"Where to make the temporary data directories; choose the disk that you mean." placeholder:"DIR"`
 	Requests   []string      `default:"get user,userinfo,introspection,create user,client credentials" help:"Which kinds of requests http measures."`
+	Beside     bool          `default:"true" negatable:"" help:"Measure the bare handlers of http, too. Without them a CPU profile shows the server and its clients alone, and nothing is reported but what is said meanwhile."`
 	JSON       bool          `name:"json" help:"Write the results as JSON."`
 	SVG        string        `name:"svg" type:"path" help:"Also write a chart of appending to this file." placeholder:"FILE"`
 	CPUProfile string        `name:"cpuprofile" type:"path" help:"Write a CPU profile of the run; choose with --paths what is in it." placeholder:"FILE"`

@@ -40,6 +40,8 @@ type HTTPResult struct {
 	Lowest    float64  `json:"ratio_lowest"`
 	Highest   float64  `json:"ratio_highest"`
 	CPURatio  float64  `json:"cpu_ratio"` // of processor time, client included; suffers less from what else the machine does
+	CPU       Duration `json:"cpu"`       // processor time of one request, client included
+	BareCPU   Duration `json:"bare_cpu"`
 	Target    float64  `json:"target"`
 	P50       Duration `json:"p50"`
 	P99       Duration `json:"p99"`
@@ -85,6 +87,12 @@ func (b *bench) http(ctx context.Context) (err error) {
 	b.report.HTTP = &HTTPReport{Clients: httpClients}
 	for _, k := range kinds {
 		if !slices.Contains(b.Requests, k.name) {
+			continue
+		}
+		if !b.Beside {
+			if err := b.alone(ctx, w, k); err != nil {
+				return fault.Wrap(k.name, err)
+			}
 			continue
 		}
 		r, err := b.beside(ctx, w, k)
@@ -214,7 +222,7 @@ func (b *bench) beside(ctx context.Context, w *web, k kind) (r HTTPResult, err e
 	defer serveOn(ln, h)()
 	r = HTTPResult{Name: k.name, Beside: k.beside, Target: k.target}
 	var rates, bares, ratios, cpus []float64
-	var p50, p99, bp50, bp99 []time.Duration
+	var p50, p99, bp50, bp99, cpu, bareCPU []time.Duration
 	counts := [2]int{200, 200}
 	for round := range b.Rounds + 1 {
 		ours, err := together(ctx, httpClients, sends(w.client, counts[0], k.request, ""))
@@ -240,14 +248,30 @@ func (b *bench) beside(ctx context.Context, w *web, k kind) (r HTTPResult, err e
 		rates, bares, ratios = append(rates, ours.rate()), append(bares, theirs.rate()), append(ratios, ours.rate()/theirs.rate())
 		if ours.cpu > 0 {
 			cpus = append(cpus, float64(theirs.cpuEach())/float64(ours.cpuEach()))
+			cpu, bareCPU = append(cpu, ours.cpuEach()), append(bareCPU, theirs.cpuEach())
 		}
 		p50, p99 = append(p50, ours.quantile(.5)), append(p99, ours.quantile(.99))
 		bp50, bp99 = append(bp50, theirs.quantile(.5)), append(bp99, theirs.quantile(.99))
 	}
 	r.PerSecond, r.Bare, r.Ratio, r.Lowest, r.Highest = median(rates), median(bares), median(ratios), slices.Min(ratios), slices.Max(ratios)
-	r.CPURatio = median(cpus)
+	r.CPURatio, r.CPU, r.BareCPU = median(cpus), Duration(median(cpu)), Duration(median(bareCPU))
 	r.P50, r.P99, r.BareP50, r.BareP99 = Duration(median(p50)), Duration(median(p99)), Duration(median(bp50)), Duration(median(bp99))
 	return r, nil
+}
+
+// alone measures one kind of request without its bare handler, and only says
+// what it found: it is for profiles.
+func (b *bench) alone(ctx context.Context, w *web, k kind) error {
+	n := 200
+	for round := range b.Rounds + 1 {
+		t, err := together(ctx, httpClients, sends(w.client, n, k.request, ""))
+		if err != nil {
+			return err
+		}
+		b.say("http, %s, round %d of %d: %.0f/s, %v of processor time each", k.name, round, b.Rounds, t.rate(), Duration(t.cpuEach()))
+		n = enough(t, b.Duration)
+	}
+	return nil
 }
 
 // enough is how many operations fill a duration.
@@ -272,9 +296,9 @@ func sends(c *http.Client, n int, q func(int64) request, base string) []operatio
 func (r *HTTPReport) writeText(w io.Writer) {
 	fmt.Fprintf(w, "\nOver HTTP, %d clients\n\n", r.Clients)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "request\tper second\tbare\tratio\tlowest\thighest\tCPU ratio\twanted\tp50\tp99\tbare p50\tbare p99\t")
+	fmt.Fprintln(t, "request\tper second\tbare\tratio\tlowest\thighest\tCPU ratio\tCPU\tbare CPU\twanted\tp50\tp99\tbare p50\tbare p99\t")
 	for _, k := range r.Kinds {
-		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t>= %.2f\t%s\t%s\t%s\t%s\t\n", k.Name, k.PerSecond, k.Bare, k.Ratio, k.Lowest, k.Highest, k.CPURatio, k.Target, k.P50, k.P99, k.BareP50, k.BareP99)
+		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%s\t%s\t>= %.2f\t%s\t%s\t%s\t%s\t\n", k.Name, k.PerSecond, k.Bare, k.Ratio, k.Lowest, k.Highest, k.CPURatio, k.CPU, k.BareCPU, k.Target, k.P50, k.P99, k.BareP50, k.BareP99)
 	}
 	t.Flush()
 	fmt.Fprintf(w, "\nbare: a net/http handler that returns the same bytes; for changes, after one record of that size was group-committed\n")
