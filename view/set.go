@@ -38,6 +38,7 @@ type Options struct {
 	Prepare  func(context.Context, []*event.Record) error
 	Readers  int           // connections for queries; default 4
 	Batch    int           // records that share a transaction at most; default 1000
+	Pace     time.Duration // how long after a batch the next begins, if nobody waits for it; default 25 ms, well below the lag that holds changes back
 	Patience time.Duration // how long a read waits for the view to catch up; default 5 s
 	Rebuild  bool          // begin with an empty file, whatever is there
 	Progress func(Progress)
@@ -50,6 +51,9 @@ func (o *Options) defaults() {
 	}
 	if o.Batch == 0 {
 		o.Batch = 1000
+	}
+	if o.Pace == 0 {
+		o.Pace = 25 * time.Millisecond
 	}
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Second
@@ -81,6 +85,8 @@ type Set struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	resume  chan struct{} // wakes the tail after a stop was mended
+	wanted  chan struct{} // wakes it when somebody waits for the views
+	applied time.Time     // when it last applied a batch; the tail's own
 
 	busy     chan struct{} // holds one value while the file is being rebuilt, checked or rewritten
 	erasures atomic.Uint64
@@ -113,7 +119,7 @@ func Open(ctx context.Context, in Backend, log Log, decode Decode, views []View,
 		return nil, err
 	}
 	s := &Set{log: log, decode: decode, all: all, opts: opts,
-		resume: make(chan struct{}, 1), busy: make(chan struct{}, 1)}
+		resume: make(chan struct{}, 1), wanted: make(chan struct{}, 1), busy: make(chan struct{}, 1)}
 	s.state.moved = make(chan struct{})
 	if s.home, err = in.open(ctx, s); err != nil {
 		return nil, fault.Wrap("open the views", err)

@@ -16,9 +16,11 @@ type file struct {
 }
 
 // The settings of the writing connection: of a file that serves, and of one
-// that nobody depends on before it is finished and synced.
+// that nobody depends on before it is finished and synced. The write-ahead log is
+// brought into the file when it is as long as it may stay, 32 MiB: pages that are
+// written again and again are copied and synced once then.
 var (
-	serving  = []string{"journal_mode(WAL)", "synchronous(NORMAL)", "journal_size_limit(33554432)", "cache_size(-32000)"}
+	serving  = []string{"journal_mode(WAL)", "synchronous(NORMAL)", "journal_size_limit(33554432)", "wal_autocheckpoint(8000)", "cache_size(-32000)"}
 	building = []string{"journal_mode(MEMORY)", "synchronous(OFF)", "cache_size(-64000)"}
 	reading  = []string{"query_only(1)", "cache_size(-8000)"}
 )

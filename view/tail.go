@@ -40,6 +40,7 @@ type state struct {
 	applied    event.Position
 	moved      chan struct{} // closed and replaced when anything here changes
 	behind     time.Time     // since when records wait to be applied; zero: none is known
+	waiting    int           // how many readers wait for records to be applied
 	stopped    error
 	retrying   error
 	rebuilding *Progress
@@ -89,6 +90,7 @@ func (s *Set) Lag() time.Duration {
 // Fresh returns when the views contain everything up to p. It fails with
 // fault.Unavailable when the context ends before, or when they have stopped.
 func (s *Set) Fresh(ctx context.Context, p event.Position) error {
+	defer s.wait()()
 	for {
 		s.state.mu.Lock()
 		applied, moved, stopped := s.state.applied, s.state.moved, s.state.stopped
@@ -107,6 +109,22 @@ func (s *Set) Fresh(ctx context.Context, p event.Position) error {
 			return &fault.Error{Kind: fault.Unavailable, Msg: fmt.Sprintf("the views are behind: at position %d, not yet at %d; try again in a moment", applied, p), Err: ctx.Err()}
 		}
 	}
+}
+
+// wait notes that somebody waits for the views until the returned function is
+// called, and tells the tail.
+func (s *Set) wait() (done func()) {
+	count := func(n int) {
+		s.state.mu.Lock()
+		defer s.state.mu.Unlock()
+		s.state.waiting += n
+	}
+	count(1)
+	select {
+	case s.wanted <- struct{}{}:
+	default: // it is told already
+	}
+	return func() { count(-1) }
 }
 
 // settle is Fresh as far as a read wants it, with the set's patience.
@@ -189,21 +207,22 @@ func (s *Set) follow() (applied bool, err error) {
 	s.state.mu.Lock()
 	at := s.state.applied
 	s.state.mu.Unlock()
-	upto := s.log.Mark().Size
-	if upto <= at {
+	if s.log.Mark().Size <= at {
 		if err := s.log.Wait(s.ctx, at); err != nil {
 			return false, errLogClosed // or ours: the loop looks
 		}
 		return false, nil
 	}
-	began := time.Now()
 	s.state.mu.Lock()
 	if s.state.behind.IsZero() {
-		s.state.behind = began
+		s.state.behind = time.Now()
 	}
 	s.state.mu.Unlock()
+	s.collect(at)
+	began, upto := time.Now(), s.log.Mark().Size
 	d := s.current()
 	reached, err := s.step(s.ctx, d, upto, s.opts.Batch)
+	s.applied = time.Now()
 	if reached > at {
 		s.change(func(st *state) {
 			st.applied, st.retrying = reached, nil
@@ -216,6 +235,30 @@ func (s *Set) follow() (applied bool, err error) {
 		})
 	}
 	return reached > at, err
+}
+
+// collect lets records come until it is time for the next batch: when some time
+// has passed since the last one, a batch is full, or somebody waits for it. A
+// transaction costs as much as many rows in it, and rows of many records share
+// pages; so a log that grows fast is followed in fewer and larger steps.
+func (s *Set) collect(at event.Position) {
+	t := time.NewTimer(time.Until(s.applied.Add(s.opts.Pace)))
+	defer t.Stop()
+	for {
+		s.state.mu.Lock()
+		waiting := s.state.waiting
+		s.state.mu.Unlock()
+		if waiting > 0 || s.log.Mark().Size >= at+event.Position(s.opts.Batch) {
+			return
+		}
+		select {
+		case <-s.wanted:
+		case <-t.C:
+			return
+		case <-s.ctx.Done():
+			return
+		}
+	}
 }
 
 // step reads records behind d's place, most of them at most and none behind

@@ -229,6 +229,23 @@ func TestReadYourWrites(t *testing.T) {
 	}
 }
 
+// What comes right after a batch may wait for more; whoever reads has it applied
+// at once.
+func TestPace(t *testing.T) {
+	l := newLog(t)
+	set := open(t, l, stored(t), view.Options{Pace: time.Hour})
+	for p := event.Position(1); p <= 3; p++ {
+		id := event.NewID()
+		l.Append(of(id, added{User: id, Org: id}))
+		if p > 1 && set.Status().Applied != p-1 {
+			t.Fatalf("position %d was not waited for: %+v", p, set.Status())
+		}
+		if _, ok, err := set.Get(ctx, "people", view.Values{"user": id}, view.Read{}); !ok || err != nil {
+			t.Fatal(p, ok, err)
+		}
+	}
+}
+
 // caughtUp waits until the views have reached a position, however little
 // patience reads have with them on a machine that has other work to do.
 func caughtUp(t *testing.T, set *view.Set, p event.Position) {
