@@ -27,7 +27,6 @@ type Needs struct {
 	Checkpoints Checkpoints
 	Prover      *ledger.Prover
 	NewKey      func(algorithm string) (instance.NewKey, error)
-	Schedule    instance.Schedule // of signing keys
 }
 
 // Service implements munimentv1connect.InstanceServiceHandler.
