@@ -109,6 +109,13 @@ func (s State) Algorithms() []string {
 	return out
 }
 
+// Schedule is when keys take their steps, in microseconds.
+type Schedule struct {
+	Every    event.Instant // how long a key signs
+	Announce event.Instant // how long it is published before
+	Remain   event.Instant // how long it verifies afterwards: longer than any token lives
+}
+
 // NewKey is a key that was made.
 type NewKey struct {
 	Key, Algorithm  string
@@ -120,6 +127,7 @@ type Rotate struct {
 	Instance   event.ID
 	Algorithms []string
 	Fresh      []NewKey // keys to be used where one is wanted; see State.Wants
+	Schedule   Schedule
 	// At once: the next key signs from now on, whether it is time or not.
 	AtOnce bool
 	// Distrust, with AtOnce: the keys before are removed and not retired,
@@ -133,7 +141,7 @@ func (s State) Wants(c Rotate) []string {
 	return slices.DeleteFunc(slices.Clone(c.Algorithms), func(alg string) bool {
 		current, signs := s.Key(alg)
 		_, announced := s.key(alg, Next)
-		return announced || signs && !c.AtOnce && c.Now < current.Activated+s.KeySchedule().every()-s.KeySchedule().announce()
+		return announced || signs && !c.AtOnce && c.Now < current.Activated+c.Schedule.Every-c.Schedule.Announce
 	})
 }
 
@@ -174,8 +182,7 @@ func (s State) steps(alg string, c Rotate) []any {
 		next.SigningKeyCreated = SigningKeyCreated{c.Instance, k.Key, alg, k.Public, event.Seal(k.Private), c.Now}
 		announced, out = true, append(out, next.SigningKeyCreated)
 	}
-	sch := s.KeySchedule()
-	due := c.AtOnce || !signs || c.Now >= current.Activated+sch.every() && c.Now >= next.At+sch.announce()
+	due := c.AtOnce || !signs || c.Now >= current.Activated+c.Schedule.Every && c.Now >= next.At+c.Schedule.Announce
 	if !announced || !due {
 		return out
 	}
@@ -185,7 +192,7 @@ func (s State) steps(alg string, c Rotate) []any {
 	case c.AtOnce && c.Distrust:
 		out = append(out, SigningKeyRemoved{c.Instance, current.Key, alg})
 	default:
-		out = append(out, SigningKeyRetired{c.Instance, current.Key, alg, c.Now + sch.remain()})
+		out = append(out, SigningKeyRetired{c.Instance, current.Key, alg, c.Now + c.Schedule.Remain})
 	}
 	return out
 }

@@ -56,7 +56,8 @@ type Admin struct {
 }
 
 // ListenAdmin starts to serve the admin socket of a data directory, and deletes
-// snapshots that an earlier server left behind. Close must be called.
+// snapshots that an earlier server left behind. Without a store there are no
+// snapshots. Close must be called.
 func ListenAdmin(l Layout, store Snapshotter, logger *slog.Logger) (*Admin, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -197,6 +198,9 @@ func (a *Admin) snapshot(c net.Conn) (string, error) {
 	defer a.mu.Unlock()
 	if _, open := a.conns[c]; !open || a.snapshots() >= maxSnapshots {
 		return "", fault.New(fault.Unavailable, "too many snapshots are in use; try again later")
+	}
+	if a.store == nil {
+		return "", fault.New(fault.Refused, "the log is in a database, which is read where it is: name it with --database")
 	}
 	a.conns[c] = dir // also deleted if it is made by half
 	return dir, a.store.Snapshot(dir)

@@ -39,6 +39,9 @@ func (c *Config) Check() error {
 	if err := c.checkObserve(); err != nil {
 		return err
 	}
+	if err := c.checkPlaces(); err != nil {
+		return err
+	}
 	host, port, err := net.SplitHostPort(c.Listen)
 	if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || strconv.FormatUint(n, 10) != port {
 		return fault.Field("listen", "must be address:port, such as 127.0.0.1:8300")

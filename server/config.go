@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -32,33 +33,71 @@ type Config struct {
 	MetricsToken  string
 	OTLPEndpoint  string
 	OTLPRatio     string
+
+	// Of an instance on PostgreSQL, and of several nodes.
+	Database      string
+	DatabaseOwner string
+	DatabaseErase string
+	Keys          string
+	Views         string
+	NodeListen    string
+	NodeURL       string
+	Lease         string
 }
 
 // Setting describes one setting.
 type Setting struct {
 	Name, Default, Help string
 	field               func(*Config) *string
+	secret              bool // the address may hold a password, which is never shown
 }
 
 // Settings lists all settings, in the order in which they are shown.
 var Settings = []Setting{
-	{"data", "", "directory of the stores; made if it does not exist (required)", func(c *Config) *string { return &c.Data }},
-	{"listen", "127.0.0.1:8300", "address and port to listen on", func(c *Config) *string { return &c.Listen }},
-	{"external-url", "", "address under which browsers reach the server, if a proxy stands before it; default: where it listens", func(c *Config) *string { return &c.ExternalURL }},
-	{"tls-cert", "", "file with the certificate chain (PEM), to serve https without a proxy", func(c *Config) *string { return &c.TLSCert }},
-	{"tls-key", "", "file with the certificate's private key (PEM)", func(c *Config) *string { return &c.TLSKey }},
-	{"register", "", "file where size and root of the log are kept apart from it, best on another disk; default: register.json in the data directory", func(c *Config) *string { return &c.Register }},
-	{"root-key", "", "file of the key that wraps all others, best on another disk; default: root.key in the data directory", func(c *Config) *string { return &c.RootKey }},
-	{"name", "Muniment", "what the instance is called, when it is made", func(c *Config) *string { return &c.Name }},
-	{"owner-email", "admin@localhost", "e-mail address of the first owner, when the instance is made", func(c *Config) *string { return &c.OwnerEmail }},
-	{"owner-name", "Administrator", "name of the first owner, when the instance is made", func(c *Config) *string { return &c.OwnerName }},
-	{"organization", "Home", "name of the first organization, when the instance is made", func(c *Config) *string { return &c.Organization }},
-	{"log-level", "info", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }},
-	{"events-to", "", "where every event is written as a line of JSON, sealed fields withheld: stdout; default: nowhere", func(c *Config) *string { return &c.EventsTo }},
-	{"metrics-listen", "", "address and port on which /metrics is served, such as 127.0.0.1:9464; default: nowhere", func(c *Config) *string { return &c.MetricsListen }},
-	{"metrics-token", "", "file with the bearer token that metrics are given for; required unless metrics-listen is on loopback", func(c *Config) *string { return &c.MetricsToken }},
-	{"otlp-endpoint", "", "OpenTelemetry collector that traces are sent to, such as http://127.0.0.1:4318; default: none, nothing is traced", func(c *Config) *string { return &c.OTLPEndpoint }},
-	{"otlp-ratio", "1", "the part of requests that is traced, such as 0.1", func(c *Config) *string { return &c.OTLPRatio }},
+	{"data", "", "directory of the stores; made if it does not exist (required)", func(c *Config) *string { return &c.Data }, false},
+	{"listen", "127.0.0.1:8300", "address and port to listen on", func(c *Config) *string { return &c.Listen }, false},
+	{"external-url", "", "address under which browsers reach the server, if a proxy stands before it; default: where it listens", func(c *Config) *string { return &c.ExternalURL }, false},
+	{"tls-cert", "", "file with the certificate chain (PEM), to serve https without a proxy", func(c *Config) *string { return &c.TLSCert }, false},
+	{"tls-key", "", "file with the certificate's private key (PEM)", func(c *Config) *string { return &c.TLSKey }, false},
+	{"register", "", "where size and root of the log are kept apart from it: a file, best on another disk, a PostgreSQL database on another server (postgres://...), or etcd (etcd://host:2379/name); default: register.json in the data directory", func(c *Config) *string { return &c.Register }, true},
+	{"root-key", "", "file of the key that wraps all others, best on another disk; default: root.key in the data directory", func(c *Config) *string { return &c.RootKey }, false},
+	{"name", "Muniment", "what the instance is called, when it is made", func(c *Config) *string { return &c.Name }, false},
+	{"owner-email", "admin@localhost", "e-mail address of the first owner, when the instance is made", func(c *Config) *string { return &c.OwnerEmail }, false},
+	{"owner-name", "Administrator", "name of the first owner, when the instance is made", func(c *Config) *string { return &c.OwnerName }, false},
+	{"organization", "Home", "name of the first organization, when the instance is made", func(c *Config) *string { return &c.Organization }, false},
+	{"log-level", "info", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }, false},
+	{"events-to", "", "where every event is written as a line of JSON, sealed fields withheld: stdout; default: nowhere", func(c *Config) *string { return &c.EventsTo }, false},
+	{"metrics-listen", "", "address and port on which /metrics is served, such as 127.0.0.1:9464; default: nowhere", func(c *Config) *string { return &c.MetricsListen }, false},
+	{"metrics-token", "", "file with the bearer token that metrics are given for; required unless metrics-listen is on loopback", func(c *Config) *string { return &c.MetricsToken }, false},
+	{"otlp-endpoint", "", "OpenTelemetry collector that traces are sent to, such as http://127.0.0.1:4318; default: none, nothing is traced", func(c *Config) *string { return &c.OTLPEndpoint }, false},
+	{"otlp-ratio", "1", "the part of requests that is traced, such as 0.1", func(c *Config) *string { return &c.OTLPRatio }, false},
+	{"database", "", "PostgreSQL database that holds the log, such as postgres://muniment@db.example.com/muniment; default: the embedded store in the data directory", func(c *Config) *string { return &c.Database }, true},
+	{"database-owner", "", "the same database as the role that owns the tables, to make and migrate them at the start; default: as database", func(c *Config) *string { return &c.DatabaseOwner }, true},
+	{"database-erase", "", "the same database as the role that may delete what is erased; default: as database", func(c *Config) *string { return &c.DatabaseErase }, true},
+	{"keys", "", "where the subject keys are: a file, or a PostgreSQL database of its own (postgres://...); default: keys.db in the data directory", func(c *Config) *string { return &c.Keys }, true},
+	{"views", "", "where the views are: a file, or a PostgreSQL database (postgres://...); default: views.db in the data directory, or with a database, in it", func(c *Config) *string { return &c.Views }, true},
+	{"node-listen", "", "address and port on which other nodes reach this one, such as 10.0.0.5:8301; default: there are no others", func(c *Config) *string { return &c.NodeListen }, false},
+	{"node-url", "", "address under which other nodes reach this one; default: http:// and node-listen", func(c *Config) *string { return &c.NodeURL }, false},
+	{"lease", "5s", "for how long a node that falls silent holds the log before another takes it, 1s to 1m", func(c *Config) *string { return &c.Lease }, false},
+}
+
+// Shown is the value as it may be shown: without a password.
+func (e Effective) Shown() string {
+	if !e.secret || !isURL(e.Value) {
+		return e.Value
+	}
+	u, err := url.Parse(e.Value)
+	if err != nil {
+		return "(cannot be read)"
+	}
+	q := u.Query()
+	for name := range q {
+		if strings.Contains(name, "password") {
+			q.Set(name, "xxxxx")
+		}
+	}
+	u.RawQuery = q.Encode()
+	return u.Redacted()
 }
 
 // Variable is the setting's environment variable.

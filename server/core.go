@@ -63,6 +63,8 @@ type Options struct {
 	Name     string           // of the instance, when it is made
 	Register string           // path of the register; default register.json in Data
 	RootKey  string           // path of the root key; default root.key in Data
+	Keys     string           // where the subject keys are: a path or postgres://; default keys.db in Data
+	Views    string           // where the views are; default views.db in Data
 	Clock    func() time.Time // default time.Now
 	Logger   *slog.Logger
 	Observer eventlog.Observer // is told what the log does; may be nil
@@ -100,6 +102,12 @@ func (o *Options) defaults() {
 	}
 	if o.RootKey == "" {
 		o.RootKey = filepath.Join(o.Data, "root.key")
+	}
+	if o.Keys == "" {
+		o.Keys = filepath.Join(o.Data, "keys.db")
+	}
+	if o.Views == "" {
+		o.Views = filepath.Join(o.Data, "views.db")
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -153,7 +161,7 @@ func (c *Core) openLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Keys, err = seal.OpenKeys(ctx, filepath.Join(c.opts.Data, "keys.db"), root); err != nil {
+	if c.Keys, err = seal.OpenKeys(ctx, c.opts.Keys, root); err != nil {
 		return err
 	}
 	c.onClose(c.Keys.Close)

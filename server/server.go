@@ -90,16 +90,16 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 	x.Logger = x.Observe.logger(x.Logger)
 	u, _ := url.Parse(c.ExternalURL) // Check parsed it
 	broken := make(chan error, 1)
-	store, err := openStore(c, x.Hosted, func(err error) { broken <- err }, x.Logger)
+	store, copies, err := openStore(ctx, c, x.Hosted, func(err error) { broken <- err }, x.Logger)
 	if err != nil {
 		return nil, err
 	}
-	admin, err := ops.ListenAdmin(layout(c), store, x.Logger)
+	admin, err := ops.ListenAdmin(layout(c), copies, x.Logger)
 	if err != nil {
 		store.Close()
 		return nil, err
 	}
-	core, err := Open(ctx, Options{Data: c.Data, Store: store, Host: u.Hostname(), Name: c.Name, Register: c.Register, RootKey: c.RootKey,
+	core, err := Open(ctx, Options{Data: c.Data, Store: store, Keys: layout(c).Keys, Views: layout(c).Views, Host: u.Hostname(), Name: c.Name, Register: c.Register, RootKey: c.RootKey,
 		Clock: x.Clock, Logger: x.Logger, Observer: x.Observe.log(), Hosted: x.Hosted, Forget: []erasure.Forget{{Name: "snapshots", Do: admin.Withdraw}}})
 	if err != nil {
 		admin.Close()
@@ -304,7 +304,7 @@ func (s *Server) services(c adapter.Core) api.Services {
 	return api.Services{
 		User: users, Organization: orgapi.New(c, net.DefaultResolver), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Policy: policyapi.New(c),
 		Session: sessions, Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Sessions: sessions, Members: members, Grants: grants, Events: events},
-		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, NewKey: newKey}),
+		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, NewKey: newKey, Schedule: keySchedule()}),
 		Hosted:   hostingapi.New(c, s.extra.Hosting),
 	}
 }

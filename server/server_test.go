@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/internal/postgres"
 	"muniment.dev/user"
 	"muniment.dev/user/password"
 )
@@ -60,7 +62,7 @@ func newWorldWith(t *testing.T, x Extra) *world {
 	h := &late{}
 	front := httptest.NewServer(h)
 	t.Cleanup(front.Close)
-	s, err := New(t.Context(), Config{Data: t.TempDir(), Listen: front.Listener.Addr().String(), Name: "Test"}, x)
+	s, err := New(t.Context(), onEngine(t, Config{Data: t.TempDir(), Listen: front.Listener.Addr().String(), Name: "Test"}), x)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +83,15 @@ func newWorldWith(t *testing.T, x Extra) *world {
 	}
 	w.furnish()
 	return w
+}
+
+// onEngine puts an instance where the test is to run: see postgres.Chosen.
+func onEngine(t testing.TB, c Config) Config {
+	t.Helper()
+	if log, keys, ok := postgres.Chosen(t); ok {
+		c.Database, c.Keys, c.Register = log, keys, filepath.Join(c.Data, "register.json")
+	}
+	return c
 }
 
 // as is the context of a user who calls the API in process.

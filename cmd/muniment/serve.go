@@ -64,7 +64,7 @@ func runConfig(_ context.Context, w world, args []string) int {
 		return code
 	}
 	for _, e := range all {
-		fmt.Fprintf(w.stdout, "%-14s = %-32s # %s\n", e.Name, e.Value, e.Source)
+		fmt.Fprintf(w.stdout, "%-14s = %-32s # %s\n", e.Name, e.Shown(), e.Source)
 	}
 	if err := c.Check(); err != nil {
 		return failed(w, err)

@@ -27,6 +27,7 @@ type Needs struct {
 	Checkpoints Checkpoints
 	Prover      *ledger.Prover
 	NewKey      func(algorithm string) (instance.NewKey, error)
+	Schedule    instance.Schedule // of signing keys
 }
 
 // Service implements munimentv1connect.InstanceServiceHandler.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
+	"muniment.dev/internal/postgres"
 	"muniment.dev/seal"
 	"muniment.dev/server"
 	"muniment.dev/session/signin"
@@ -59,7 +61,11 @@ func NewAt(t testing.TB, clock func() time.Time) *Instance {
 func openIn(t testing.TB, dir string, clock func() time.Time) *server.Server {
 	t.Helper()
 	f := &fleet{made: map[event.ID]bool{}}
-	s, err := server.New(t.Context(), server.Config{Data: dir, Listen: "127.0.0.1:8300", ExternalURL: "https://id.example.org", Name: "Test"},
+	c := server.Config{Data: dir, Listen: "127.0.0.1:8300", ExternalURL: "https://id.example.org", Name: "Test"}
+	if log, keys, ok := postgres.Chosen(t); ok {
+		c.Database, c.Keys, c.Register = log, keys, filepath.Join(dir, "register.json")
+	}
+	s, err := server.New(t.Context(), c,
 		server.Extra{Clock: clock, Passwords: password.Params{Memory: 64, Time: 1, Threads: 1}, Hosting: f})
 	if err != nil {
 		t.Fatal(err)

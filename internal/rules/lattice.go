@@ -70,7 +70,7 @@ sample                                         # an application of somebody else
 SERVER, sample < demo < cmd/muniment           # a month of history, and the application beside it
 SERVER < bench < cmd/muniment                  # how fast it is
 SERVER, sample < cli < cmd/muniment            # commands; wiring
-SERVER < internal/instancetest                 # a whole instance for tests
+SERVER, internal/postgres < internal/instancetest                 # a whole instance for tests
 
 internal/check, internal/rules, internal/browser, internal/postgres # the house; nothing of the product
 `
