@@ -30,6 +30,9 @@ type FileRegister struct {
 // NewFileRegister returns the register at path. The file need not exist.
 func NewFileRegister(path string) *FileRegister { return &FileRegister{path: path, disk: osDisk{}} }
 
+// Close does nothing: the file is open only while it is read or written.
+func (r *FileRegister) Close() error { return nil }
+
 // Load implements Register.
 func (r *FileRegister) Load(context.Context) (State, error) {
 	r.mu.Lock()
@@ -114,5 +117,5 @@ func parseState(b []byte) (State, error) {
 			return s, nil
 		}
 	}
-	return State{}, fault.New(fault.Corrupt, "the register file is damaged, or of a version that is not known here; restore it; or, if you are certain, move it away and run `muniment register adopt`")
+	return State{}, fault.New(fault.Corrupt, "the register is damaged, or of a version that is not known here; restore it; or, if you are certain, remove it and run `muniment register adopt`")
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -23,75 +22,6 @@ func state(n int) State {
 	s := State{Log: event.LogID{ID: event.MustID("0123456789abcdef0123456789abcdef")}, Term: 1, Tree: Tree{Size: event.Position(n)}}
 	s.Root[0] = byte(n)
 	return s
-}
-
-// A register file swaps, survives reopening, and refuses whoever does not know
-// its state.
-func TestFileRegister(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "register.json")
-	r := NewFileRegister(path)
-	if s, err := r.Load(t.Context()); err != nil || !s.IsZero() {
-		t.Fatalf("empty: %v %v", s, err)
-	}
-	if err := r.CompareAndSwap(t.Context(), state(1), state(2)); !fault.Is(err, fault.Conflict) {
-		t.Fatalf("swapped what was not there: %v", err)
-	}
-	last := State{}
-	for i := range 3 {
-		if err := r.CompareAndSwap(t.Context(), last, state(i+1)); err != nil {
-			t.Fatal(err)
-		}
-		last = state(i + 1)
-		r = NewFileRegister(path)
-		if s, err := r.Load(t.Context()); err != nil || s != last {
-			t.Fatalf("%v %v", s, err)
-		}
-		if err := r.CompareAndSwap(t.Context(), State{}, state(9)); !fault.Is(err, fault.Conflict) {
-			t.Fatalf("swapped a state that is not the present one: %v", err)
-		}
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("%v %v", info.Mode(), err)
-	}
-	if err := r.CompareAndSwap(t.Context(), last, State{}); err != nil {
-		t.Fatal(err)
-	}
-	if s, err := r.Load(t.Context()); err != nil || !s.IsZero() {
-		t.Fatalf("emptied: %v %v", s, err)
-	}
-}
-
-// Of several that swap the same state at once, through one register or through
-// several on one file, one wins.
-func TestFileRegisterRace(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "register.json")
-	shared := NewFileRegister(path)
-	var wins, conflicts int
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	for i := range 16 {
-		r := shared
-		if i%2 == 0 {
-			r = NewFileRegister(path)
-		}
-		wg.Go(func() {
-			err := r.CompareAndSwap(t.Context(), State{}, state(i+1))
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case err == nil:
-				wins++
-			case fault.Is(err, fault.Conflict):
-				conflicts++
-			default:
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	if wins != 1 || conflicts != 15 {
-		t.Fatalf("%d won, %d were refused", wins, conflicts)
-	}
 }
 
 // Every other byte sequence than the one written is refused, above all each

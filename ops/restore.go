@@ -270,7 +270,7 @@ func (r *restoring) eraseAgain(ctx context.Context) error {
 	if list == "" {
 		list = erasure.ListPath(r.register())
 	}
-	later, err := erasure.ReadList(list, r.out.Manifest.Log)
+	later, err := erasure.ReadList(ctx, list, r.out.Manifest.Log)
 	if errors.Is(err, os.ErrNotExist) && r.Erasures == "" {
 		err = nil
 	}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"muniment.dev/internal/etcd"
 )
 
 // An npmPackage runs in tests; nothing of it is part of the product. The digest
@@ -52,7 +54,7 @@ func (p npmPackage) String() string { return p.name + "@" + p.version }
 // install fetches what is missing for the tests. It says everything that it
 // could not get, not only the first.
 func install(ctx context.Context, h *house, log *phaseLog) error {
-	return errors.Join(installChromium(ctx, h, log), installPostgres(ctx, h, log), installPackages(ctx, h, log), linkPostgres(h.root))
+	return errors.Join(installChromium(ctx, h, log), installPostgres(ctx, h, log), installEtcd(ctx, h, log), installPackages(ctx, h, log), linkPostgres(h.root))
 }
 
 // installChromium installs Debian's package if no Chromium is found.
@@ -67,6 +69,23 @@ func installChromium(ctx context.Context, h *house, log *phaseLog) error {
 		return fmt.Errorf("%w; %w", missing, err)
 	}
 	if findChromium(h.getenv) == "" {
+		return fmt.Errorf("%w; apt-get succeeded, but there is none on the path", missing)
+	}
+	return nil
+}
+
+// installEtcd installs Debian's etcd if none is found.
+func installEtcd(ctx context.Context, h *house, log *phaseLog) error {
+	missing := errors.New("the tests of registers need etcd: install it (Debian: apt-get install etcd-server) or name the program in MUNIMENT_ETCD")
+	if path := etcd.Find(h.getenv); path != "" {
+		log.say("   etcd: " + path)
+		return nil
+	}
+	log.say("   etcd: installing Debian's package")
+	if err := aptInstall(ctx, h, log, "etcd-server"); err != nil {
+		return fmt.Errorf("%w; %w", missing, err)
+	}
+	if etcd.Find(h.getenv) == "" {
 		return fmt.Errorf("%w; apt-get succeeded, but there is none on the path", missing)
 	}
 	return nil

@@ -18,14 +18,15 @@ trace < CONTRACTS                              # spans: where the time of a requ
 fault < event                                  # the words: kinds of error, then records, ids, descriptors
 event < eventlog, seal, authz                  # three contracts that do not know each other: order, secrecy, authority
 fault < pgdb < seal                            # PostgreSQL databases that hold something apart from the log: keys, a register
+pgdb < cell                                    # small values elsewhere than the log: the register, the list of erasures
 ledger/verify                                  # a stranger audits us with it, so it imports nothing of ours
 eventlog, seal, authz < CONTRACTS              # short
 
 CONTRACTS < eventlog/memlog, eventlog/pebblelog, eventlog/pglog < ENGINES     # the stores know the contract, nobody above knows a store
 seal < seal/kms/file < ENGINES                 # where the key over all keys lies; chosen like a store, by the wiring
-CONTRACTS < seal/erasure < react               # what an erasure in the log has destroyed; by the words of the log and the keys only
+CONTRACTS, cell < seal/erasure < react               # what an erasure in the log has destroyed; by the words of the log and the keys only
 CONTRACTS < eventlog/faultlog, eventlog/logtest < LOGTESTS    # for tests of whatever keeps the contract
-CONTRACTS, ledger/verify < ledger                             # what we sign is checked by the code that strangers run
+CONTRACTS, ledger/verify, cell < ledger                             # what we sign is checked by the code that strangers run
 CONTRACTS < decide, view                                      # to change state; to read it
 event < event/eventtest                        # examples of event types, kept for ever
 decide < decide/decidetest                                    # given, when, then
@@ -72,7 +73,7 @@ SERVER < bench < cmd/muniment                  # how fast it is
 SERVER, sample < cli < cmd/muniment            # commands; wiring
 SERVER, internal/postgres < internal/instancetest                 # a whole instance for tests
 
-internal/check, internal/rules, internal/browser, internal/postgres # the house; nothing of the product
+internal/rules, internal/browser, internal/postgres, internal/etcd < internal/check # the house; nothing of the product
 `
 
 // A table is the lattice, read: for each name what it may import, directly or

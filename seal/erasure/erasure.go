@@ -190,7 +190,7 @@ func (p *Process) steps(ctx context.Context, e erasure) error {
 		return err
 	}
 	if p.List != nil {
-		if err := p.List.Add(e.position, e.subject, e.keys); err != nil {
+		if err := p.List.Add(ctx, e.position, e.subject, e.keys); err != nil {
 			return err
 		}
 	}

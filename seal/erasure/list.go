@@ -2,32 +2,67 @@ package erasure
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"sync"
 
+	"muniment.dev/cell"
 	"muniment.dev/event"
 	"muniment.dev/fault"
 )
 
-// List keeps the erasures of a log apart from it, best beside the register: a
-// log that is restored from a backup made before an erasure does not know of
-// it. It is a file to which a line of JSON is added for each, before the key is
-// destroyed. It holds random ids only.
+// List keeps the erasures of a log apart from it, beside the register: a log
+// that is restored from a backup made before an erasure does not know of it. It
+// is a file to which a line of JSON is added for each, before the key is
+// destroyed; or, in another system, a value for each (package cell). It holds
+// random ids only.
 type List struct {
 	path string
 	log  event.LogID
 	mu   sync.Mutex
+
+	kept cell.Store // instead of the file
+	name string
 }
 
-// ListPath is where the list belongs of a log whose register is that file.
-func ListPath(register string) string { return register + ".erased" }
+// ListPath is where the list belongs of a log whose register is at that place.
+func ListPath(register string) string {
+	if cell.Is(register) {
+		return register
+	}
+	return register + ".erased"
+}
 
 // NewList returns the list of a log at a path. The file need not exist.
 func NewList(path string, log event.LogID) *List { return &List{path: path, log: log} }
+
+// OpenList opens the list of a log at a place that ListPath gave.
+func OpenList(ctx context.Context, where string, log event.LogID) (*List, error) {
+	if !cell.Is(where) {
+		return NewList(where, log), nil
+	}
+	store, name, err := cell.Open(ctx, where)
+	if err != nil {
+		return nil, err
+	}
+	return &List{log: log, kept: store, name: listName(name, log)}, nil
+}
+
+// Close closes the connections, if there are any.
+func (l *List) Close() error {
+	if l.kept == nil {
+		return nil
+	}
+	return l.kept.Close()
+}
+
+// listName is what the names of a log's erasures begin with.
+func listName(name string, log event.LogID) string { return name + "/erased/" + log.String() + "/" }
 
 // listed is a line.
 type listed struct {
@@ -37,9 +72,12 @@ type listed struct {
 	Keys     []event.KeyID   `json:"keys"`
 }
 
-// Add notes an erasure durably. One that stands there already is not repeated.
-func (l *List) Add(p event.Position, s event.SubjectID, keys []event.KeyID) error {
+// Add notes an erasure durably. It may be repeated.
+func (l *List) Add(ctx context.Context, p event.Position, s event.SubjectID, keys []event.KeyID) error {
 	const op = "note the erasure apart from the log"
+	if l.kept != nil {
+		return fault.Wrap(op, l.keep(ctx, listed{l.log, p, s, keys}))
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lines, err := readListed(l.path)
@@ -59,6 +97,26 @@ func (l *List) Add(p event.Position, s event.SubjectID, keys []event.KeyID) erro
 		return &fault.Error{Kind: fault.Unavailable, Op: op, Msg: "the list of erasures cannot be written; check the register's disk", Err: err}
 	}
 	return nil
+}
+
+// keep writes a value. It writes it again if it is there already: what was only
+// found there need not have outlived a fail-over.
+func (l *List) keep(ctx context.Context, e listed) error {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%s%020d", l.name, e.Position)
+	for {
+		v, err := l.kept.Get(ctx, name)
+		if err == nil {
+			v.Bytes = b
+			_, err = l.kept.Put(ctx, v)
+		}
+		if !fault.Is(err, fault.Conflict) {
+			return err
+		}
+	}
 }
 
 // appendSynced appends a line to a file. The rest of a line that was cut short
@@ -92,9 +150,10 @@ func appendSynced(path string, line []byte) error {
 	return dir.Close()
 }
 
-// ReadList returns the keys that a list says are to be destroyed of a log.
-func ReadList(path string, log event.LogID) ([]event.KeyID, error) {
-	lines, err := readListed(path)
+// ReadList returns the keys that the list at a place says are to be destroyed of
+// a log. A file must exist.
+func ReadList(ctx context.Context, where string, log event.LogID) ([]event.KeyID, error) {
+	lines, err := readAt(ctx, where, log)
 	if err != nil {
 		return nil, err
 	}
@@ -105,6 +164,27 @@ func ReadList(path string, log event.LogID) ([]event.KeyID, error) {
 		}
 	}
 	return keys, nil
+}
+
+func readAt(ctx context.Context, where string, log event.LogID) ([]listed, error) {
+	if !cell.Is(where) {
+		return readListed(where)
+	}
+	store, name, err := cell.Open(ctx, where)
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	values, err := store.List(ctx, listName(name, log))
+	var out []listed
+	for _, v := range values {
+		var e listed
+		if json.Unmarshal(v.Bytes, &e) != nil || e.Log != log {
+			return nil, fault.New(fault.Corrupt, "an entry in the list of erasures is damaged: %s", v.Name)
+		}
+		out = append(out, e)
+	}
+	return out, err
 }
 
 // readListed reads the lines of a list. What was cut short by a crash was not
