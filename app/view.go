@@ -19,7 +19,7 @@ const (
 // with it.
 func View() view.View {
 	return view.View{
-		Name: "applications", Revision: 3, Types: append(entity.Types(Events()), "project.removed", "project.restored"), Apply: apply,
+		Name: "applications", Revision: 4, Types: append(entity.Types(Events()), "project.removed", "project.restored"), Apply: apply,
 		Tables: []view.Table{{
 			Name: Table,
 			Key:  []string{"id"},
@@ -50,7 +50,7 @@ func View() view.View {
 				view.Column{Name: "application", Kind: event.IDRef},
 				view.Column{Name: "project", Kind: event.IDRef},
 			)...),
-			Indexes: [][]string{{"application", entity.Order}, {"project"}},
+			Indexes: [][]string{{"application", entity.Order}, {"expires"}},
 		}},
 	}
 }

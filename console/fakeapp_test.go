@@ -124,3 +124,10 @@ func (b *backend) RestoreApplication(ctx context.Context, r *munimentv1.RestoreA
 	c, err := b.change(ctx, "RestoreApplication", r.GetApplicationId())
 	return &munimentv1.RestoreApplicationResponse{Change: c}, err
 }
+
+func (b *backend) ListExpiringCredentials(context.Context, *munimentv1.ListExpiringCredentialsRequest) (*munimentv1.ListExpiringCredentialsResponse, error) {
+	return &munimentv1.ListExpiringCredentialsResponse{Credentials: []*munimentv1.ExpiringCredential{
+		{ApplicationId: appID, OwnerName: "Bookkeeping", OrganizationId: acmeID, Id: oldSecretID, Name: "production", Kind: munimentv1.CredentialKind_CREDENTIAL_KIND_SECRET, Expires: ago(-50 * time.Hour)},
+		{UserId: robotID, OwnerName: "Nightly backup", OrganizationId: acmeID, Id: keyID, Name: "laptop", Kind: munimentv1.CredentialKind_CREDENTIAL_KIND_KEY, Expires: ago(-20 * 24 * time.Hour)},
+	}}, nil
+}

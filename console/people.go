@@ -23,6 +23,8 @@ type peoplePage struct {
 	Paged             bool   // this is not the first page
 	CanAdd            bool
 	Filtered          bool
+	Ending            int  // secrets and keys that end soon
+	MoreEnding        bool // than that
 	Curl              same
 }
 
@@ -98,6 +100,11 @@ func (v *visit) listPeople(prefix string, q url.Values) error {
 		return err
 	}
 	p.Next, p.Filtered = got.GetNextPageToken(), prefix != "" || p.State != "" || p.Org != "" || p.Kind != ""
+	if !p.Filtered && !p.Paged {
+		if p.Ending, p.MoreEnding, err = v.ending(); err != nil {
+			return err
+		}
+	}
 	p.Curl = v.same("user list", "/v1/users", "filter.state", enumParam(filter.State != 0, filter.State.String()), "filter.organization_id", p.Org, "filter.kind", enumParam(kind != 0, kind.String()))
 	if err := v.travels("list", "users"); err != nil {
 		return err

@@ -32,6 +32,7 @@ func (o *Console) routes() map[string]func(*visit) error {
 		"POST /console/people/{id}/{a}/{credential}":     (*visit).removeUserCredential,
 		"GET /console/machines/new":                      (*visit).newMachine,
 		"POST /console/machines/new":                     (*visit).createMachine,
+		"GET /console/expiring":                          (*visit).expiring,
 		"POST /console/sessions/{id}/end":                (*visit).endSession,
 		"GET /console/members":                           (*visit).members,
 		"GET /console/members/new":                       (*visit).newMember,

@@ -155,6 +155,7 @@ func (s *Server) sample() metrics.Sample {
 		m.Views = append(m.Views, v)
 	}
 	m.Hashing, m.Queued = s.pool.Load()
+	m.CredentialEnd = s.credentialEnd()
 	return m
 }
 

@@ -21,7 +21,7 @@ func View() view.View {
 		return view.Column{Name: name, Kind: event.Text, Personal: "id"}
 	}
 	return view.View{
-		Name: "users", Revision: 2, Types: entity.Types(Events()), Apply: apply,
+		Name: "users", Revision: 3, Types: entity.Types(Events()), Apply: apply,
 		Tables: []view.Table{{
 			Name: Table,
 			Key:  []string{"id"},
@@ -44,7 +44,7 @@ func View() view.View {
 			Name:    Credentials,
 			Key:     []string{"user", "id"},
 			Columns: entity.Columns(credential.Columns(view.Column{Name: "user", Kind: event.IDRef})...),
-			Indexes: [][]string{{"user", entity.Order}},
+			Indexes: [][]string{{"user", entity.Order}, {"expires"}},
 		}},
 	}
 }

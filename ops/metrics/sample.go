@@ -19,8 +19,9 @@ type Sample struct {
 	CheckpointSize    uint64
 	CheckpointTime    time.Time // zero: none yet
 	CheckpointFailing bool
-	Erasures          int // not complete yet
-	Hashing, Queued   int // passwords
+	Erasures          int       // not complete yet
+	Hashing, Queued   int       // passwords
+	CredentialEnd     time.Time // when the next secret or key ends; zero: none does
 }
 
 // View is the state of a view.
@@ -78,6 +79,7 @@ var (
 	descFailing    = desc("checkpoint_failing", "1 if checkpoints cannot be signed at the moment.")
 	descErasures   = desc("erasures_pending", "Erasures that were begun and are not complete.")
 	descHashing    = desc("password_pool_working", "Passwords that are being hashed.")
+	descCredential = desc("credential_next_end_timestamp_seconds", "When the next secret or key of an application or a machine user in use ends; 0 if none does.")
 	descQueued     = desc("password_pool_waiting", "Passwords that wait to be hashed.")
 )
 
@@ -87,7 +89,7 @@ type sampler struct{ m *Metrics }
 // Describe implements prometheus.Collector.
 func (*sampler) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descInstances, descSize, descWaiting, descRetries, descPosition, descLag, descStopped, descCheckpoint,
-		descUncovered, descSigned, descFailing, descErasures, descHashing, descQueued} {
+		descUncovered, descSigned, descFailing, descErasures, descHashing, descQueued, descCredential} {
 		out <- d
 	}
 }
@@ -110,15 +112,20 @@ func (c *sampler) Collect(out chan<- prometheus.Metric) {
 	}
 	gauge(descCheckpoint, float64(t.CheckpointSize))
 	gauge(descUncovered, float64(max(t.Size, t.CheckpointSize)-t.CheckpointSize))
-	signed := 0.0
-	if !t.CheckpointTime.IsZero() {
-		signed = float64(t.CheckpointTime.UnixMilli()) / 1000
-	}
-	gauge(descSigned, signed)
+	gauge(descSigned, stamp(t.CheckpointTime))
+	gauge(descCredential, stamp(t.CredentialEnd))
 	gauge(descFailing, bit(t.CheckpointFailing))
 	gauge(descErasures, float64(t.Erasures))
 	gauge(descHashing, float64(t.Hashing))
 	gauge(descQueued, float64(t.Queued))
+}
+
+// stamp is a time in seconds since 1970; 0 for none.
+func stamp(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
 }
 
 func bit(b bool) float64 {
@@ -142,6 +149,9 @@ func total(all []Sample) Sample {
 		}
 		t.CheckpointFailing = t.CheckpointFailing || s.CheckpointFailing
 		t.Erasures += s.Erasures
+		if t.CredentialEnd.IsZero() || !s.CredentialEnd.IsZero() && s.CredentialEnd.Before(t.CredentialEnd) {
+			t.CredentialEnd = s.CredentialEnd
+		}
 		t.Hashing += s.Hashing
 		t.Queued += s.Queued
 		for _, v := range s.Views {

@@ -25,6 +25,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// CredentialKind is how a client proves itself.
+type CredentialKind int32
+
+const (
+	// Not used.
+	CredentialKind_CREDENTIAL_KIND_UNSPECIFIED CredentialKind = 0
+	// With a secret.
+	CredentialKind_CREDENTIAL_KIND_SECRET CredentialKind = 1
+	// With assertions that a key signs.
+	CredentialKind_CREDENTIAL_KIND_KEY CredentialKind = 2
+)
+
+// Enum value maps for CredentialKind.
+var (
+	CredentialKind_name = map[int32]string{
+		0: "CREDENTIAL_KIND_UNSPECIFIED",
+		1: "CREDENTIAL_KIND_SECRET",
+		2: "CREDENTIAL_KIND_KEY",
+	}
+	CredentialKind_value = map[string]int32{
+		"CREDENTIAL_KIND_UNSPECIFIED": 0,
+		"CREDENTIAL_KIND_SECRET":      1,
+		"CREDENTIAL_KIND_KEY":         2,
+	}
+)
+
+func (x CredentialKind) Enum() *CredentialKind {
+	p := new(CredentialKind)
+	*p = x
+	return p
+}
+
+func (x CredentialKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CredentialKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_muniment_v1_credential_proto_enumTypes[0].Descriptor()
+}
+
+func (CredentialKind) Type() protoreflect.EnumType {
+	return &file_muniment_v1_credential_proto_enumTypes[0]
+}
+
+func (x CredentialKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CredentialKind.Descriptor instead.
+func (CredentialKind) EnumDescriptor() ([]byte, []int) {
+	return file_muniment_v1_credential_proto_rawDescGZIP(), []int{0}
+}
+
 // ClientSecret is what is known of a secret of an application or of a machine
 // user. The secret itself is nowhere: only its SHA-256 is kept.
 type ClientSecret struct {
@@ -724,6 +777,241 @@ func (x *RemoveApplicationKeyResponse) GetChange() *Change {
 	return nil
 }
 
+// ExpiringCredential is a secret or a key that works, and soon does not.
+type ExpiringCredential struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The application that it is of; empty if it is a machine user's.
+	ApplicationId string `protobuf:"bytes,1,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// The machine user that it is of; empty if it is an application's.
+	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// What that is called.
+	OwnerName string `protobuf:"bytes,3,opt,name=owner_name,json=ownerName,proto3" json:"owner_name,omitempty"`
+	// Organization of either.
+	OrganizationId string `protobuf:"bytes,4,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	// Id of the secret or key.
+	Id string `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
+	// Its name, or the "kid" of a key without one; may be empty.
+	Name string `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
+	// Which of the two it is.
+	Kind CredentialKind `protobuf:"varint,7,opt,name=kind,proto3,enum=muniment.v1.CredentialKind" json:"kind,omitempty"`
+	// When it stops working.
+	Expires       *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=expires,proto3" json:"expires,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExpiringCredential) Reset() {
+	*x = ExpiringCredential{}
+	mi := &file_muniment_v1_credential_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExpiringCredential) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExpiringCredential) ProtoMessage() {}
+
+func (x *ExpiringCredential) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_credential_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExpiringCredential.ProtoReflect.Descriptor instead.
+func (*ExpiringCredential) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_credential_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ExpiringCredential) GetApplicationId() string {
+	if x != nil {
+		return x.ApplicationId
+	}
+	return ""
+}
+
+func (x *ExpiringCredential) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ExpiringCredential) GetOwnerName() string {
+	if x != nil {
+		return x.OwnerName
+	}
+	return ""
+}
+
+func (x *ExpiringCredential) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *ExpiringCredential) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExpiringCredential) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ExpiringCredential) GetKind() CredentialKind {
+	if x != nil {
+		return x.Kind
+	}
+	return CredentialKind_CREDENTIAL_KIND_UNSPECIFIED
+}
+
+func (x *ExpiringCredential) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+type ListExpiringCredentialsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Within so many days, 1 to 365; 0 means 30.
+	Days int32 `protobuf:"varint,1,opt,name=days,proto3" json:"days,omitempty"`
+	// At most so many, 1 to 500; 0 means 50.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// next_page_token of the page before; empty for the first page.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// How fresh or old the answer shall be.
+	Read          *Read `protobuf:"bytes,15,opt,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListExpiringCredentialsRequest) Reset() {
+	*x = ListExpiringCredentialsRequest{}
+	mi := &file_muniment_v1_credential_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListExpiringCredentialsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListExpiringCredentialsRequest) ProtoMessage() {}
+
+func (x *ListExpiringCredentialsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_credential_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListExpiringCredentialsRequest.ProtoReflect.Descriptor instead.
+func (*ListExpiringCredentialsRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_credential_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListExpiringCredentialsRequest) GetDays() int32 {
+	if x != nil {
+		return x.Days
+	}
+	return 0
+}
+
+func (x *ListExpiringCredentialsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListExpiringCredentialsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListExpiringCredentialsRequest) GetRead() *Read {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+type ListExpiringCredentialsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The secrets and keys, that which ends first first.
+	Credentials []*ExpiringCredential `protobuf:"bytes,1,rep,name=credentials,proto3" json:"credentials,omitempty"`
+	// Token of the next page; empty after the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListExpiringCredentialsResponse) Reset() {
+	*x = ListExpiringCredentialsResponse{}
+	mi := &file_muniment_v1_credential_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListExpiringCredentialsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListExpiringCredentialsResponse) ProtoMessage() {}
+
+func (x *ListExpiringCredentialsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_credential_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListExpiringCredentialsResponse.ProtoReflect.Descriptor instead.
+func (*ListExpiringCredentialsResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_credential_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListExpiringCredentialsResponse) GetCredentials() []*ExpiringCredential {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
+func (x *ListExpiringCredentialsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 var File_muniment_v1_credential_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_credential_proto_rawDesc = "" +
@@ -781,7 +1069,30 @@ const file_muniment_v1_credential_proto_rawDesc = "" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"K\n" +
 	"\x1cRemoveApplicationKeyResponse\x12+\n" +
-	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06changeB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\xa7\x02\n" +
+	"\x12ExpiringCredential\x12%\n" +
+	"\x0eapplication_id\x18\x01 \x01(\tR\rapplicationId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x1d\n" +
+	"\n" +
+	"owner_name\x18\x03 \x01(\tR\townerName\x12'\n" +
+	"\x0forganization_id\x18\x04 \x01(\tR\x0eorganizationId\x12\x0e\n" +
+	"\x02id\x18\x05 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x06 \x01(\tR\x04name\x12/\n" +
+	"\x04kind\x18\a \x01(\x0e2\x1b.muniment.v1.CredentialKindR\x04kind\x124\n" +
+	"\aexpires\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"\x97\x01\n" +
+	"\x1eListExpiringCredentialsRequest\x12\x12\n" +
+	"\x04days\x18\x01 \x01(\x05R\x04days\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12%\n" +
+	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"\x8c\x01\n" +
+	"\x1fListExpiringCredentialsResponse\x12A\n" +
+	"\vcredentials\x18\x01 \x03(\v2\x1f.muniment.v1.ExpiringCredentialR\vcredentials\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken*f\n" +
+	"\x0eCredentialKind\x12\x1f\n" +
+	"\x1bCREDENTIAL_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16CREDENTIAL_KIND_SECRET\x10\x01\x12\x17\n" +
+	"\x13CREDENTIAL_KIND_KEY\x10\x02B-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
 
 var (
 	file_muniment_v1_credential_proto_rawDescOnce sync.Once
@@ -795,37 +1106,47 @@ func file_muniment_v1_credential_proto_rawDescGZIP() []byte {
 	return file_muniment_v1_credential_proto_rawDescData
 }
 
-var file_muniment_v1_credential_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_muniment_v1_credential_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_muniment_v1_credential_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_muniment_v1_credential_proto_goTypes = []any{
-	(*ClientSecret)(nil),                    // 0: muniment.v1.ClientSecret
-	(*ClientKey)(nil),                       // 1: muniment.v1.ClientKey
-	(*CreateApplicationSecretRequest)(nil),  // 2: muniment.v1.CreateApplicationSecretRequest
-	(*CreateApplicationSecretResponse)(nil), // 3: muniment.v1.CreateApplicationSecretResponse
-	(*RemoveApplicationSecretRequest)(nil),  // 4: muniment.v1.RemoveApplicationSecretRequest
-	(*RemoveApplicationSecretResponse)(nil), // 5: muniment.v1.RemoveApplicationSecretResponse
-	(*AddApplicationKeyRequest)(nil),        // 6: muniment.v1.AddApplicationKeyRequest
-	(*AddApplicationKeyResponse)(nil),       // 7: muniment.v1.AddApplicationKeyResponse
-	(*RemoveApplicationKeyRequest)(nil),     // 8: muniment.v1.RemoveApplicationKeyRequest
-	(*RemoveApplicationKeyResponse)(nil),    // 9: muniment.v1.RemoveApplicationKeyResponse
-	(*timestamppb.Timestamp)(nil),           // 10: google.protobuf.Timestamp
-	(*Change)(nil),                          // 11: muniment.v1.Change
+	(CredentialKind)(0),                     // 0: muniment.v1.CredentialKind
+	(*ClientSecret)(nil),                    // 1: muniment.v1.ClientSecret
+	(*ClientKey)(nil),                       // 2: muniment.v1.ClientKey
+	(*CreateApplicationSecretRequest)(nil),  // 3: muniment.v1.CreateApplicationSecretRequest
+	(*CreateApplicationSecretResponse)(nil), // 4: muniment.v1.CreateApplicationSecretResponse
+	(*RemoveApplicationSecretRequest)(nil),  // 5: muniment.v1.RemoveApplicationSecretRequest
+	(*RemoveApplicationSecretResponse)(nil), // 6: muniment.v1.RemoveApplicationSecretResponse
+	(*AddApplicationKeyRequest)(nil),        // 7: muniment.v1.AddApplicationKeyRequest
+	(*AddApplicationKeyResponse)(nil),       // 8: muniment.v1.AddApplicationKeyResponse
+	(*RemoveApplicationKeyRequest)(nil),     // 9: muniment.v1.RemoveApplicationKeyRequest
+	(*RemoveApplicationKeyResponse)(nil),    // 10: muniment.v1.RemoveApplicationKeyResponse
+	(*ExpiringCredential)(nil),              // 11: muniment.v1.ExpiringCredential
+	(*ListExpiringCredentialsRequest)(nil),  // 12: muniment.v1.ListExpiringCredentialsRequest
+	(*ListExpiringCredentialsResponse)(nil), // 13: muniment.v1.ListExpiringCredentialsResponse
+	(*timestamppb.Timestamp)(nil),           // 14: google.protobuf.Timestamp
+	(*Change)(nil),                          // 15: muniment.v1.Change
+	(*Read)(nil),                            // 16: muniment.v1.Read
 }
 var file_muniment_v1_credential_proto_depIdxs = []int32{
-	10, // 0: muniment.v1.ClientSecret.created:type_name -> google.protobuf.Timestamp
-	10, // 1: muniment.v1.ClientSecret.expires:type_name -> google.protobuf.Timestamp
-	10, // 2: muniment.v1.ClientKey.created:type_name -> google.protobuf.Timestamp
-	10, // 3: muniment.v1.ClientKey.expires:type_name -> google.protobuf.Timestamp
-	10, // 4: muniment.v1.CreateApplicationSecretRequest.expires:type_name -> google.protobuf.Timestamp
-	11, // 5: muniment.v1.CreateApplicationSecretResponse.change:type_name -> muniment.v1.Change
-	11, // 6: muniment.v1.RemoveApplicationSecretResponse.change:type_name -> muniment.v1.Change
-	10, // 7: muniment.v1.AddApplicationKeyRequest.expires:type_name -> google.protobuf.Timestamp
-	11, // 8: muniment.v1.AddApplicationKeyResponse.change:type_name -> muniment.v1.Change
-	11, // 9: muniment.v1.RemoveApplicationKeyResponse.change:type_name -> muniment.v1.Change
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	14, // 0: muniment.v1.ClientSecret.created:type_name -> google.protobuf.Timestamp
+	14, // 1: muniment.v1.ClientSecret.expires:type_name -> google.protobuf.Timestamp
+	14, // 2: muniment.v1.ClientKey.created:type_name -> google.protobuf.Timestamp
+	14, // 3: muniment.v1.ClientKey.expires:type_name -> google.protobuf.Timestamp
+	14, // 4: muniment.v1.CreateApplicationSecretRequest.expires:type_name -> google.protobuf.Timestamp
+	15, // 5: muniment.v1.CreateApplicationSecretResponse.change:type_name -> muniment.v1.Change
+	15, // 6: muniment.v1.RemoveApplicationSecretResponse.change:type_name -> muniment.v1.Change
+	14, // 7: muniment.v1.AddApplicationKeyRequest.expires:type_name -> google.protobuf.Timestamp
+	15, // 8: muniment.v1.AddApplicationKeyResponse.change:type_name -> muniment.v1.Change
+	15, // 9: muniment.v1.RemoveApplicationKeyResponse.change:type_name -> muniment.v1.Change
+	0,  // 10: muniment.v1.ExpiringCredential.kind:type_name -> muniment.v1.CredentialKind
+	14, // 11: muniment.v1.ExpiringCredential.expires:type_name -> google.protobuf.Timestamp
+	16, // 12: muniment.v1.ListExpiringCredentialsRequest.read:type_name -> muniment.v1.Read
+	11, // 13: muniment.v1.ListExpiringCredentialsResponse.credentials:type_name -> muniment.v1.ExpiringCredential
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_credential_proto_init() }
@@ -839,13 +1160,14 @@ func file_muniment_v1_credential_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_credential_proto_rawDesc), len(file_muniment_v1_credential_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   10,
+			NumEnums:      1,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_muniment_v1_credential_proto_goTypes,
 		DependencyIndexes: file_muniment_v1_credential_proto_depIdxs,
+		EnumInfos:         file_muniment_v1_credential_proto_enumTypes,
 		MessageInfos:      file_muniment_v1_credential_proto_msgTypes,
 	}.Build()
 	File_muniment_v1_credential_proto = out.File

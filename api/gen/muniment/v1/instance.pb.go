@@ -1181,7 +1181,7 @@ var File_muniment_v1_instance_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_instance_proto_rawDesc = "" +
 	"\n" +
-	"\x1amuniment/v1/instance.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\xb9\x03\n" +
+	"\x1amuniment/v1/instance.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\x1a\x1cmuniment/v1/credential.proto\"\xb9\x03\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12!\n" +
@@ -1261,13 +1261,14 @@ const file_muniment_v1_instance_proto_rawDesc = "" +
 	"\x1eSIGNING_KEY_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17SIGNING_KEY_STATUS_NEXT\x10\x01\x12\x1e\n" +
 	"\x1aSIGNING_KEY_STATUS_CURRENT\x10\x02\x12\x1e\n" +
-	"\x1aSIGNING_KEY_STATUS_RETIRED\x10\x032\x96\b\n" +
+	"\x1aSIGNING_KEY_STATUS_RETIRED\x10\x032\xaf\t\n" +
 	"\x0fInstanceService\x12f\n" +
 	"\vGetInstance\x12\x1f.muniment.v1.GetInstanceRequest\x1a .muniment.v1.GetInstanceResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/instance\x12n\n" +
 	"\rGetCheckpoint\x12!.muniment.v1.GetCheckpointRequest\x1a\".muniment.v1.GetCheckpointResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/checkpoint\x12\x87\x01\n" +
 	"\x13GetConsistencyProof\x12'.muniment.v1.GetConsistencyProofRequest\x1a(.muniment.v1.GetConsistencyProofResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/consistency-proof\x12v\n" +
 	"\x0fListSigningKeys\x12#.muniment.v1.ListSigningKeysRequest\x1a$.muniment.v1.ListSigningKeysResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/signing-keys\x12\x86\x01\n" +
-	"\x11RotateSigningKeys\x12%.muniment.v1.RotateSigningKeysRequest\x1a&.muniment.v1.RotateSigningKeysResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/signing-keys:rotate\x12y\n" +
+	"\x11RotateSigningKeys\x12%.muniment.v1.RotateSigningKeysRequest\x1a&.muniment.v1.RotateSigningKeysResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/signing-keys:rotate\x12\x96\x01\n" +
+	"\x17ListExpiringCredentials\x12+.muniment.v1.ListExpiringCredentialsRequest\x1a,.muniment.v1.ListExpiringCredentialsResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/expiring-credentials\x12y\n" +
 	"\x0eRenameInstance\x12\".muniment.v1.RenameInstanceRequest\x1a#.muniment.v1.RenameInstanceResponse\"\x1e\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/instance:rename\x12\xad\x01\n" +
 	"\x19ChangeDefaultOrganization\x12-.muniment.v1.ChangeDefaultOrganizationRequest\x1a..muniment.v1.ChangeDefaultOrganizationResponse\"1\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/instance:changeDefaultOrganization\x12u\n" +
 	"\vChangeLinks\x12\x1f.muniment.v1.ChangeLinksRequest\x1a .muniment.v1.ChangeLinksResponse\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/instance:changeLinksB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
@@ -1309,6 +1310,8 @@ var file_muniment_v1_instance_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil),             // 19: google.protobuf.Timestamp
 	(*Read)(nil),                              // 20: muniment.v1.Read
 	(*Change)(nil),                            // 21: muniment.v1.Change
+	(*ListExpiringCredentialsRequest)(nil),    // 22: muniment.v1.ListExpiringCredentialsRequest
+	(*ListExpiringCredentialsResponse)(nil),   // 23: muniment.v1.ListExpiringCredentialsResponse
 }
 var file_muniment_v1_instance_proto_depIdxs = []int32{
 	19, // 0: muniment.v1.Instance.created:type_name -> google.protobuf.Timestamp
@@ -1329,19 +1332,21 @@ var file_muniment_v1_instance_proto_depIdxs = []int32{
 	6,  // 15: muniment.v1.InstanceService.GetConsistencyProof:input_type -> muniment.v1.GetConsistencyProofRequest
 	9,  // 16: muniment.v1.InstanceService.ListSigningKeys:input_type -> muniment.v1.ListSigningKeysRequest
 	11, // 17: muniment.v1.InstanceService.RotateSigningKeys:input_type -> muniment.v1.RotateSigningKeysRequest
-	13, // 18: muniment.v1.InstanceService.RenameInstance:input_type -> muniment.v1.RenameInstanceRequest
-	15, // 19: muniment.v1.InstanceService.ChangeDefaultOrganization:input_type -> muniment.v1.ChangeDefaultOrganizationRequest
-	17, // 20: muniment.v1.InstanceService.ChangeLinks:input_type -> muniment.v1.ChangeLinksRequest
-	3,  // 21: muniment.v1.InstanceService.GetInstance:output_type -> muniment.v1.GetInstanceResponse
-	5,  // 22: muniment.v1.InstanceService.GetCheckpoint:output_type -> muniment.v1.GetCheckpointResponse
-	7,  // 23: muniment.v1.InstanceService.GetConsistencyProof:output_type -> muniment.v1.GetConsistencyProofResponse
-	10, // 24: muniment.v1.InstanceService.ListSigningKeys:output_type -> muniment.v1.ListSigningKeysResponse
-	12, // 25: muniment.v1.InstanceService.RotateSigningKeys:output_type -> muniment.v1.RotateSigningKeysResponse
-	14, // 26: muniment.v1.InstanceService.RenameInstance:output_type -> muniment.v1.RenameInstanceResponse
-	16, // 27: muniment.v1.InstanceService.ChangeDefaultOrganization:output_type -> muniment.v1.ChangeDefaultOrganizationResponse
-	18, // 28: muniment.v1.InstanceService.ChangeLinks:output_type -> muniment.v1.ChangeLinksResponse
-	21, // [21:29] is the sub-list for method output_type
-	13, // [13:21] is the sub-list for method input_type
+	22, // 18: muniment.v1.InstanceService.ListExpiringCredentials:input_type -> muniment.v1.ListExpiringCredentialsRequest
+	13, // 19: muniment.v1.InstanceService.RenameInstance:input_type -> muniment.v1.RenameInstanceRequest
+	15, // 20: muniment.v1.InstanceService.ChangeDefaultOrganization:input_type -> muniment.v1.ChangeDefaultOrganizationRequest
+	17, // 21: muniment.v1.InstanceService.ChangeLinks:input_type -> muniment.v1.ChangeLinksRequest
+	3,  // 22: muniment.v1.InstanceService.GetInstance:output_type -> muniment.v1.GetInstanceResponse
+	5,  // 23: muniment.v1.InstanceService.GetCheckpoint:output_type -> muniment.v1.GetCheckpointResponse
+	7,  // 24: muniment.v1.InstanceService.GetConsistencyProof:output_type -> muniment.v1.GetConsistencyProofResponse
+	10, // 25: muniment.v1.InstanceService.ListSigningKeys:output_type -> muniment.v1.ListSigningKeysResponse
+	12, // 26: muniment.v1.InstanceService.RotateSigningKeys:output_type -> muniment.v1.RotateSigningKeysResponse
+	23, // 27: muniment.v1.InstanceService.ListExpiringCredentials:output_type -> muniment.v1.ListExpiringCredentialsResponse
+	14, // 28: muniment.v1.InstanceService.RenameInstance:output_type -> muniment.v1.RenameInstanceResponse
+	16, // 29: muniment.v1.InstanceService.ChangeDefaultOrganization:output_type -> muniment.v1.ChangeDefaultOrganizationResponse
+	18, // 30: muniment.v1.InstanceService.ChangeLinks:output_type -> muniment.v1.ChangeLinksResponse
+	22, // [22:31] is the sub-list for method output_type
+	13, // [13:22] is the sub-list for method input_type
 	13, // [13:13] is the sub-list for extension type_name
 	13, // [13:13] is the sub-list for extension extendee
 	0,  // [0:13] is the sub-list for field type_name
@@ -1353,6 +1358,7 @@ func file_muniment_v1_instance_proto_init() {
 		return
 	}
 	file_muniment_v1_common_proto_init()
+	file_muniment_v1_credential_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -51,6 +51,9 @@ const (
 	// InstanceServiceRotateSigningKeysProcedure is the fully-qualified name of the InstanceService's
 	// RotateSigningKeys RPC.
 	InstanceServiceRotateSigningKeysProcedure = "/muniment.v1.InstanceService/RotateSigningKeys"
+	// InstanceServiceListExpiringCredentialsProcedure is the fully-qualified name of the
+	// InstanceService's ListExpiringCredentials RPC.
+	InstanceServiceListExpiringCredentialsProcedure = "/muniment.v1.InstanceService/ListExpiringCredentials"
 	// InstanceServiceRenameInstanceProcedure is the fully-qualified name of the InstanceService's
 	// RenameInstance RPC.
 	InstanceServiceRenameInstanceProcedure = "/muniment.v1.InstanceService/RenameInstance"
@@ -80,6 +83,9 @@ type InstanceServiceClient interface {
 	// would. Tokens that the keys before signed stay good until they expire,
 	// unless those keys are distrusted.
 	RotateSigningKeys(context.Context, *v1.RotateSigningKeysRequest) (*v1.RotateSigningKeysResponse, error)
+	// ListExpiringCredentials answers the secrets and keys of applications and
+	// machine users in use that end soon, as far as the caller may see them.
+	ListExpiringCredentials(context.Context, *v1.ListExpiringCredentialsRequest) (*v1.ListExpiringCredentialsResponse, error)
 	// RenameInstance gives the instance another name, which people see.
 	RenameInstance(context.Context, *v1.RenameInstanceRequest) (*v1.RenameInstanceResponse, error)
 	// ChangeDefaultOrganization says to which organization people belong who are
@@ -131,6 +137,12 @@ func NewInstanceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(instanceServiceMethods.ByName("RotateSigningKeys")),
 			connect.WithClientOptions(opts...),
 		),
+		listExpiringCredentials: connect.NewClient[v1.ListExpiringCredentialsRequest, v1.ListExpiringCredentialsResponse](
+			httpClient,
+			baseURL+InstanceServiceListExpiringCredentialsProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("ListExpiringCredentials")),
+			connect.WithClientOptions(opts...),
+		),
 		renameInstance: connect.NewClient[v1.RenameInstanceRequest, v1.RenameInstanceResponse](
 			httpClient,
 			baseURL+InstanceServiceRenameInstanceProcedure,
@@ -159,6 +171,7 @@ type instanceServiceClient struct {
 	getConsistencyProof       *connect.Client[v1.GetConsistencyProofRequest, v1.GetConsistencyProofResponse]
 	listSigningKeys           *connect.Client[v1.ListSigningKeysRequest, v1.ListSigningKeysResponse]
 	rotateSigningKeys         *connect.Client[v1.RotateSigningKeysRequest, v1.RotateSigningKeysResponse]
+	listExpiringCredentials   *connect.Client[v1.ListExpiringCredentialsRequest, v1.ListExpiringCredentialsResponse]
 	renameInstance            *connect.Client[v1.RenameInstanceRequest, v1.RenameInstanceResponse]
 	changeDefaultOrganization *connect.Client[v1.ChangeDefaultOrganizationRequest, v1.ChangeDefaultOrganizationResponse]
 	changeLinks               *connect.Client[v1.ChangeLinksRequest, v1.ChangeLinksResponse]
@@ -203,6 +216,15 @@ func (c *instanceServiceClient) ListSigningKeys(ctx context.Context, req *v1.Lis
 // RotateSigningKeys calls muniment.v1.InstanceService.RotateSigningKeys.
 func (c *instanceServiceClient) RotateSigningKeys(ctx context.Context, req *v1.RotateSigningKeysRequest) (*v1.RotateSigningKeysResponse, error) {
 	response, err := c.rotateSigningKeys.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListExpiringCredentials calls muniment.v1.InstanceService.ListExpiringCredentials.
+func (c *instanceServiceClient) ListExpiringCredentials(ctx context.Context, req *v1.ListExpiringCredentialsRequest) (*v1.ListExpiringCredentialsResponse, error) {
+	response, err := c.listExpiringCredentials.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -254,6 +276,9 @@ type InstanceServiceHandler interface {
 	// would. Tokens that the keys before signed stay good until they expire,
 	// unless those keys are distrusted.
 	RotateSigningKeys(context.Context, *v1.RotateSigningKeysRequest) (*v1.RotateSigningKeysResponse, error)
+	// ListExpiringCredentials answers the secrets and keys of applications and
+	// machine users in use that end soon, as far as the caller may see them.
+	ListExpiringCredentials(context.Context, *v1.ListExpiringCredentialsRequest) (*v1.ListExpiringCredentialsResponse, error)
 	// RenameInstance gives the instance another name, which people see.
 	RenameInstance(context.Context, *v1.RenameInstanceRequest) (*v1.RenameInstanceResponse, error)
 	// ChangeDefaultOrganization says to which organization people belong who are
@@ -301,6 +326,12 @@ func NewInstanceServiceHandler(svc InstanceServiceHandler, opts ...connect.Handl
 		connect.WithSchema(instanceServiceMethods.ByName("RotateSigningKeys")),
 		connect.WithHandlerOptions(opts...),
 	)
+	instanceServiceListExpiringCredentialsHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceListExpiringCredentialsProcedure,
+		svc.ListExpiringCredentials,
+		connect.WithSchema(instanceServiceMethods.ByName("ListExpiringCredentials")),
+		connect.WithHandlerOptions(opts...),
+	)
 	instanceServiceRenameInstanceHandler := connect.NewUnaryHandlerSimple(
 		InstanceServiceRenameInstanceProcedure,
 		svc.RenameInstance,
@@ -331,6 +362,8 @@ func NewInstanceServiceHandler(svc InstanceServiceHandler, opts ...connect.Handl
 			instanceServiceListSigningKeysHandler.ServeHTTP(w, r)
 		case InstanceServiceRotateSigningKeysProcedure:
 			instanceServiceRotateSigningKeysHandler.ServeHTTP(w, r)
+		case InstanceServiceListExpiringCredentialsProcedure:
+			instanceServiceListExpiringCredentialsHandler.ServeHTTP(w, r)
 		case InstanceServiceRenameInstanceProcedure:
 			instanceServiceRenameInstanceHandler.ServeHTTP(w, r)
 		case InstanceServiceChangeDefaultOrganizationProcedure:
@@ -364,6 +397,10 @@ func (UnimplementedInstanceServiceHandler) ListSigningKeys(context.Context, *v1.
 
 func (UnimplementedInstanceServiceHandler) RotateSigningKeys(context.Context, *v1.RotateSigningKeysRequest) (*v1.RotateSigningKeysResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.InstanceService.RotateSigningKeys is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) ListExpiringCredentials(context.Context, *v1.ListExpiringCredentialsRequest) (*v1.ListExpiringCredentialsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.InstanceService.ListExpiringCredentials is not implemented"))
 }
 
 func (UnimplementedInstanceServiceHandler) RenameInstance(context.Context, *v1.RenameInstanceRequest) (*v1.RenameInstanceResponse, error) {
