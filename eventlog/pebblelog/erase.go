@@ -107,10 +107,7 @@ func (s *Store) flush() error {
 	if err := s.ready(); err != nil {
 		return err
 	}
-	if err := s.db.Flush(); err != nil {
-		return diskFault(err)
-	}
-	return nil
+	return s.awaitDisk(s.db.Flush)
 }
 
 // purge writes anew whatever holds keys of the ranges, and waits until the
@@ -124,7 +121,11 @@ func (s *Store) purge(ctx context.Context, ranges []keyRange) error {
 		return err
 	}
 	for _, r := range ranges {
-		if err := s.db.Compact(ctx, r.first, append(bytes.Clone(r.last), 0), false); err != nil {
+		err := s.await(func() error { return s.db.Compact(ctx, r.first, append(bytes.Clone(r.last), 0), false) })
+		if dead := s.health.err(); dead != nil {
+			return dead
+		}
+		if err != nil {
 			return unfinished(ctx, err)
 		}
 	}
@@ -206,9 +207,10 @@ func (s *Store) awaitGone(ctx context.Context, logs, tables []string) error {
 }
 
 func (s *Store) left(logs, tables []string) ([]string, error) {
-	levels, err := s.db.SSTables()
+	var levels [][]pebble.SSTableInfo
+	err := s.awaitDisk(func() (err error) { levels, err = s.db.SSTables(); return err })
 	if err != nil {
-		return nil, diskFault(err)
+		return nil, err
 	}
 	live := map[string]bool{}
 	for _, level := range levels {

@@ -195,6 +195,63 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
+// Whoever waits for the disk when the store finds that it cannot go on is told
+// so, and does not wait for ever: erasing, closing, opening.
+func TestNobodyWaits(t *testing.T) {
+	manifest := onFile("MANIFEST", errorfs.OpFileSync, errorfs.OpFileSyncData)
+	for name, c := range map[string]struct {
+		match func(errorfs.Op) bool
+		do    func(*Store, event.LogID, event.SubjectID, Options) error
+	}{
+		"erase": {manifest, func(s *Store, id event.LogID, ada event.SubjectID, _ Options) error {
+			return s.Erase(t.Context(), id, ada, nil)
+		}},
+		"snapshot": {onFile(".log", errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo), func(s *Store, _ event.LogID, _ event.SubjectID, _ Options) error {
+			return s.Snapshot("snapshot")
+		}},
+		"close": {onFile(".log", errorfs.OpFileClose, errorfs.OpFileWrite, errorfs.OpFileSyncData), func(s *Store, _ event.LogID, _ event.SubjectID, _ Options) error {
+			return s.Close()
+		}},
+		"open": {manifest, func(_ *Store, _ event.LogID, _ event.SubjectID, opts Options) error {
+			opts.FS = errorfs.Wrap(opts.FS.(interface{ Unwrap() vfs.FS }).Unwrap().(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{}), errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if manifest(op) {
+					return syscall.EIO
+				}
+				return nil
+			}))
+			_, err := Open("data", opts)
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, id, ada := newDisk(), event.LogID{ID: event.NewID()}, logtest.NewSubject()
+			opts := testOptions(t)
+			opts.FS, opts.Logger, opts.Fatal = d.vfs, nil, func(error) {}
+			s := mustOpen(t, "data", opts)
+			l, err := eventlog.Open(t.Context(), s, id, eventlog.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := l.Append(t.Context(), logtest.Request(logtest.New(logtest.NewStream("user"), "user.noted", logtest.Sealed(ada, logtest.NewKey(), "/a")))); err != nil {
+				t.Fatal(err)
+			}
+			l.Close()
+			d.after(0, syscall.EIO, c.match)
+			told := make(chan error, 1)
+			go func() { told <- c.do(s, id, ada, opts) }()
+			select {
+			case err := <-told:
+				if !fault.Is(err, fault.Unavailable) {
+					t.Fatalf("on a disk that failed: %v", err)
+				}
+			case <-time.After(time.Minute):
+				t.Fatal("it waits for ever")
+			}
+		})
+	}
+}
+
 // The disk is full where tables are written: appends are refused before any is
 // in doubt, and go on when there is room again, in the same process.
 func TestDiskFull(t *testing.T) {

@@ -2,8 +2,10 @@ package pebblelog
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -52,8 +54,22 @@ func (g *guard) Remove(name string) error {
 	if err := g.settle(name); err != nil {
 		return err
 	}
-	return g.FS.Remove(name)
+	// Pebble does not try again before the next start, and an erasure waits for
+	// the file to be gone.
+	for tries := 1; ; tries++ {
+		err := g.FS.Remove(name)
+		if err == nil || errors.Is(err, fs.ErrNotExist) || tries == removeTries {
+			return err
+		}
+		time.Sleep(removePause)
+	}
 }
+
+// How often a file is removed that cannot be, and how long is waited between.
+const (
+	removeTries = 5
+	removePause = 20 * time.Millisecond
+)
 
 // settle makes the names in a directory durable before a marker comes or goes.
 // A marker's name says which manifest is the current one. Pebble makes the

@@ -53,6 +53,32 @@ func (s *Store) die(cause error) {
 	}
 }
 
+// await runs what may wait for the disk, and no longer once the store cannot go
+// on: what of Pebble met the error never returns, and whoever waits for that
+// would not either. Its locks may be held for ever, too.
+func (s *Store) await(do func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	select {
+	case err := <-done:
+		return err
+	case <-s.health.failed:
+		return s.health.err()
+	}
+}
+
+// awaitDisk is await for what leaves nothing half-done.
+func (s *Store) awaitDisk(do func() error) error {
+	err := s.await(do)
+	if dead := s.health.err(); dead != nil {
+		return dead
+	}
+	if err != nil {
+		return diskFault(err)
+	}
+	return nil
+}
+
 // ready says whether a commit may be begun. It refuses while a failure would
 // still be a clean one: nothing was written yet.
 func (s *Store) ready() error {

@@ -135,7 +135,10 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 	if watched {
 		po.WithFSDefaults() // says when the disk does not answer for seconds
 	}
-	s.db, err = pebble.Open(dir, po)
+	err = s.await(func() (err error) { s.db, err = pebble.Open(dir, po); return err })
+	if dead := s.health.err(); dead != nil { // the rest of it holds the lock until the process ends
+		return nil, openFault(dir, dead)
+	}
 	if err != nil {
 		s.cache.Unref()
 		return nil, errors.Join(openFault(dir, err), lock.Close())
@@ -143,7 +146,7 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 	if len(there) == 0 && !readOnly {
 		// Pebble began the first write-ahead log of a new store before it went to
 		// the newest format: begin another, in which damage can be told.
-		if err := s.db.Flush(); err != nil {
+		if err := s.await(s.db.Flush); err != nil {
 			return nil, errors.Join(openFault(dir, err), s.Close())
 		}
 	}
@@ -217,7 +220,11 @@ func (s *Store) Snapshot(dest string) error {
 	if err := s.health.err(); err != nil {
 		return err
 	}
-	if err := s.db.Checkpoint(dest, pebble.WithFlushedWAL()); err != nil {
+	err := s.await(func() error { return s.db.Checkpoint(dest, pebble.WithFlushedWAL()) })
+	if dead := s.health.err(); dead != nil {
+		return dead
+	}
+	if err != nil {
 		return &fault.Error{Kind: fault.Unavailable, Op: "make a snapshot of the log store", Msg: "the copy could not be made; the directory must not exist and must be on the same disk, with room", Err: err}
 	}
 	return nil
@@ -235,7 +242,10 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.dropLookups()
-	err := s.db.Close()
+	err := s.await(s.db.Close)
+	if dead := s.health.err(); dead != nil {
+		return fault.Wrap(op, dead)
+	}
 	s.cache.Unref()
 	if err := errors.Join(err, s.lock.Close()); err != nil {
 		return &fault.Error{Kind: fault.Internal, Op: op, Msg: "what was acknowledged is stored, but the files could not be closed in order", Err: err}
