@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"modernc.org/sqlite"
+
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/pgdb"
@@ -101,4 +103,24 @@ func use(ctx context.Context, op, where string, f func(database) error) error {
 		err = &fault.Error{Kind: fault.Unavailable, Msg: "the key database cannot be read; is the file one, and whole?", Err: err}
 	}
 	return fault.Wrap(op, err)
+}
+
+// sqliteFull is SQLite's primary result code for a disk without room
+// (sqlite.org/rescode.html).
+const sqliteFull = 13
+
+// badly is fault.Wrap; of what the driver or the system says about the database
+// it says what to do. A change that failed may be made again, whether it was
+// made or not.
+func badly(op string, err error) error {
+	var known *fault.Error
+	if err == nil || errors.As(err, &known) {
+		return fault.Wrap(op, err)
+	}
+	f := &fault.Error{Kind: fault.Unavailable, Op: op, Msg: "the key database cannot be read or written; check it, and its disk", Err: err}
+	var s *sqlite.Error
+	if errors.As(err, &s) && s.Code()&0xff == sqliteFull {
+		f.Msg = "the key database cannot be written: the disk is full; make room"
+	}
+	return f
 }

@@ -66,7 +66,7 @@ func OpenKeys(ctx context.Context, where string, w Wrapper) (*Keys, error) {
 	k.life, k.end = context.WithCancel(context.Background())
 	if err := k.openEpoch(ctx, w); err != nil {
 		db.close()
-		return nil, fault.Wrap("open the key epoch", err)
+		return nil, badly("open the key epoch", err)
 	}
 	return k, nil
 }
@@ -161,7 +161,7 @@ func (k *Keys) read(ctx context.Context, log event.LogID, id event.KeyID) (Secre
 	found := false
 	err := k.db.get(ctx, log, []event.KeyID{id}, func(_ event.KeyID, w []byte) { wrapped, found = w, true })
 	if err != nil {
-		return Secret{}, fault.Wrap("read a key", err)
+		return Secret{}, badly("read a key", err)
 	}
 	if !found {
 		return Secret{}, k.missing(ctx, id)
@@ -185,7 +185,7 @@ func (k *Keys) missing(ctx context.Context, id event.KeyID) error {
 	_, destroyed, err := k.db.known(ctx, []event.KeyID{id})
 	switch {
 	case err != nil:
-		return fault.Wrap("read a key's state", err)
+		return badly("read a key's state", err)
 	case destroyed[id]:
 		return errDestroyed
 	}
@@ -198,7 +198,7 @@ func (k *Keys) missing(ctx context.Context, id event.KeyID) error {
 // brought back, is harmless. Other nodes have to be told: see [Keys.Forget].
 func (k *Keys) Destroy(ctx context.Context, log event.LogID, ids ...event.KeyID) error {
 	if _, err := k.db.destroy(ctx, log, ids); err != nil {
-		return fault.Wrap("destroy a key", err)
+		return badly("destroy a key", err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -43,7 +43,7 @@ func (k *Keys) Draw(ctx context.Context, log event.LogID) (event.KeyID, Secret, 
 		sk, ok, filled, err := k.take(log)
 		k.mu.Unlock()
 		if ok || err != nil {
-			return sk.id, sk.k, fault.Wrap("make keys", err)
+			return sk.id, sk.k, badly("make keys", err)
 		}
 		select {
 		case <-filled:

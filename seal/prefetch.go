@@ -48,7 +48,7 @@ func (k *Keys) Prefetch(ctx context.Context, log event.LogID, ids []event.KeyID)
 	k.mu.Unlock()
 	for ; len(want) > 0; want = want[min(maxPrefetch, len(want)):] {
 		if err := k.prefetch(ctx, log, want[:min(maxPrefetch, len(want))], destroyed); err != nil {
-			return fault.Wrap("read keys", err)
+			return badly("read keys", err)
 		}
 	}
 	return nil

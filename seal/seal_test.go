@@ -146,3 +146,40 @@ func testRootKey(t *testing.T, e *engine) {
 		t.Fatalf("took a root key that others may read: %v", err)
 	}
 }
+
+// The key database is the file that was named, whatever the name holds.
+func TestOddPath(t *testing.T) {
+	for _, name := range []string{"a#b", "a?b", "a%41b", "a b", "a;b&c=d"} {
+		dir := filepath.Join(t.TempDir(), name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		root, err := file.Open(filepath.Join(dir, "root.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := OpenKeys(t.Context(), filepath.Join(dir, "keys.db"), root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.Close()
+		if info, err := os.Stat(filepath.Join(dir, "keys.db")); err != nil || info.Size() == 0 {
+			t.Errorf("in %q there is no key database: %v %v", name, info, err)
+		}
+	}
+}
+
+// A root key that was not written to its end is none: the next start makes
+// another one.
+func TestRootKeyCutShort(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "root.key")
+	if err := os.WriteFile(path+".new", []byte("0123"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Open(path); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(path); err != nil || len(b) != 65 {
+		t.Fatalf("the root key is %d bytes: %v", len(b), err)
+	}
+}

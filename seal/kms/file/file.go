@@ -28,7 +28,7 @@ func Open(path string) (*Key, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if b, err = create(path); err != nil {
-			return nil, fault.Wrap("make the root key", err)
+			return nil, &fault.Error{Kind: fault.Unavailable, Op: "make the root key", Msg: "the root key cannot be written; check the disk of " + filepath.Base(path), Err: err}
 		}
 	}
 	if err != nil {
@@ -49,17 +49,22 @@ func Open(path string) (*Key, error) {
 	return &Key{aead}, err
 }
 
+// create makes a key. It gets its name when it is whole and durable: a start
+// that is cut short leaves none, and the next one makes another.
 func create(path string) ([]byte, error) {
 	raw := make([]byte, 32)
 	rand.Read(raw)
 	text := []byte(hex.EncodeToString(raw) + "\n")
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	unfinished := path + ".new"
+	f, err := os.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(unfinished, path); err != nil {
 		return nil, err
 	}
 	dir, err := os.Open(filepath.Dir(path))
