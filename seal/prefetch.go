@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"muniment.dev/event"
-	"muniment.dev/fault"
 )
 
 // Prefetcher is a KeyStore that reads many keys at once.

@@ -45,7 +45,7 @@ func (s *Set) Forget(ctx context.Context, subjects ...event.SubjectID) error {
 	s.mu.RUnlock()
 	for _, d := range files {
 		if err := d.forget(ctx, subjects); err != nil {
-			return fault.Wrap(op, err)
+			return fault.Wrap(op, diskFault(err))
 		}
 	}
 	release, err := s.occupy(ctx)
@@ -56,9 +56,9 @@ func (s *Set) Forget(ctx context.Context, subjects ...event.SubjectID) error {
 	// A file that was finished meanwhile may have been built from what was read
 	// before the keys were gone.
 	if err := s.current().forget(ctx, subjects); err != nil {
-		return fault.Wrap(op, err)
+		return fault.Wrap(op, diskFault(err))
 	}
-	return fault.Wrap(op, s.rewrite(ctx))
+	return fault.Wrap(op, diskFault(s.rewrite(ctx)))
 }
 
 // rewrite replaces the database by a copy of its contents.

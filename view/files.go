@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"muniment.dev/fault"
 )
 
 // File is where views are kept in one file of SQLite. The empty one is in
@@ -162,6 +164,11 @@ func (h *files) install(live, d *database) (*database, error) {
 	}
 	if err := live.close(); err != nil {
 		return nil, err
+	}
+	// Closing takes its write-ahead log in. If that failed, the old file is not
+	// whole without it, and may yet have to serve.
+	if info, err := os.Stat(h.path + remains[0]); err == nil && info.Size() > 0 {
+		return nil, fault.New(fault.Unavailable, "the old file of views could not be closed in order")
 	}
 	for _, suffix := range remains { // of the old file; they would be taken for the new one's
 		if err := os.Remove(h.path + suffix); err != nil && !os.IsNotExist(err) {

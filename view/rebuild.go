@@ -34,6 +34,7 @@ func (s *Set) Rebuild(ctx context.Context, progress func(Progress)) error {
 			progress(p)
 		}
 	}, func(d *database) error { return s.replace(ctx, d) })
+	err = diskFault(err)
 	s.change(func(st *state) { st.rebuilding, st.rebuildErr = nil, err })
 	return fault.Wrap(op, err)
 }
@@ -131,10 +132,11 @@ func (s *Set) swap(ctx context.Context, d *database) (final bool, err error) {
 	}
 	next, err := s.home.install(live, d)
 	if err != nil {
-		// The old file is closed. It or the new one is whole; which, the next
-		// start finds out.
-		err = &fault.Error{Kind: fault.Internal, Op: "replace the file of views", Msg: "restart the server", Err: err}
-		s.change(func(st *state) { st.stopped = err })
+		err = fault.Wrap("replace the views", diskFault(err))
+		if live.closed {
+			s.change(func(st *state) { st.retrying = err })
+			s.running.Go(s.reopen)
+		}
 		return true, err
 	}
 	s.live, s.shadow = next, nil

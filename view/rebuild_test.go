@@ -226,3 +226,49 @@ func TestDeclarations(t *testing.T) {
 		}
 	}
 }
+
+// A file that cannot be replaced, after the old one was closed for it, is
+// opened again: reads and the tail go on as soon as the disk lets them, without
+// a restart, and what was to be done can be repeated.
+func TestReplaceFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "views.db")
+	l := newLog(t)
+	crowd(l, rand.New(rand.NewPCG(5, 5)), 30)
+	set := open(t, l, view.File(path), view.Options{Patience: 500 * time.Millisecond})
+	if err := set.Fresh(ctx, l.Mark().Size); err != nil {
+		t.Fatal(err)
+	}
+	stone := filepath.Join(path+"-journal", "stone") // its folder cannot be removed
+	if err := os.MkdirAll(stone, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := set.Rebuild(ctx, nil); !fault.Is(err, fault.Unavailable) {
+		t.Fatal("replaced what could not be:", err)
+	}
+	if _, _, err := set.Count(ctx, view.Query{Table: "people"}); !fault.Is(err, fault.Unavailable) {
+		t.Fatal("read a file that is closed:", err)
+	}
+	if err := set.Rebuild(ctx, nil); !fault.Is(err, fault.Unavailable) {
+		t.Fatal("worked on a file that is closed:", err)
+	}
+	if set.Status().Retrying == nil {
+		t.Fatal("the status does not tell of it")
+	}
+	crowd(l, rand.New(rand.NewPCG(6, 6)), 10)
+	if err := os.RemoveAll(path + "-journal"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		n, _, err := set.Count(ctx, view.Query{Table: "people"})
+		if err == nil && n == 40 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the views do not serve again:", n, err)
+		}
+	}
+	if err := set.Rebuild(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	viewtest.Check(t, set)
+}

@@ -2,6 +2,7 @@ package view
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -127,7 +128,7 @@ func Open(ctx context.Context, in Backend, log Log, decode Decode, views []View,
 	live, err := s.home.live(ctx)
 	if err != nil {
 		s.home.close()
-		return nil, fault.Wrap("open the views", err)
+		return nil, fault.Wrap("open the views", diskFault(err))
 	}
 	s.live, s.state.applied = live, live.at.position
 	incomplete := len(live.lay.views) < len(s.all.views)
@@ -193,6 +194,10 @@ func (s *Set) occupy(ctx context.Context) (release func(), err error) {
 			<-s.busy
 			return nil, errClosing
 		}
+		if s.lost() {
+			<-s.busy
+			return nil, errReopening
+		}
 		return func() { <-s.busy }, nil
 	case <-s.ctx.Done():
 		return nil, errClosing
@@ -228,6 +233,9 @@ func (s *Set) read(ctx context.Context, name string, r Read, f func(context.Cont
 		sn.t = t
 		return f(ctx, sn)
 	})
+	if errors.Is(err, errClosing) && s.ctx.Err() == nil {
+		err = errReopening
+	}
 	if err != nil && (ctx.Err() != nil || sqliteCode(err) != 0 && passes(err)) {
 		return &fault.Error{Kind: fault.Unavailable, Op: "read " + name, Msg: "the read was not finished; try again", Err: err}
 	}

@@ -176,12 +176,13 @@ func (c *sqliteConn) in(begin string, ending ending, f func() error) error {
 
 // SQLite's primary result codes (sqlite.org/rescode.html).
 const (
-	codeBusy    = 5
-	codeNoMem   = 7
-	codeIOErr   = 10
-	codeCorrupt = 11
-	codeFull    = 13
-	codeNotADB  = 26
+	codeBusy     = 5
+	codeNoMem    = 7
+	codeIOErr    = 10
+	codeCorrupt  = 11
+	codeFull     = 13
+	codeCantOpen = 14
+	codeNotADB   = 26
 )
 
 func sqliteCode(err error) int {

@@ -168,6 +168,8 @@ func (s *Set) tail() {
 		switch {
 		case errors.Is(err, errLogClosed):
 			return
+		case errors.Is(err, errReplaced) && s.lost():
+			s.pause(firstRetry)
 		case err == nil || errors.Is(err, errReplaced) || s.ctx.Err() != nil:
 			if applied {
 				delay = firstRetry

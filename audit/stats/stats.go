@@ -184,11 +184,19 @@ func (c *Counter) save() error {
 	return os.Rename(f.Name(), c.path)
 }
 
-// Close writes the sums down and stops.
+// Close writes the sums down and stops. What cannot be written down is counted
+// anew by the next start, and so it is no error.
 func (c *Counter) Close() error {
 	c.cancel()
 	<-c.gone
-	return fault.Wrap("keep the statistics", c.save())
+	c.keep()
+	return nil
+}
+
+func (c *Counter) keep() {
+	if err := c.save(); err != nil {
+		c.logger.Warn("the statistics cannot be kept", "error", err)
+	}
 }
 
 // run counts until the context ends.
@@ -210,9 +218,7 @@ func (c *Counter) run(ctx context.Context) {
 			}
 		}
 		if time.Since(saved) > saveEvery {
-			if err := c.save(); err != nil {
-				c.logger.Warn("the statistics cannot be kept", "error", err)
-			}
+			c.keep()
 			saved = time.Now()
 		}
 	}
