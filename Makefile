@@ -3,8 +3,9 @@ CHECK = go run ./internal/check
 
 SEEDS   ?= 2000
 FUZZTIME ?= 10s
+CASES   ?= 30
 
-.PHONY: all check test soak generate generate-check bench sim fuzz browser build
+.PHONY: all check test soak generate generate-check bench sim faults fuzz browser build
 
 all: check
 
@@ -22,6 +23,9 @@ soak: ## the long versions: hours
 
 sim: ## deterministic simulation: make sim SEEDS=100000
 	MUNIMENT_SIM_SEEDS=$(SEEDS) $(CHECK) simulation
+
+faults: ## system calls of the server fail: make faults CASES=all
+	MUNIMENT_FAULTS=$(CASES) $(CHECK) faults
 
 fuzz: ## every fuzz target: make fuzz FUZZTIME=5m
 	FUZZTIME=$(FUZZTIME) $(CHECK) fuzz

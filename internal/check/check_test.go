@@ -148,7 +148,8 @@ func TestRunAll(t *testing.T) {
 		for i := range tailLength + 1 {
 			fmt.Fprintf(log, "line %d\n", i)
 		}
-		fmt.Fprint(log, "last, without an end")
+		fmt.Fprint(log, strings.Repeat("=== RUN   TestA/b\n    --- PASS: TestA/b (0.01s)\n", tailLength)) // hides nothing
+		fmt.Fprint(log, "progress: half\nlast, without an end")
 		return errors.New("broken")
 	}}
 
@@ -159,8 +160,12 @@ func TestRunAll(t *testing.T) {
 		t.Errorf("%d phases ran after the failure", ran-1)
 	}
 	text := out.String()
-	if !strings.Contains(text, "last, without an end\n") || strings.Contains(text, "line 1\n") {
+	if !strings.Contains(text, "\nline 50\n") || !strings.Contains(text, "last, without an end\n") || strings.Contains(text, "line 1\n") {
 		t.Errorf("not the last %d lines:\n%s", tailLength, text)
+	}
+
+	if !strings.Contains(text, "\n   half\n") {
+		t.Errorf("no progress is shown:\n%s", text)
 	}
 
 	out.Reset()

@@ -55,6 +55,13 @@ func (l *phaseLog) flush() {
 }
 
 func (l *phaseLog) line(text string) {
+	if strings.HasPrefix(text, "progress: ") {
+		fmt.Fprintln(l.live, "   "+strings.TrimPrefix(text, "progress: "))
+		return
+	}
+	if passed(text) {
+		return
+	}
 	l.tail = append(l.tail, text)
 	if len(l.tail) > tailLength {
 		l.tail = l.tail[1:]
@@ -63,6 +70,12 @@ func (l *phaseLog) line(text string) {
 		l.results = append(l.results, text)
 		fmt.Fprintln(l.live, text)
 	}
+}
+
+// passed tells the lines by which go test -v says that a test runs, or is well:
+// the last lines of a phase that failed are about what is not.
+func passed(line string) bool {
+	return strings.HasPrefix(line, "=== ") || strings.HasPrefix(strings.TrimSpace(line), "--- PASS")
 }
 
 // isResult tells the lines with which go test reports a package.

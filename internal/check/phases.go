@@ -19,6 +19,7 @@ var phases = []phase{
 	{"unit", "the tests of every package, and the rules of the house", unit},
 	{"conformance", "every log engine keeps the contract", conformance},
 	{"simulation", "the whole server on simulated time, disk and network", simulation("2000")},
+	{"faults", "system calls of the server fail, and it is killed before them: a sample", faults("30")},
 	{"browser", "the pages in headless Chromium", browser},
 	{"fuzz", "every parser that meets strangers, for a moment", fuzz("10s")},
 	{"generate", "the generated files are what their sources say", checkGenerated},
@@ -30,13 +31,14 @@ var soakPhases = []phase{
 	{"long", "the tests of every package, with a hundred kills and long histories", long},
 	{"race", "the tests of every package under the race detector", race},
 	{"simulation", "a million seeds", simulation("1000000")},
+	{"faults", "every system call of the server on its files fails, and it is killed before each", faults("all")},
 	{"browser", "the pages in headless Chromium", browser},
 	{"fuzz", "ten minutes for each target", fuzz("10m")},
 }
 
 // ownPhase matches the tests that have a phase of their own. Test names with
 // these beginnings are reserved for them; package rules sees to it.
-const ownPhase = "^Test(Conformance|Sim|Browser)"
+const ownPhase = "^Test(Conformance|Sim|Faults|Browser)"
 
 func vet(ctx context.Context, h *house, log *phaseLog) error {
 	return h.command(ctx, log, nil, "go", "vet", "./...")
@@ -55,7 +57,7 @@ func unit(ctx context.Context, h *house, log *phaseLog) error {
 // tests for their long versions.
 func long(ctx context.Context, h *house, log *phaseLog) error {
 	env := []string{"MUNIMENT_SOAK=1", "MUNIMENT_KILLS=" + h.or("MUNIMENT_KILLS", "100")}
-	return h.command(ctx, log, env, "go", "test", "-vet=off", "-count=1", "-timeout=0", "-skip=^Test(Sim|Browser)", "./...")
+	return h.command(ctx, log, env, "go", "test", "-vet=off", "-count=1", "-timeout=0", "-skip=^Test(Sim|Faults|Browser)", "./...")
 }
 
 // race needs a C compiler, as Go's race detector does.
@@ -73,6 +75,14 @@ func simulation(seeds string) func(context.Context, *house, *phaseLog) error {
 	return func(ctx context.Context, h *house, log *phaseLog) error {
 		env := []string{"MUNIMENT_SIM_SEEDS=" + h.or("MUNIMENT_SIM_SEEDS", seeds)}
 		return h.testsNamed(ctx, log, "TestSim", "sim", env)
+	}
+}
+
+// faults runs that many cases, or all, unless the environment says otherwise.
+func faults(cases string) func(context.Context, *house, *phaseLog) error {
+	return func(ctx context.Context, h *house, log *phaseLog) error {
+		env := []string{"MUNIMENT_FAULTS=" + h.or("MUNIMENT_FAULTS", cases)}
+		return h.testsNamed(ctx, log, "TestFaults", "cmd/muniment", env, "-count=1", "-v")
 	}
 }
 

@@ -74,6 +74,7 @@ SERVER, sample < cli < cmd/muniment            # commands; wiring
 SERVER, internal/postgres < internal/instancetest                 # a whole instance for tests
 
 internal/rules, internal/browser, internal/postgres, internal/etcd < internal/check # the house; nothing of the product
+internal/sysfault                              # system calls that fail; for tests of any program
 `
 
 // A table is the lattice, read: for each name what it may import, directly or
