@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -79,8 +80,12 @@ func (t *transcoder) serveStream(ctx context.Context, w http.ResponseWriter, r *
 // resumeAfter makes a stream go on behind the last event that a client had
 // (HTML Living Standard §9.2.4, Last-Event-ID).
 func resumeAfter(msg proto.Message, id string) error {
-	if n, err := strconv.ParseUint(id, 10, 63); err != nil || strconv.FormatUint(n, 10) != id {
-		return fault.Field("Last-Event-ID", "must be the id of an event of this stream, a position")
+	log, digits, found := strings.Cut(id, ":")
+	if !found {
+		log, digits = "", id
+	}
+	if n, err := strconv.ParseUint(digits, 10, 63); err != nil || strconv.FormatUint(n, 10) != digits || found && log == "" {
+		return fault.Field("Last-Event-ID", "must be the id of an event of this stream, log:position")
 	}
 	md := msg.ProtoReflect().Descriptor()
 	if only := md.Fields().ByName("only_new"); only != nil {
@@ -91,11 +96,17 @@ func resumeAfter(msg proto.Message, id string) error {
 		return fault.Field("Last-Event-ID", "this stream cannot be resumed")
 	}
 	msg.ProtoReflect().Mutable(path[0]).Message().Clear(path[1])
-	return named("Last-Event-ID", field.Set(msg, path, []string{id}))
+	if of := field.Find(md, "filter.log_id"); of != nil {
+		msg.ProtoReflect().Mutable(of[0]).Message().Clear(of[1])
+		if err := named("Last-Event-ID", field.Set(msg, of, []string{log})); err != nil {
+			return err
+		}
+	}
+	return named("Last-Event-ID", field.Set(msg, path, []string{digits}))
 }
 
-// events writes server-sent events (HTML Living Standard §9.2): id is the
-// position, data what is watched. A message that brings none is a sign of life,
+// events writes server-sent events (HTML Living Standard §9.2): id is the place,
+// log:position, data what is watched. A message that brings none is a sign of life,
 // whose id moves on where a client resumes.
 func (t *transcoder) events(w http.ResponseWriter, stream *connect.ServerStreamForClient[dynamicpb.Message], ok bool) {
 	out := http.NewResponseController(w)
@@ -105,11 +116,14 @@ func (t *transcoder) events(w http.ResponseWriter, stream *connect.ServerStreamF
 	for ; ok; ok = stream.Receive() {
 		m := stream.Msg().ProtoReflect()
 		fields := m.Descriptor().Fields()
-		id, item := m.Get(fields.ByName("position")).Uint(), fields.ByNumber(1)
+		id, item := strconv.FormatUint(m.Get(fields.ByName("position")).Uint(), 10), fields.ByNumber(1)
+		if log := fields.ByName("log_id"); log != nil && m.Has(log) {
+			id = m.Get(log).String() + ":" + id
+		}
 		if !m.Has(item) {
-			fmt.Fprintf(w, ": alive\nid: %d\n\n", id)
+			fmt.Fprintf(w, ": alive\nid: %s\n\n", id)
 		} else if b, err := t.codec.Marshal(m.Get(item).Message().Interface()); err == nil {
-			fmt.Fprintf(w, "id: %d\ndata: %s\n\n", id, b) // the JSON is on one line
+			fmt.Fprintf(w, "id: %s\ndata: %s\n\n", id, b) // the JSON is on one line
 		}
 		if out.Flush() != nil {
 			return // nobody is listening

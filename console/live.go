@@ -18,7 +18,7 @@ import (
 const recheck = 15 * time.Second
 
 // live streams the lines of new events as server-sent events (HTML Living
-// Standard §9.2): id is the position, data the line as the page shows it, on
+// Standard §9.2): id is the place, log:position, data the line as the page shows it, on
 // one line. A browser that lost the connection says where it was.
 func (v *visit) live() error {
 	filter, err := readEventQuery(v.r.URL.Query()).filter()
@@ -27,6 +27,9 @@ func (v *visit) live() error {
 	}
 	after := v.r.URL.Query().Get("after")
 	if id := v.r.Header.Get("Last-Event-ID"); id != "" {
+		if log, position, ok := strings.Cut(id, ":"); ok {
+			filter.LogId, id = log, position
+		}
 		after = id
 	}
 	if filter.AfterPosition, err = strconv.ParseUint(after, 10, 64); err != nil {
@@ -69,7 +72,11 @@ func (v *visit) send(m *munimentv1.WatchEventsResponse) error {
 	if err := v.pages.Piece(&b, "events", "line", m.GetEvent()); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(v.w, "id: %d\ndata: %s\n\n", m.GetEvent().GetPosition(), strings.Join(strings.Fields(b.String()), " "))
+	prefix := ""
+	if m.GetLogId() != "" {
+		prefix = m.GetLogId() + ":"
+	}
+	_, err := fmt.Fprintf(v.w, "id: %s%d\ndata: %s\n\n", prefix, m.GetEvent().GetPosition(), strings.Join(strings.Fields(b.String()), " "))
 	return err
 }
 

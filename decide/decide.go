@@ -213,7 +213,7 @@ func once[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelop
 	}
 	events, err := d.Decide(state, c)
 	if err != nil || len(events) == 0 {
-		return Result{Appended: eventlog.Appended{Log: r.Log.ID(), Last: cond.After, Time: r.Log.Now()}}, err
+		return Result{Appended: eventlog.Appended{Log: r.Log.GenerationAt(cond.After), Last: cond.After, Time: r.Log.Now()}}, err
 	}
 	return r.append(ctx, env, events, cond)
 }

@@ -116,7 +116,7 @@ func run(ctx context.Context, o Options, all *fleet.Fleet, s *story, front, back
 	desk := &http.Server{Handler: app.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	go func() { failed <- desk.Serve(back) }()
 	defer desk.Close()
-	a := Addresses{Console: srv.URL(), Sample: s.app.URL, Data: dir, VerifierKey: srv.Core.Instance.CheckpointKey, Owner: s.owner.email(), Ada: s.people[0].email()}
+	a := Addresses{Console: srv.URL(), Sample: s.app.URL, Data: dir, VerifierKey: srv.Core.VerifierKey, Owner: s.owner.email(), Ada: s.people[0].email()}
 	say(o.Stdout, a, srv.Core.Log.Mark().Size, time.Since(started), o.Keep != "")
 	if o.Ready != nil {
 		o.Ready(a)

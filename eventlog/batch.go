@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"slices"
@@ -21,6 +22,7 @@ type batch struct {
 	done    map[outcomeKey]int // index into Outcomes
 	now     time.Time
 	bytes   int // of leaves and ciphertexts
+	began   []Generation
 
 	launched time.Time // on its way to the disk
 }
@@ -76,16 +78,24 @@ func (s *sequencer) add(ctx context.Context, r *Request, events []prepared) (App
 	if err := s.checkIDs(ctx, events); err != nil {
 		return Appended{}, err
 	}
+	if err := s.checkContinued(r, events); err != nil {
+		return Appended{}, err
+	}
 	keys, err := s.checkKeys(ctx, events)
 	if err != nil {
 		return Appended{}, err
 	}
-	plan, err := s.plan(ctx, b, events)
+	generation := cmp.Or(r.Generation, s.generation)
+	plan, err := s.plan(ctx, b, generation, events)
 	if err != nil {
 		return Appended{}, err
 	}
 	s.place(b, plan, keys)
-	res := Appended{Log: b.Log, First: b.Next.Size - event.Position(len(plan)) + 1, Last: b.Next.Size, Time: b.now}
+	if generation != s.generation {
+		s.generation = generation
+		b.began = append(b.began, Generation{generation, b.Next.Size})
+	}
+	res := Appended{Log: generation, First: b.Next.Size - event.Position(len(plan)) + 1, Last: b.Next.Size, Time: b.now}
 	b.done[outcomeKey{r.Actor, r.Command}] = len(b.Outcomes)
 	b.Outcomes = append(b.Outcomes, Outcome{Actor: r.Actor, Command: r.Command, Digest: r.Digest, First: res.First, Last: res.Last})
 	return res, nil
@@ -102,7 +112,7 @@ func (s *sequencer) repeated(ctx context.Context, r *Request) (Appended, bool, e
 		if o.Digest != r.Digest {
 			return Appended{}, true, &verdict{ErrCommandReused}
 		}
-		return Appended{Log: b.Log, First: o.First, Last: o.Last, Time: b.now, Replayed: true}, true, nil
+		return Appended{Log: s.generationOf(o.First), First: o.First, Last: o.Last, Time: b.now, Replayed: true}, true, nil
 	}
 	o, ok, err := s.log.store.Outcome(ctx, s.log.id, r.Actor, r.Command)
 	if err != nil || !ok {
@@ -198,7 +208,7 @@ func (s *sequencer) streamHead(ctx context.Context, stream event.Stream) (Stream
 
 // plan places a request's events without touching the sequencer's memory, so
 // that a refusal leaves no trace.
-func (s *sequencer) plan(ctx context.Context, b *batch, events []prepared) ([]entry, error) {
+func (s *sequencer) plan(ctx context.Context, b *batch, generation event.LogID, events []prepared) ([]entry, error) {
 	plan := make([]entry, 0, len(events))
 	size, last := b.Next.Size, b.Next.Last
 	for i, d := range events {
@@ -206,7 +216,7 @@ func (s *sequencer) plan(ctx context.Context, b *batch, events []prepared) ([]en
 		if err != nil {
 			return nil, err
 		}
-		at := event.Place{Log: b.Log, Position: size + event.Position(i) + 1, Version: h.Version + 1, Time: b.now, Prev: last, PrevStream: h.Hash}
+		at := event.Place{Log: generation, Position: size + event.Position(i) + 1, Version: h.Version + 1, Time: b.now, Prev: last, PrevStream: h.Hash}
 		// The zero byte in front is the prefix of the leaf hash (RFC 6962 §2.1).
 		hashed := d.AppendLeaf(make([]byte, 1, 512), at)
 		leaf := hashed[1:len(hashed):len(hashed)]

@@ -35,12 +35,15 @@ type Request struct {
 	Digest  event.Hash      // of what the command asks for; a repeat must bring the same
 	Events  []*event.Draft  // at least one; appended together, in order
 	If      event.Condition // what must still hold
+	// Generation is the log id of the generation that the request begins; its
+	// only event is then log.continued. Zero, as nearly always: none.
+	Generation event.LogID
 }
 
 // Appended is what an append did, now or, if Replayed, when the command came
 // first.
 type Appended struct {
-	Log         event.LogID
+	Log         event.LogID // in the records' leaves: that of their generation
 	First, Last event.Position
 	Time        time.Time
 	Replayed    bool
@@ -145,7 +148,8 @@ type Log struct {
 	gone  chan struct{} // closed when the sequencer has stopped
 	close sync.Once
 
-	mark atomic.Pointer[Mark]
+	mark        atomic.Pointer[Mark]
+	generations atomic.Pointer[[]Generation]
 
 	mu     sync.RWMutex // guards recent and moved
 	recent window
@@ -190,7 +194,7 @@ func Open(ctx context.Context, store Store, id event.LogID, opts Options) (*Log,
 	return l, nil
 }
 
-// ID returns the log's id.
+// ID returns the log's id, which is that of its first generation.
 func (l *Log) ID() event.LogID { return l.id }
 
 // Store returns the engine below, for what reads tiles and checkpoints.
@@ -279,7 +283,7 @@ func (l *Log) Outcome(ctx context.Context, actor event.Actor, command event.ID, 
 }
 
 func (l *Log) replayed(ctx context.Context, o Outcome) (Appended, error) {
-	a := Appended{Log: l.id, First: o.First, Last: o.Last, Replayed: true}
+	a := Appended{Log: l.GenerationAt(o.First), First: o.First, Last: o.Last, Replayed: true}
 	for r, err := range l.store.Records(ctx, l.id, o.Last, o.Last) {
 		if err != nil {
 			return a, fault.Wrap("read the command's records", err)

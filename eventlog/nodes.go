@@ -265,6 +265,10 @@ func (l *Log) advance(ctx context.Context, m Mark) error {
 	if err != nil {
 		return err
 	}
+	g, err := l.generationsWith(ctx, entries, from.Size, m.Size)
+	if err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch now := l.Mark().Size; {
@@ -276,6 +280,7 @@ func (l *Log) advance(ctx context.Context, m Mark) error {
 	default:
 		l.recent = window{max: l.opts.Window}
 	}
+	l.generations.Store(&g)
 	l.setMark(m)
 	return nil
 }

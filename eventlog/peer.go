@@ -72,6 +72,10 @@ func (s *sequencer) loadFree(ctx context.Context) error {
 	if m := l.mark.Load(); err == nil && m != nil && h.Size < m.Size {
 		err = fault.New(fault.Corrupt, "the log ends at position %d, but %d records were read from it before: it was rolled back", h.Size, m.Size)
 	}
+	var g []Generation
+	if err == nil {
+		g, err = generations(ctx, l.store, l.id, h)
+	}
 	if err == nil && l.opts.Admit != nil {
 		err = l.opts.Admit(ctx, h.mark())
 	}
@@ -79,7 +83,7 @@ func (s *sequencer) loadFree(ctx context.Context) error {
 		_ = n.store.Resign(ctx, l.id, l.opts.Holder)
 		return err
 	}
-	s.begins(h, t)
+	s.begins(h, t, g)
 	s.peer.asked = asked
 	n.extended(asked)
 	n.leads.Store(true)

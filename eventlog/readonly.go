@@ -26,6 +26,11 @@ func OpenReadOnly(ctx context.Context, store Store, id event.LogID) (*Log, error
 	if _, err := loadTree(ctx, store, id, h); err != nil && !errors.Is(err, context.Canceled) {
 		return nil, fault.Wrap("open the log for reading", err)
 	}
+	g, err := generations(ctx, store, id, h)
+	if err != nil {
+		return nil, fault.Wrap("open the log for reading", err)
+	}
+	l.generations.Store(&g)
 	l.setMark(h.mark())
 	return l, nil
 }

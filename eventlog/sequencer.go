@@ -62,11 +62,12 @@ type sequencer struct {
 	ready  bool       // the memory below is valid
 	failed *takeFault // the last attempt to take the log, if it failed
 
-	head     Head // behind all batches that were launched
-	tree     *tree
-	streams  cache[event.Stream, StreamHead]
-	subjects cache[event.SubjectID, KeyUse]
-	lately   lately
+	head       Head        // behind all batches that were launched
+	generation event.LogID // behind all batches
+	tree       *tree
+	streams    cache[event.Stream, StreamHead]
+	subjects   cache[event.SubjectID, KeyUse]
+	lately     lately
 
 	flying *batch     // on its way to the disk
 	landed chan error // tells its outcome
@@ -324,18 +325,23 @@ func (s *sequencer) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.begins(h, t)
+	g, err := generations(ctx, l.store, l.id, h)
+	if err != nil {
+		return err
+	}
+	s.begins(h, t, g)
 	return nil
 }
 
 // begins makes the sequencer go on behind a head.
-func (s *sequencer) begins(h Head, t *tree) {
+func (s *sequencer) begins(h Head, t *tree, g []Generation) {
 	l := s.log
-	s.head, s.tree = h, t
+	s.head, s.tree, s.generation = h, t, g[len(g)-1].ID
 	s.streams, s.subjects = cache[event.Stream, StreamHead]{}, cache[event.SubjectID, KeyUse]{}
 	s.lately.forget(h.Size)
 	l.mu.Lock()
 	l.recent = window{max: l.opts.Window}
+	l.generations.Store(&g)
 	l.setMark(h.mark())
 	l.mu.Unlock()
 	s.ready = true
@@ -358,6 +364,10 @@ func (s *sequencer) publish(b *batch) {
 	l.mu.Lock()
 	if b.Next.Size > l.Mark().Size { // else another holder's mark came first
 		l.recent.add(b.entries)
+		if len(b.began) > 0 {
+			g := slices.Concat(l.Generations(), b.began)
+			l.generations.Store(&g)
+		}
 		l.setMark(b.Next.mark())
 	}
 	l.mu.Unlock()

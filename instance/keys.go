@@ -133,15 +133,19 @@ type Rotate struct {
 	// Distrust, with AtOnce: the keys before are removed and not retired,
 	// because somebody else may have them.
 	Distrust bool
-	Now      event.Instant
+	// Since: keys made before are replaced at once. The log began a new
+	// generation then, and what was signed in records that it lost is not known.
+	Since event.Instant
+	Now   event.Instant
 }
 
 // Wants returns the algorithms for which the steps need a key that is not there.
 func (s State) Wants(c Rotate) []string {
 	return slices.DeleteFunc(slices.Clone(c.Algorithms), func(alg string) bool {
 		current, signs := s.Key(alg)
-		_, announced := s.key(alg, Next)
-		return announced || signs && !c.AtOnce && c.Now < current.Activated+c.Schedule.Every-c.Schedule.Announce
+		next, announced := s.key(alg, Next)
+		announced = announced && next.At >= c.Since
+		return announced || signs && !c.AtOnce && current.At >= c.Since && c.Now < current.Activated+c.Schedule.Every-c.Schedule.Announce
 	})
 }
 
@@ -173,6 +177,9 @@ func (s State) steps(alg string, c Rotate) []any {
 	out := s.gone(alg, c)
 	current, signs := s.Key(alg)
 	next, announced := s.key(alg, Next)
+	if announced && next.At < c.Since {
+		announced, out = false, append(out, SigningKeyRemoved{c.Instance, next.Key, alg})
+	}
 	if !announced && slices.Contains(s.Wants(c), alg) {
 		i := slices.IndexFunc(c.Fresh, func(k NewKey) bool { return k.Algorithm == alg })
 		if i < 0 {
@@ -182,7 +189,7 @@ func (s State) steps(alg string, c Rotate) []any {
 		next.SigningKeyCreated = SigningKeyCreated{c.Instance, k.Key, alg, k.Public, event.Seal(k.Private), c.Now}
 		announced, out = true, append(out, next.SigningKeyCreated)
 	}
-	due := c.AtOnce || !signs || c.Now >= current.Activated+c.Schedule.Every && c.Now >= next.At+c.Schedule.Announce
+	due := c.AtOnce || !signs || current.At < c.Since || c.Now >= current.Activated+c.Schedule.Every && c.Now >= next.At+c.Schedule.Announce
 	if !announced || !due {
 		return out
 	}

@@ -60,8 +60,8 @@ func StartPublisher(ctx context.Context, log *eventlog.Log, signer *Signer, reg 
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if signer.Log() != log.ID() {
-		return nil, fault.New(fault.Refused, "the signing key is of log %s, not of log %s", signer.Log(), log.ID())
+	if signer.Log() != log.Generation() {
+		return nil, fault.New(fault.Refused, "the signing key is of log %s, not of log %s", signer.Log(), log.Generation())
 	}
 	p := &Publisher{log: log, signer: signer, reg: reg, prover: NewProver(log.Store(), log.ID()), opts: o, moved: make(chan struct{})}
 	var err error
@@ -202,7 +202,7 @@ func (p *Publisher) change(f func()) {
 // finishes: a swap that is cut off half-way is one whose outcome nobody knows.
 func (p *Publisher) publish(ctx context.Context) error {
 	m := p.log.Mark() // durable: the log moves its mark after syncing
-	next := State{Log: p.log.ID(), Term: m.Term, Tree: Tree{m.Size, m.Root}}
+	next := State{Log: p.log.Generation(), Term: m.Term, Tree: Tree{m.Size, m.Root}}
 	if err := p.settle(ctx); err != nil {
 		return err
 	}
@@ -222,7 +222,7 @@ func (p *Publisher) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.log.Store().PutCheckpoint(ctx, c.Log, c.Size, c.Note); err != nil {
+	if err := p.log.Store().PutCheckpoint(ctx, p.log.ID(), c.Size, c.Note); err != nil {
 		return fault.Wrap("store a checkpoint", err)
 	}
 	p.change(func() { p.latest, p.when = c, p.log.Now() })

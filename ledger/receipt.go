@@ -7,7 +7,10 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"muniment.dev/event"
+	"muniment.dev/eventlog"
 	"muniment.dev/fault"
 	"muniment.dev/ledger/verify"
 )
@@ -26,7 +29,14 @@ type receiptFile struct {
 	Format    string       `json:"format"`
 	Leaf      []byte       `json:"leaf"`
 	Proof     string       `json:"proof"`
+	Continued []link       `json:"continued,omitempty"`
 	Disclosed []Disclosure `json:"disclosed,omitempty"`
+}
+
+// link is a record with which a generation began, and its inclusion proof.
+type link struct {
+	Leaf  []byte      `json:"leaf"`
+	Proof []tlog.Hash `json:"proof"`
 }
 
 // Receipt returns the receipt file of the record at a position: all that a
@@ -38,14 +48,20 @@ func (p *Prover) Receipt(ctx context.Context, at event.Position, c Checkpoint, d
 		return nil, fault.Wrap("make a receipt", err)
 	}
 	f := receiptFile{Format: "muniment.dev/receipt/v1", Disclosed: disclosed}
+	log := c.Log
 	for r, err := range p.store.Records(ctx, p.log, at, at) {
 		if err != nil {
 			return nil, fault.Wrap("make a receipt", err)
 		}
-		f.Leaf = r.Leaf
+		f.Leaf, log = r.Leaf, r.Log
 	}
 	if event.LeafHash(f.Leaf) != leaf {
 		return nil, fault.New(fault.Corrupt, "the record at position %d is not the one in the tree; run verify", at)
+	}
+	if log != c.Log {
+		if f.Continued, err = p.continued(ctx, at, c); err != nil {
+			return nil, fault.Wrap("make a receipt", err)
+		}
 	}
 	// C2SP tlog-proof: header, index, hashes, blank line, checkpoint.
 	var text strings.Builder
@@ -57,6 +73,32 @@ func (p *Prover) Receipt(ctx context.Context, at event.Position, c Checkpoint, d
 	text.Write(c.Note)
 	f.Proof = text.String()
 	return f.encode()
+}
+
+// continued shows the generations that began behind a record, up to that of the
+// checkpoint.
+func (p *Prover) continued(ctx context.Context, at event.Position, c Checkpoint) ([]link, error) {
+	all, err := eventlog.GenerationsOf(ctx, p.store, p.log)
+	if err != nil {
+		return nil, err
+	}
+	var list []link
+	for _, g := range all {
+		if g.First <= at || g.First > c.Size {
+			continue
+		}
+		proof, _, err := p.Inclusion(ctx, g.First, c.Tree)
+		if err != nil {
+			return nil, err
+		}
+		for r, err := range p.store.Records(ctx, p.log, g.First, g.First) {
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, link{r.Leaf, proof})
+		}
+	}
+	return list, nil
 }
 
 // encode writes the file and holds it against the code that strangers run, so

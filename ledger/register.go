@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -10,8 +11,8 @@ import (
 	"muniment.dev/fault"
 )
 
-// State is what a register holds: which log it is about, under which term it
-// was last written, and its tree then. The zero State stands for none.
+// State is what a register holds: which log it is about (by the id of its newest
+// generation), under which term it was last written, and its tree then. The zero State stands for none.
 type State struct {
 	Log  event.LogID
 	Term uint64
@@ -45,6 +46,7 @@ var (
 	ErrNoLog      = fault.New(fault.Refused, "there is a register but not the log that it is about: the log's disk may not be mounted"+adopt)
 	ErrOtherLog   = fault.New(fault.Refused, "the register is about another log: one of the two was exchanged"+adopt)
 	ErrRolledBack = fault.New(fault.Refused, "the log is shorter than the register says: an old state was restored, or records were cut off; what is missing was acknowledged, so look for a newer copy first"+adopt)
+	ErrUnfinished = fault.New(fault.Refused, "the log began a new generation, of which the register was not told: beginning it was interrupted; run `muniment generation begin` again")
 	ErrForked     = fault.New(fault.Refused, "the log's first records are not those that the register took note of: they were rewritten; keep a copy of everything before you go on"+adopt)
 )
 
@@ -70,8 +72,9 @@ func Admit(ctx context.Context, store eventlog.Store, log event.LogID, reg Regis
 		return 1, nil
 	case !exists:
 		return 0, ErrNoLog
-	case state.Log != log:
-		return 0, ErrOtherLog
+	}
+	if err := inGeneration(ctx, store, log, state); err != nil {
+		return 0, err
 	}
 	now := Tree{head.Size, head.Root()}
 	if err := continues(ctx, NewProver(store, log), state.Tree, now); err != nil {
@@ -107,7 +110,7 @@ func claim(ctx context.Context, log *eventlog.Log, reg Register) error {
 		return err
 	}
 	m := log.Mark()
-	new := State{Log: log.ID(), Term: m.Term, Tree: old.Tree}
+	new := State{Log: log.Generation(), Term: m.Term, Tree: old.Tree}
 	switch {
 	case old.IsZero() && m.Size > 0:
 		return ErrNoRegister
@@ -119,6 +122,22 @@ func claim(ctx context.Context, log *eventlog.Log, reg Register) error {
 		return fault.New(fault.Refused, "another server has taken the log meanwhile (term %d, ours is %d)", old.Term, new.Term)
 	}
 	return reg.CompareAndSwap(ctx, old, new)
+}
+
+// inGeneration refuses a register that is not about the log's newest generation.
+func inGeneration(ctx context.Context, store eventlog.Store, log event.LogID, s State) error {
+	g, err := eventlog.GenerationsOf(ctx, store, log)
+	if err != nil {
+		return fault.Wrap("find the log's generation", err)
+	}
+	newest := g[len(g)-1]
+	switch {
+	case s.Log == newest.ID:
+		return nil
+	case slices.ContainsFunc(g, func(g eventlog.Generation) bool { return g.ID == s.Log }):
+		return ErrUnfinished
+	}
+	return ErrOtherLog
 }
 
 // continues checks that a log's tree continues the one registered.
@@ -150,7 +169,11 @@ func Adopt(ctx context.Context, store eventlog.Store, log event.LogID, reg Regis
 		return old, new, fault.Wrap("read the log's head", err)
 	}
 	if err == nil {
-		new = State{Log: log, Term: max(old.Term, head.Term), Tree: Tree{head.Size, head.Root()}}
+		g, err := eventlog.GenerationsOf(ctx, store, log)
+		if err != nil {
+			return old, new, fault.Wrap("find the log's generation", err)
+		}
+		new = State{Log: g[len(g)-1].ID, Term: max(old.Term, head.Term), Tree: Tree{head.Size, head.Root()}}
 		if err := attest(ctx, NewProver(store, log), new.Tree); err != nil {
 			return old, new, err
 		}

@@ -25,11 +25,12 @@ type Checkpoint struct {
 	Note []byte // the signed text
 }
 
-// Signer signs the checkpoints of one log with Ed25519 (C2SP signed-note, type
+// Signer signs the checkpoints of one generation of a log with Ed25519 (C2SP signed-note, type
 // 0x01). Its name is the log's origin. It is safe for concurrent use.
 type Signer struct {
 	note     note.Signer
 	log      event.LogID
+	seed     ed25519.PrivateKey
 	verifier string
 }
 
@@ -69,8 +70,8 @@ func NewSigner(secret string) (*Signer, error) {
 	if err != nil || len(seed) != 1+ed25519.SeedSize {
 		return nil, bad
 	}
-	public := ed25519.NewKeyFromSeed(seed[1:]).Public().(ed25519.PublicKey)
-	verifier, err := note.NewEd25519VerifierKey(n.Name(), public)
+	private := ed25519.NewKeyFromSeed(seed[1:])
+	verifier, err := note.NewEd25519VerifierKey(n.Name(), private.Public().(ed25519.PublicKey))
 	if err != nil {
 		return nil, bad
 	}
@@ -78,7 +79,7 @@ func NewSigner(secret string) (*Signer, error) {
 	if err != nil {
 		return nil, fault.New(fault.Corrupt, "the log's signing key is not named after a log")
 	}
-	return &Signer{note: n, log: event.LogID{ID: log}, verifier: verifier}, nil
+	return &Signer{note: n, log: event.LogID{ID: log}, seed: private, verifier: verifier}, nil
 }
 
 // Log returns the log that the signer signs for.
@@ -89,6 +90,22 @@ func (s *Signer) Origin() string { return s.note.Name() }
 
 // VerifierKey returns the public key, in the form that verify takes.
 func (s *Signer) VerifierKey() string { return s.verifier }
+
+// For returns the signer of another generation of the log: the same key pair
+// under that generation's origin, so that whoever holds the key of one can verify
+// the checkpoints of all.
+func (s *Signer) For(log event.LogID) (*Signer, error) {
+	if log == s.log {
+		return s, nil
+	}
+	origin := strings.TrimSuffix(s.Origin(), s.log.String()) + log.String()
+	verifier, err := note.NewEd25519VerifierKey(origin, s.seed.Public().(ed25519.PublicKey))
+	if err != nil {
+		return nil, err
+	}
+	hash := strings.SplitN(verifier, "+", 3)[1]
+	return NewSigner("PRIVATE+KEY+" + origin + "+" + hash + "+" + base64.StdEncoding.EncodeToString(append([]byte{1}, s.seed.Seed()...)))
+}
 
 // Sign signs a checkpoint of the tree. Whether the tree may be signed is the
 // caller's to know: see [Publisher].

@@ -31,7 +31,6 @@ func Commands() []Command {
 		command[backupCommand]("backup", "Write a backup of a data directory, beside a running server or without one."),
 		command[receiptCommand]("receipt", "Make the receipt of a record, with which anybody can check it offline."),
 		command[registerCommand]("register", "Show what the register knows of the log, or adopt the log as it is."),
-		command[restoreCommand]("restore", "Make a data directory out of a backup."),
 		command[tamperCommand]("tamper", "Copy a log and change one bit in the copy, to see verify find it."),
 		command[verifyCommand]("verify", "Verify the log in a data directory, offline or beside a running server."),
 		command[verifyReceiptCommand]("verify-receipt", "Check a receipt."),

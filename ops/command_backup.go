@@ -117,7 +117,11 @@ type restoreCommand struct {
 	Erasures string `help:"The list of erasures that survived; by default the file beside the register (its name and .erased)." type:"path" placeholder:"FILE"`
 	OldKeys  bool   `help:"Restore even though the keys are older than the log, and what the missing ones sealed cannot be read."`
 	JSON     bool   `name:"json" help:"Write the result as JSON."`
+
+	NewGeneration bool `help:"If records are missing, go on in a new generation of the log, which admits the loss. Says what is missing first; needs --force."`
+	Force         bool `help:"With --new-generation: begin it. What is missing was acknowledged to somebody, and is given up."`
 	against
+	program Program
 }
 
 func (c *restoreCommand) run(ctx context.Context, s streams) (int, error) {
@@ -125,6 +129,9 @@ func (c *restoreCommand) run(ctx context.Context, s streams) (int, error) {
 	var err error
 	if o.VerifyOptions, o.Moved, err = c.options(s); err != nil {
 		return ExitUnchecked, err
+	}
+	if c.NewGeneration {
+		o.Checkpoint = nil // of more records than there are, it may well be
 	}
 	r, err := Restore(ctx, o)
 	if err != nil {
@@ -134,10 +141,44 @@ func (c *restoreCommand) run(ctx context.Context, s streams) (int, error) {
 		}
 		return ExitUnchecked, err
 	}
+	if c.NewGeneration {
+		return c.begin(ctx, s, r)
+	}
 	if c.JSON {
 		return ExitOK, writeJSON(s.out, r)
 	}
 	r.write(writer{s.out})
+	return ExitOK, nil
+}
+
+// begin begins a new generation of what was restored, if anything is missing.
+func (c *restoreCommand) begin(ctx context.Context, s streams, r *Restored) (int, error) {
+	w := writer{s.out}
+	if r.Refused == "" {
+		r.write(w)
+		w.line("\nNo new generation was begun: nothing is missing.")
+		return ExitOK, nil
+	}
+	w.line("%s is restored.\n", r.Dir)
+	l := DefaultLayout(r.Dir)
+	if c.Register != "" {
+		l.Register = c.Register
+	}
+	o := GenerationOptions{Force: c.Force}
+	if c.Checkpoint != "" {
+		var err error
+		if o.Checkpoint, err = os.ReadFile(c.Checkpoint); err != nil {
+			return ExitUnchecked, err
+		}
+	}
+	g, err := BeginGeneration(ctx, l, c.program, o)
+	if err != nil {
+		return ExitUnchecked, err
+	}
+	g.writeBegun(w)
+	if !g.Begun {
+		return ExitFound, nil
+	}
 	return ExitOK, nil
 }
 
@@ -156,7 +197,7 @@ func (r *Restored) write(w writer) {
 		return
 	}
 	w.line("\nA server will not write to it: %s.", strings.TrimSuffix(r.Refused, "."))
-	w.line("\nIt can be read: muniment verify, receipt, status, views. Whatever was acknowledged after\nthe backup is missing in it, and if the log went on from here under the same id, there would\nbe two histories, each with signed checkpoints. See docs/how-to/backup.md.")
+	w.line("\nIt can be read: muniment verify, receipt, status, views. Whatever was acknowledged after\nthe backup is missing in it, and if the log went on from here under the same id, there would\nbe two histories, each with signed checkpoints. If no newer copy is to be had, go on in a new\ngeneration, which admits the loss: muniment generation begin %s. See docs/how-to/backup.md.", r.Dir)
 }
 
 // movedTo shows how far a file has come, as progressTo does for records.

@@ -64,8 +64,13 @@ func (c *registerShow) run(ctx context.Context, s streams) (int, error) {
 		if err != nil {
 			return ExitUnchecked, err
 		}
-		showState(w, "log", now)
 		log = now.Log
+		g, err := eventlog.GenerationsOf(ctx, store, log)
+		if err != nil {
+			return ExitUnchecked, err
+		}
+		now.Log = g[len(g)-1].ID
+		showState(w, "log", now)
 		_, err = ledger.Admit(ctx, store, log, held)
 		return verdictOf(w, err)
 	}

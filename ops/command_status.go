@@ -11,6 +11,8 @@ import (
 // ProgramCommands lists the commands that must know what the server declares.
 func ProgramCommands(p Program) []Command {
 	return []Command{
+		commandOf("generation", "Show the generations of a log, or begin a new one after a restore that lost records.", generationCommand{program: p}),
+		commandOf("restore", "Make a data directory out of a backup.", restoreCommand{program: p}),
 		commandOf("status", "Say how a data directory is, with a server running on it or without.", statusCommand{program: p}),
 		commandOf("views", "Look at the views of a data directory, check them against the log, or rebuild them.", viewsCommand{program: p}),
 	}

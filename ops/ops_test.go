@@ -191,7 +191,7 @@ func onDisk(t testing.TB, n int) *world {
 func run(t testing.TB, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	for _, c := range Commands() {
+	for _, c := range append(Commands(), ProgramCommands(Program{})...) {
 		if c.Name == args[0] {
 			code = c.Run(context.Background(), args[1:], &out, &errs)
 			return code, out.String(), errs.String()

@@ -180,6 +180,9 @@ func (a assigned) AssignedKey(ctx context.Context, s event.SubjectID) (event.Key
 	return use.Key, event.Present, nil
 }
 
+// Generation implements seal.Assignments; nothing is sealed here.
+func (a assigned) Generation() event.LogID { return a.log }
+
 // noKeys is a seal.KeyStore without any.
 type noKeys struct{}
 

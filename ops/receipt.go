@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"slices"
 
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
@@ -45,7 +46,16 @@ func covering(ctx context.Context, store eventlog.Store, log event.LogID, at eve
 			return ledger.Checkpoint{}, fault.Wrap("read the checkpoints", err)
 		}
 		cp, err := ledger.ParseCheckpoint(c.Note)
-		if err != nil || cp.Log != log || cp.Size != c.Size {
+		if err == nil {
+			var g []eventlog.Generation
+			if g, err = eventlog.GenerationsOf(ctx, store, log); err != nil {
+				return cp, err
+			}
+			if !slices.ContainsFunc(g, func(g eventlog.Generation) bool { return g.ID == cp.Log && g.First <= cp.Size }) {
+				err = fault.New(fault.Corrupt, "the checkpoint is of log %s", cp.Log)
+			}
+		}
+		if err != nil || cp.Size != c.Size {
 			return ledger.Checkpoint{}, fault.New(fault.Corrupt, "the checkpoint of size %d is damaged; run verify", c.Size)
 		}
 		return cp, nil
@@ -62,7 +72,7 @@ func open(ctx context.Context, store eventlog.Store, log event.LogID, at event.P
 		if err != nil {
 			return nil, fault.Wrap("read the record", err)
 		}
-		list, err := seal.Disclose(ctx, keys, r, paths...)
+		list, err := seal.Disclose(ctx, keys, log, r, paths...)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"io/fs"
@@ -28,7 +29,8 @@ type Status struct {
 	Started    time.Time        `json:"started,omitzero"`  // of the server
 	URL        string           `json:"url,omitempty"`     // of the server
 	Log        event.LogID      `json:"log"`
-	Size       event.Position   `json:"size"` // the mark: the last durable record
+	Generation event.LogID      `json:"generation,omitzero"` // the newest, if the log has several
+	Size       event.Position   `json:"size"`                // the mark: the last durable record
 	Root       tlog.Hash        `json:"root"`
 	Last       time.Time        `json:"last,omitzero"` // of the last record
 	Term       uint64           `json:"term"`
@@ -121,6 +123,9 @@ func (s *Stopped) status(ctx context.Context) (*Status, error) {
 	m := s.Log.Mark()
 	out := &Status{Dir: s.Layout.Dir, Version: s.program.Version, Log: s.Log.ID(), Size: m.Size, Root: tlog.Hash(m.Root), Last: m.Time, Term: m.Term,
 		Register: s.register(ctx), Disk: Disk(s.Layout), Keys: CountKeys(ctx, s.Layout)}
+	if g := s.Log.Generation(); g != out.Log {
+		out.Generation = g
+	}
 	for c, err := range s.store.Checkpoints(ctx, out.Log, 0) {
 		if err != nil {
 			return nil, err
@@ -234,7 +239,7 @@ func (s *Status) Ledger(state ledger.State, err error) {
 	switch {
 	case err != nil:
 		s.Register.Problem = explain(err)
-	case state.Log != s.Log:
+	case state.Log != cmp.Or(s.Generation, s.Log):
 		s.Register.Problem = ledger.ErrOtherLog.Msg
 	case state.Size > s.Size:
 		s.Register.Problem = ledger.ErrRolledBack.Msg
@@ -276,6 +281,9 @@ func (s *Status) WriteText(out io.Writer) {
 	w.line("")
 	w.item("directory", "%s", s.Dir)
 	w.item("log", "%s", s.Log)
+	if !s.Generation.IsZero() {
+		w.item("generation", "%s", s.Generation)
+	}
 	last := ""
 	if !s.Last.IsZero() {
 		last = ", the last of " + s.Last.Format(clock)

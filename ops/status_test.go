@@ -10,19 +10,34 @@ import (
 	"time"
 
 	"muniment.dev/event"
+	"muniment.dev/eventlog"
 	"muniment.dev/eventlog/pebblelog"
 	"muniment.dev/fault"
+	"muniment.dev/seal"
 	"muniment.dev/view"
 )
 
 // program declares a view of the people in a world.
 func (w *world) program() Program {
-	return Program{Registry: w.sealer.Registry, Version: "test", Views: []view.View{{Name: "people", Revision: 1, Types: []string{"user.registered"},
+	return Program{Registry: w.sealer.Registry, Version: "test", CheckpointSigner: w.secret, Views: []view.View{{Name: "people", Revision: 1, Types: []string{"user.registered"},
 		Tables: []view.Table{{Name: "people", Key: []string{"id"}, Columns: []view.Column{{Name: "id", Kind: event.IDRef}, {Name: "email", Kind: event.Text, Personal: "id"}}}},
 		Apply: func(f event.Fact) []view.Change {
 			p := f.Payload.(registered)
 			return []view.Change{view.Put("people", view.Values{"id": p.User}, view.Values{"email": p.Email})}
 		}}}}
+}
+
+// secret reads the checkpoint key out of the first record.
+func (w *world) secret(ctx context.Context, l *eventlog.Log, s *seal.Sealer) (string, error) {
+	r, err := l.Record(ctx, 1)
+	if err != nil {
+		return "", err
+	}
+	f, err := s.Decode(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	return f.Payload.(created).Secret.Value, nil
 }
 
 // run runs a command that knows what a world declares.

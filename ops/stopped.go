@@ -19,6 +19,9 @@ type Program struct {
 	Registry *event.Registry
 	Views    []view.View
 	Version  string
+	// CheckpointSigner reads the secret key with which a log's checkpoints are
+	// signed, as it was made with the log.
+	CheckpointSigner func(context.Context, *eventlog.Log, *seal.Sealer) (string, error)
 }
 
 // Stopped is a data directory on which no server runs, open for reading: its

@@ -117,6 +117,9 @@ func printable(s string) string {
 func (r *Report) writeChecked(w writer) {
 	w.line("What was looked at")
 	w.item("log", "%s", r.LogID)
+	for _, g := range r.Generations[min(1, len(r.Generations)):] {
+		w.item("generation", "%s from record %s on%s", g.LogID, number(g.First), lostIn(g.First, g.Lost))
+	}
 	if r.KeyName != "" {
 		w.item("key", "%s", printable(r.KeyName))
 	}

@@ -29,7 +29,7 @@ func benchmarkSealer(b *testing.B) (*Sealer, assigned, event.ID) {
 	}
 	b.Cleanup(func() { keys.Close() })
 	a := assigned{}
-	s := &Sealer{Log: event.LogID{ID: event.NewID()}, Instance: event.SubjectID{ID: event.NewID()}, Assigned: a, Keys: keys,
+	s := &Sealer{Log: theLog, Instance: event.SubjectID{ID: event.NewID()}, Assigned: a, Keys: keys,
 		Registry: event.NewRegistry([]event.Descriptor{event.Describe[described]("user.registered", 1, "")})}
 	administrator := event.NewID()
 	for _, id := range []event.ID{s.Instance.ID, administrator} {

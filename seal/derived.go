@@ -10,8 +10,8 @@ import (
 	"muniment.dev/event"
 )
 
-// derived is what follows from a subject's key K in one log (record format,
-// "Keys"). Making it costs about as much as sealing a small block, so it is
+// derived is what follows from a subject's key K in one generation of a log
+// (record format, "Sealing"). Making it costs about as much as sealing a small block, so it is
 // kept for keys that are used again and again.
 type derived struct {
 	aead    cipher.AEAD   // under K_enc
@@ -47,10 +47,10 @@ func (k Secret) derived(log event.LogID) *derived {
 // 1.5 kB each.
 const maxDerived = 2048
 
-// derived returns what follows from a key; errors are those of Get. What it
-// keeps goes with the key when that is destroyed.
-func (k *Keys) derived(ctx context.Context, log event.LogID, id event.KeyID) (*derived, error) {
-	name := keyName{log, id}
+// derived returns what follows from a key of a log in one of its generations;
+// errors are those of Get. What it keeps goes when a key is destroyed.
+func (k *Keys) derived(ctx context.Context, log, generation event.LogID, id event.KeyID) (*derived, error) {
+	name := keyName{generation, id}
 	k.mu.Lock()
 	d, ok := k.derivations.get(name)
 	destroyed := k.destroyed
@@ -62,7 +62,7 @@ func (k *Keys) derived(ctx context.Context, log event.LogID, id event.KeyID) (*d
 	if err != nil {
 		return nil, err
 	}
-	d = s.derived(log)
+	d = s.derived(generation)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if destroyed == k.destroyed { // else it may be of this one
@@ -71,16 +71,17 @@ func (k *Keys) derived(ctx context.Context, log event.LogID, id event.KeyID) (*d
 	return d, nil
 }
 
-// derived returns what follows from a key. Errors are those of KeyStore.Get.
-func (s *Sealer) derived(ctx context.Context, id event.KeyID) (*derived, error) {
+// derived returns what follows from a key in a generation of the log. Errors
+// are those of KeyStore.Get.
+func (s *Sealer) derived(ctx context.Context, generation event.LogID, id event.KeyID) (*derived, error) {
 	if k, ok := s.Keys.(*Keys); ok {
-		return k.derived(ctx, s.Log, id)
+		return k.derived(ctx, s.Log, generation, id)
 	}
 	k, err := s.Keys.Get(ctx, s.Log, id)
 	if err != nil {
 		return nil, err
 	}
-	return k.derived(s.Log), nil
+	return k.derived(generation), nil
 }
 
 // generations is a map of bounded size: what was put or asked for lately is

@@ -18,9 +18,10 @@ type Disclosure struct {
 
 // Disclose opens the named paths of a record; a path may be sealed for several
 // subjects, and all are opened. It fails with fault.NotFound if a path is not
-// in the record, and with fault.Erased if its subject was erased. Whether the
-// caller may see the values is not asked here.
-func Disclose(ctx context.Context, keys *Keys, r *event.Record, paths ...string) ([]Disclosure, error) {
+// in the record, and with fault.Erased if its subject was erased. log is
+// the id under which the log's keys are kept. Whether the caller may see the
+// values is not asked here.
+func Disclose(ctx context.Context, keys *Keys, log event.LogID, r *event.Record, paths ...string) ([]Disclosure, error) {
 	var out []Disclosure
 	for _, path := range paths {
 		n := len(out)
@@ -29,7 +30,7 @@ func Disclose(ctx context.Context, keys *Keys, r *event.Record, paths ...string)
 				if f.Path != path {
 					continue
 				}
-				d, err := disclose(ctx, keys, r, i, path)
+				d, err := disclose(ctx, keys, log, r, i, path)
 				if err != nil {
 					return nil, fault.Wrap("disclose "+path, err)
 				}
@@ -43,9 +44,9 @@ func Disclose(ctx context.Context, keys *Keys, r *event.Record, paths ...string)
 	return out, nil
 }
 
-func disclose(ctx context.Context, keys *Keys, r *event.Record, i int, path string) (Disclosure, error) {
+func disclose(ctx context.Context, keys *Keys, log event.LogID, r *event.Record, i int, path string) (Disclosure, error) {
 	b := r.Blocks[i]
-	k, err := keys.Get(ctx, r.Log, b.Key)
+	k, err := keys.Get(ctx, log, b.Key)
 	if err != nil {
 		return Disclosure{}, err
 	}

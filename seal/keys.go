@@ -224,6 +224,6 @@ func (k *Keys) forget(log event.LogID, ids []event.KeyID) {
 	k.destroyed++
 	for _, id := range ids {
 		k.open.delete(keyName{log, id})
-		k.derivations.delete(keyName{log, id})
 	}
+	k.derivations.clear() // a key has some in each generation, and they are made quickly
 }

@@ -79,7 +79,7 @@ func testForget(t *testing.T, e *engine) {
 		t.Fatal(err)
 	}
 	use := func(k *Keys, id event.KeyID) error {
-		_, err := k.derived(t.Context(), log, id)
+		_, err := k.derived(t.Context(), log, log, id)
 		return err
 	}
 	for _, id := range []event.KeyID{first, second, stays} {

@@ -19,7 +19,7 @@ import (
 func (s *Sealer) Open(ctx context.Context, r *event.Record) ([]event.Opened, error) {
 	out := make([]event.Opened, len(r.Blocks))
 	for i, b := range r.Blocks {
-		k, err := s.derived(ctx, b.Key)
+		k, err := s.derived(ctx, r.Log, b.Key)
 		switch {
 		case fault.Is(err, fault.Erased):
 			out[i].State = event.Erased
@@ -70,7 +70,7 @@ func (s *Sealer) openBlock(ctx context.Context, r *event.Record, i int, k *deriv
 // Decode reads what a record says. Sealed fields come as far as they can be
 // opened. It fails with fault.NotFound for a type that is not registered.
 func (s *Sealer) Decode(ctx context.Context, r *event.Record) (event.Fact, error) {
-	d, err := s.Registry.Lookup(r.Log, r.Type, r.Revision)
+	d, err := s.Registry.Lookup(s.Log, r.Type, r.Revision)
 	if err != nil {
 		return event.Fact{}, err
 	}
@@ -117,7 +117,7 @@ func SealedContext(r *event.Record, opened []event.Opened) []ContextValue {
 // reported too.
 func (s *Sealer) CheckCommitments(ctx context.Context, r *event.Record, i int) (wrong []string, err error) {
 	b := r.Blocks[i]
-	k, err := s.derived(ctx, b.Key)
+	k, err := s.derived(ctx, r.Log, b.Key)
 	if err != nil {
 		return nil, err
 	}

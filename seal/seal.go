@@ -31,10 +31,14 @@ import (
 // BlindVersion is the version of the key under which new blind tags are made.
 const BlindVersion = 1
 
-// Assignments says which key the log has assigned to a subject: Present with
-// the key, Absent if none is yet, or Erased.
+// Assignments is what the log says about keys.
 type Assignments interface {
+	// AssignedKey says which key the log has assigned to a subject: Present with
+	// the key, Absent if none is yet, or Erased.
 	AssignedKey(ctx context.Context, s event.SubjectID) (event.KeyID, event.State, error)
+	// Generation returns the log id that the next leaf carries: what is sealed
+	// for it is bound to that id.
+	Generation() event.LogID
 }
 
 // KeyStore holds subjects' keys. *Keys is one.
@@ -48,6 +52,11 @@ type KeyStore interface {
 
 // Sealer turns events into drafts and records into facts, for one log. It is
 // safe for concurrent use.
+//
+// A log may have several generations (docs/adr/0017). Keys are kept under the
+// log's own id, that of the first, and so is the key of blind tags derived: an
+// address is looked up once. What is sealed in a record is bound to the id in
+// its leaf.
 type Sealer struct {
 	Log      event.LogID
 	Instance event.SubjectID // under whose key the blind-tag key stands
@@ -116,7 +125,7 @@ func (s *Sealer) key(ctx context.Context, subject event.SubjectID, cache map[eve
 			return subjectKey{}, err
 		}
 	}
-	if sk.derived, err = s.derived(ctx, sk.id); err != nil {
+	if sk.derived, err = s.derived(ctx, s.Assigned.Generation(), sk.id); err != nil {
 		return subjectKey{}, err
 	}
 	cache[subject] = sk
@@ -153,7 +162,7 @@ func (s *Sealer) draft(ctx context.Context, actor event.Actor, e event.New, c Co
 		if err != nil {
 			return nil, err
 		}
-		if err := sealBlock(d, s.Log, subject, sk, sealed[subject]); err != nil {
+		if err := sealBlock(d, s.Assigned.Generation(), subject, sk, sealed[subject]); err != nil {
 			return nil, err
 		}
 	}
@@ -268,7 +277,7 @@ func (s *Sealer) instanceKey(ctx context.Context) (*derived, error) {
 		own = &assignedKey{s.Instance, id}
 		s.own.Store(own)
 	}
-	return s.derived(ctx, own.key)
+	return s.derived(ctx, s.Log, own.key)
 }
 
 // BlindTerm is what finds the records that carry a personal value: the term of

@@ -28,11 +28,16 @@ func (a assigned) AssignedKey(_ context.Context, s event.SubjectID) (event.KeyID
 	return event.KeyID{}, event.Absent, nil
 }
 
+// Generation is the log's own id, as long as it has one generation.
+func (a assigned) Generation() event.LogID { return theLog }
+
+var theLog = event.LogID{ID: event.NewID()}
+
 func sealer(t *testing.T, e *engine) (*Sealer, assigned) {
 	t.Helper()
 	keys := e.open(t)
 	a := assigned{}
-	s := &Sealer{Log: event.LogID{ID: event.NewID()}, Instance: event.SubjectID{ID: event.NewID()}, Assigned: a, Keys: keys,
+	s := &Sealer{Log: theLog, Instance: event.SubjectID{ID: event.NewID()}, Assigned: a, Keys: keys,
 		Registry: event.NewRegistry([]event.Descriptor{event.Describe[registered]("user.registered", 1, "{actor} registered {name}")})}
 	id, _, err := keys.Draw(t.Context(), s.Log)
 	if err != nil {

@@ -90,10 +90,15 @@ type Core struct {
 	Instance  instance.State
 	Created   bool // by this opening
 
-	opts   Options
-	stop   context.CancelFunc
-	closer []func() error
-	done   chan struct{}
+	// VerifierKey is the key by which the checkpoints of the log's newest
+	// generation are verified.
+	VerifierKey string
+
+	opts      Options
+	continued event.Instant // when that generation began; zero for the first
+	stop      context.CancelFunc
+	closer    []func() error
+	done      chan struct{}
 }
 
 func (o *Options) defaults() {
@@ -145,6 +150,9 @@ func Open(ctx context.Context, o Options) (_ *Core, err error) {
 		return nil, err
 	}
 	if err := c.openInstance(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.sinceWhen(ctx); err != nil {
 		return nil, err
 	}
 	if err := c.openDerived(ctx); err != nil {
@@ -207,12 +215,30 @@ func (c *Core) logID(ctx context.Context) (event.LogID, error) {
 	return event.LogID{}, fault.New(fault.Refused, "the store holds %d logs; this version serves one", len(logs))
 }
 
+// sinceWhen reads when the log's newest generation began.
+func (c *Core) sinceWhen(ctx context.Context) error {
+	g := c.Log.Generations()
+	if len(g) == 1 {
+		return nil
+	}
+	r, err := c.Log.Record(ctx, g[len(g)-1].First)
+	if err != nil {
+		return err
+	}
+	c.continued = event.Instant(r.Time.UnixMicro())
+	return nil
+}
+
 // openDerived opens what follows from the log.
 func (c *Core) openDerived(ctx context.Context) error {
 	signer, err := ledger.NewSigner(c.Instance.CheckpointSigner.Value)
+	if err == nil {
+		signer, err = signer.For(c.Log.Generation())
+	}
 	if err != nil {
 		return fault.Wrap("open the checkpoint key", err)
 	}
+	c.VerifierKey = signer.VerifierKey()
 	c.Prover = ledger.NewProver(c.Log.Store(), c.Log.ID())
 	c.Publisher, err = ledger.StartPublisher(ctx, c.Log, signer, ledger.NewFileRegister(c.opts.Register), ledger.PublisherOptions{Logger: c.opts.Logger})
 	if err != nil {

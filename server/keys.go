@@ -117,7 +117,7 @@ func (k *keyring) rotate(ctx context.Context, algs ...string) error {
 	if err != nil {
 		return err
 	}
-	c := instance.Rotate{Instance: k.core.Sealer.Instance.ID, Algorithms: algs, Schedule: keySchedule(), Now: instant(k.core.Log.Now())}
+	c := instance.Rotate{Instance: k.core.Sealer.Instance.ID, Algorithms: algs, Schedule: keySchedule(), Since: k.core.continued, Now: instant(k.core.Log.Now())}
 	for _, alg := range st.Wants(c) {
 		fresh, err := newKey(alg)
 		if err != nil {

@@ -155,7 +155,7 @@ func listen(ctx context.Context, s App, ln net.Listener, logger *slog.Logger) er
 
 // Greet sets a fresh instance up and prints where everything is.
 func (s *Server) Greet(ctx context.Context, out io.Writer) error {
-	fmt.Fprintf(out, "Muniment serves %s\nLog verifier key: %s\n", s.URL(), s.Core.Instance.CheckpointKey)
+	fmt.Fprintf(out, "Muniment serves %s\nLog verifier key: %s\n", s.URL(), s.Core.VerifierKey)
 	secret, _, err := s.Core.SetUp(ctx, Owner{Organization: s.config.Organization, Email: s.config.OwnerEmail, Names: user.Names{Given: s.config.OwnerName}})
 	if fault.Is(err, fault.Exists) {
 		return nil

@@ -6,13 +6,38 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/eventlog"
+	"muniment.dev/fault"
+	"muniment.dev/instance"
 	"muniment.dev/ledger"
 	"muniment.dev/ops"
+	"muniment.dev/seal"
 )
 
 // Program is what this version declares, for commands on data directories.
 func Program() ops.Program {
-	return ops.Program{Registry: Registry(), Views: Views(), Version: Version()}
+	return ops.Program{Registry: Registry(), Views: Views(), Version: Version(), CheckpointSigner: checkpointSigner}
+}
+
+// checkpointSigner implements ops.Program.
+func checkpointSigner(ctx context.Context, l *eventlog.Log, s *seal.Sealer) (string, error) {
+	first, err := l.Record(ctx, 1)
+	if err != nil {
+		return "", err
+	}
+	s.Instance = event.SubjectID{ID: first.Stream.ID}
+	id := first.Stream.ID
+	st, err := decide.Read(ctx, &decide.Runner{Log: l, Sealer: s}, "instance", instance.Facts(id), instance.State{}, instance.Evolve)
+	if err != nil {
+		return "", err
+	}
+	secret, ok := st.CheckpointSigner.Get()
+	if !ok {
+		return "", fault.New(fault.Unavailable, "the instance's own secrets cannot be opened: keys.db or root.key are not those of this log")
+	}
+	return secret, nil
 }
 
 // answerStatus answers ops.AskStatus.
@@ -28,6 +53,9 @@ func (s *Server) Status(ctx context.Context) (*ops.Status, error) {
 	}
 	st := &ops.Status{Dir: l.Dir, Running: true, Version: Version(), Started: s.started.UTC(), URL: s.URL(), Log: s.Core.Log.ID(),
 		Size: m.Size, Root: tlog.Hash(m.Root), Last: m.Time, Term: m.Term, Disk: ops.Disk(l), Keys: ops.CountKeys(ctx, l)}
+	if g := s.Core.Log.Generation(); g != st.Log {
+		st.Generation = g
+	}
 	st.Ledger(state, err)
 	if c := s.Core.Publisher.Latest(); c.Size > 0 {
 		st.Checkpoint = ops.CheckpointStatus{Size: c.Size, Behind: m.Size - min(c.Size, m.Size)}

@@ -63,6 +63,9 @@ func (a assigned) AssignedKey(ctx context.Context, s event.SubjectID) (event.Key
 	return use.Key, event.Present, nil
 }
 
+// Generation implements seal.Assignments.
+func (a assigned) Generation() event.LogID { return a.log }
+
 // size is the number of durable records.
 func (j *journal) size() event.Position {
 	j.mu.Lock()

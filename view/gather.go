@@ -24,7 +24,7 @@ func (s *Set) gather(ctx context.Context, d *database, upto event.Position) (fac
 	wanted := make([]*event.Record, 0, decodeChunk)
 	var last *event.Record
 	for r, err := range s.log.ReadTo(ctx, event.Everything(), d.at.position, upto) {
-		if err == nil && (r.Position != to.position+1 || r.Log != to.log || last == nil && r.Prev != d.at.leaf) {
+		if err == nil && (r.Position != to.position+1 || last == nil && r.Prev != d.at.leaf) {
 			err = errOtherLog
 		} else {
 			err = fault.Wrap("read the log for the views", err)
@@ -73,7 +73,7 @@ func (s *Set) decodeAll(ctx context.Context, d *database, records []*event.Recor
 	for i, err := range errs {
 		if err != nil {
 			r := records[i]
-			return facts[:i], place{r.Log, r.Position - 1, r.Prev}, undecoded(d.lay.types[r.Type], r, err)
+			return facts[:i], place{d.at.log, r.Position - 1, r.Prev}, undecoded(d.lay.types[r.Type], r, err)
 		}
 	}
 	return facts, end, nil

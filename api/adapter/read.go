@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -53,9 +54,12 @@ func (c Core) Begin(ctx context.Context, r *munimentv1.Read) (*Reading, error) {
 func (c Core) freshness(ctx context.Context, r *munimentv1.Read, mark event.Position) (view.Read, error) {
 	facts, _ := call.FactsOf(ctx)
 	seen := facts.Seen
+	if !seen.IsZero() {
+		if err := c.Runner.Log.CheckPlace(seen.Log, seen.Position); err != nil {
+			return view.Read{}, fault.Field("Muniment-Position", "%s; leave it out", fault.Public(err))
+		}
+	}
 	switch {
-	case !seen.IsZero() && seen.Log != c.Runner.Log.ID():
-		return view.Read{}, fault.Field("Muniment-Position", "this place is in another log than this instance's; leave it out")
 	case seen.Position > mark:
 		return view.Read{}, fault.Field("Muniment-Position", "the log has not reached position %d; it is at %d", seen.Position, mark)
 	}
@@ -72,7 +76,28 @@ func (c Core) freshness(ctx context.Context, r *munimentv1.Read, mark event.Posi
 // AsOf is the position as of which a request asks to be answered, be it by a
 // position or by a time; 0: now.
 func (c Core) AsOf(ctx context.Context, r *munimentv1.Read) (event.Position, error) {
+	if err := Held(c.Runner.Log, "read.log_id", r.GetLogId(), event.Position(r.GetAtPosition())); err != nil {
+		return 0, err
+	}
 	return Point(ctx, c.Runner.Log, "read.at_position", event.Position(r.GetAtPosition()), "read.at_time", r.GetAtTime())
+}
+
+// Held refuses positions of another log than this one, or of a generation that
+// ended before them; text is the log id that a request gives with them, or empty.
+func Held(l *eventlog.Log, field, text string, positions ...event.Position) error {
+	if text == "" {
+		return nil
+	}
+	id, err := ID(field, text)
+	if err != nil {
+		return err
+	}
+	for _, p := range positions {
+		if err := l.CheckPlace(event.LogID{ID: id}, p); err != nil {
+			return fault.Field(field, "%s", fault.Public(err))
+		}
+	}
+	return nil
 }
 
 // Point reads a point of the log that a request names by a position or by a
@@ -97,7 +122,7 @@ func Point(ctx context.Context, l *eventlog.Log, positionField string, p event.P
 
 // answered says which position the answer reflects.
 func (r *Reading) answered(ctx context.Context, at event.Position) {
-	call.Answered(ctx, call.Place{Log: r.core.Runner.Log.ID(), Position: at})
+	call.Answered(ctx, call.Place{Log: r.core.Runner.Log.GenerationAt(at), Position: at})
 }
 
 // Now is the time that the answer is about: that of the record at the position
@@ -131,9 +156,29 @@ func (r *Reading) Get(ctx context.Context, table string, key view.Values) (view.
 // errToken says that a page token leads nowhere.
 var errToken = fault.Field("page_token", "this token is of no page of this list; begin again without one")
 
+// errOldToken says that a page token was given out before records were lost.
+var errOldToken = fault.Field("page_token", "this token was given out before the log was restored from a backup; begin again without one")
+
+// generation is what page tokens begin with in a log that lost records, so that
+// one from before is known for what it is.
+func (c Core) generation() string {
+	g := c.Runner.Log.Generations()
+	if len(g) == 1 {
+		return ""
+	}
+	return g[len(g)-1].ID.String() + "."
+}
+
 // Select answers a page of what a query selects, and the token of the next.
 func (r *Reading) Select(ctx context.Context, q view.Query) ([]view.Row, string, error) {
 	q.Read = r.from
+	generation := r.core.generation()
+	if q.After != "" {
+		var ok bool
+		if q.After, ok = strings.CutPrefix(q.After, generation); !ok {
+			return nil, "", errOldToken
+		}
+	}
 	rows, next, at, err := r.core.Views.Select(ctx, q)
 	if err != nil {
 		var f *fault.Error
@@ -147,6 +192,9 @@ func (r *Reading) Select(ctx context.Context, q view.Query) ([]view.Row, string,
 	}
 	if r.from.At > 0 {
 		r.answered(ctx, r.from.At)
+	}
+	if next != "" {
+		next = generation + next
 	}
 	return rows, next, nil
 }

@@ -32,7 +32,7 @@ func TestFind(t *testing.T) {
 			t.Errorf("%s is not among all", name)
 		}
 	}
-	if len(found) != 20 {
+	if len(found) != 21 {
 		t.Errorf("%d fields: %v", len(found), found)
 	}
 }

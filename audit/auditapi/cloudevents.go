@@ -59,7 +59,7 @@ func (s *Service) cloudTrailer(count uint64, at event.Position) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	log := s.Runner.Log.ID().String()
+	log := s.Runner.Log.GenerationAt(at).String()
 	return json.Marshal(cloudEvent{SpecVersion: "1.0", ID: "export-" + log + "-" + sequence(uint64(at)), Source: s.source(), Type: typePrefix + "export.completed",
 		DataContentType: "application/json", Sequence: sequence(uint64(at)), LogID: log, Data: data})
 }

@@ -49,7 +49,7 @@ func (s *Service) export(ctx context.Context, req *munimentv1.ExportEventsReques
 		return err
 	}
 	defer leave()
-	f, err := filter(req.GetFilter())
+	f, err := s.filter(req.GetFilter())
 	if err != nil {
 		return err
 	}

@@ -3,15 +3,25 @@ package auditapi
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"muniment.dev/api/adapter"
+	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/audit"
 	"muniment.dev/event"
 	"muniment.dev/fault"
 )
+
+// filter reads the request's filter, of whose positions it sees that they are of
+// this log.
+func (s *Service) filter(m *munimentv1.EventFilter) (audit.Filter, error) {
+	f, err := filter(m)
+	if err == nil {
+		err = adapter.Held(s.Runner.Log, "filter.log_id", m.GetLogId(), f.After, f.Before)
+	}
+	return f, err
+}
 
 // filter reads the request's filter.
 func filter(m *munimentv1.EventFilter) (f audit.Filter, err error) {
@@ -99,23 +109,30 @@ func (s *Service) asOf(ctx context.Context, r *munimentv1.Read) (event.Position,
 	return adapter.Core{Runner: s.Runner}.AsOf(ctx, r)
 }
 
-// resume moves a filter's bounds to where the page before ended.
-func resume(f audit.Filter, token string, down bool) (audit.Filter, error) {
+// resume moves a filter's bounds to where the page before ended. A token is a
+// place: log:position.
+func (s *Service) resume(f audit.Filter, token string, down bool) (audit.Filter, error) {
 	if token == "" {
 		return f, nil
 	}
-	n, err := strconv.ParseUint(token, 10, 63)
-	if err != nil || n == 0 || token != strconv.FormatUint(n, 10) {
+	at, err := call.ParsePlace(token)
+	if err != nil || at.Position == 0 {
 		return f, fault.Field("page_token", "is not one that this server gave")
 	}
-	p := event.Position(n)
+	if err := s.Runner.Log.CheckPlace(at.Log, at.Position); err != nil {
+		return f, fault.Field("page_token", "%s; begin again without one", fault.Public(err))
+	}
+	return resume(f, at.Position, down), nil
+}
+
+func resume(f audit.Filter, p event.Position, down bool) audit.Filter {
 	if down && (f.Before == 0 || p < f.Before) {
 		f.Before = p
 	}
 	if !down {
 		f.After = max(f.After, p)
 	}
-	return f, nil
+	return f
 }
 
 func pageSize(n int32) (int, error) {

@@ -3,8 +3,8 @@ package auditapi
 import (
 	"context"
 	"iter"
-	"strconv"
 
+	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/audit"
 	"muniment.dev/event"
@@ -20,7 +20,7 @@ const maxBefore = 100
 
 // ListEvents implements the EventService.
 func (s *Service) ListEvents(ctx context.Context, req *munimentv1.ListEventsRequest) (*munimentv1.ListEventsResponse, error) {
-	f, err := filter(req.GetFilter())
+	f, err := s.filter(req.GetFilter())
 	if err != nil {
 		return nil, err
 	}
@@ -40,14 +40,14 @@ func (s *Service) ListEvents(ctx context.Context, req *munimentv1.ListEventsRequ
 		return nil, err
 	}
 	asked := f.String()
-	if f, err = resume(f, req.GetPageToken(), req.GetDescending()); err != nil {
+	if f, err = s.resume(f, req.GetPageToken(), req.GetDescending()); err != nil {
 		return nil, err
 	}
 	p, err := s.page(ctx, f, sight, req.GetDescending(), size)
 	if err != nil {
 		return nil, err
 	}
-	out := &munimentv1.ListEventsResponse{NextPageToken: p.token()}
+	out := &munimentv1.ListEventsResponse{NextPageToken: s.token(p)}
 	read := audit.Read{Filter: asked, Count: int64(len(p.records))}
 	for _, r := range p.records {
 		m, err := s.detailed(ctx, r, sight, want)
@@ -70,11 +70,11 @@ type page struct {
 	next    event.Position // behind this one; 0: there is no more
 }
 
-func (p *page) token() string {
+func (s *Service) token(p *page) string {
 	if p.next == 0 {
 		return ""
 	}
-	return strconv.FormatUint(uint64(p.next), 10)
+	return call.Place{Log: s.Runner.Log.GenerationAt(p.next), Position: p.next}.String()
 }
 
 // query is what finds the records of a filter by the index.

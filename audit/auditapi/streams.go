@@ -38,7 +38,7 @@ func (s *Service) ListStreams(ctx context.Context, req *munimentv1.ListStreamsRe
 		return nil, err
 	}
 	asked := "streams: " + f.String()
-	if f, err = resume(f, req.GetPageToken(), false); err != nil {
+	if f, err = s.resume(f, req.GetPageToken(), false); err != nil {
 		return nil, err
 	}
 	f.Begins = true
@@ -46,7 +46,7 @@ func (s *Service) ListStreams(ctx context.Context, req *munimentv1.ListStreamsRe
 	if err != nil {
 		return nil, err
 	}
-	out := &munimentv1.ListStreamsResponse{NextPageToken: p.token()}
+	out := &munimentv1.ListStreamsResponse{NextPageToken: s.token(p)}
 	for _, first := range p.records {
 		m, err := s.stream(ctx, first, f.At)
 		if err != nil {

@@ -40,7 +40,7 @@ func (s *Service) watch(ctx context.Context, req *munimentv1.WatchEventsRequest,
 		return err
 	}
 	defer leave()
-	f, err := filter(req.GetFilter())
+	f, err := s.filter(req.GetFilter())
 	if err != nil {
 		return err
 	}
@@ -91,11 +91,11 @@ func (s *Service) forward(ctx context.Context, f audit.Filter, want details, str
 		if err != nil {
 			return false, 0, err
 		}
-		if err := stream.Send(&munimentv1.WatchEventsResponse{Event: m, Position: uint64(r.Position)}); err != nil {
+		if err := stream.Send(&munimentv1.WatchEventsResponse{Event: m, Position: uint64(r.Position), LogId: r.Log.String()}); err != nil {
 			return false, 0, err
 		}
 	}
-	if err := stream.Send(&munimentv1.WatchEventsResponse{Position: uint64(mark.Size)}); err != nil {
+	if err := stream.Send(&munimentv1.WatchEventsResponse{Position: uint64(mark.Size), LogId: l.GenerationAt(mark.Size).String()}); err != nil {
 		return false, 0, err
 	}
 	ended := f.Before > 0 && mark.Size+1 >= f.Before || !f.To.IsZero() && !mark.Time.Before(f.To)

@@ -100,7 +100,7 @@ func (w *witness) committed(b *eventlog.Batch) {
 			last = l.hashes[n-1]
 		}
 		switch hash := r.Hash(); {
-		case int(r.Position) != len(l.hashes)+1 || r.Log != b.Log:
+		case int(r.Position) != len(l.hashes)+1:
 			w.note("the record of position %d was stored behind %d", r.Position, len(l.hashes))
 		case r.Prev != last || hash != b.Hashes[i]:
 			w.note("the record at position %d does not follow the one before", r.Position)

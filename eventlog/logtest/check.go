@@ -21,7 +21,7 @@ func Check(ctx context.Context, s eventlog.Store, id event.LogID) error {
 	if err != nil {
 		return fmt.Errorf("check: %w", err)
 	}
-	c := &checker{ctx: ctx, store: s, id: id, streams: map[event.Stream]eventlog.StreamHead{}, found: map[event.Term][]event.Position{}}
+	c := &checker{ctx: ctx, store: s, id: id, leaf: id, streams: map[event.Stream]eventlog.StreamHead{}, found: map[event.Term][]event.Position{}}
 	if h.Size > 0 {
 		for r, err := range s.Records(ctx, id, 1, h.Size) {
 			if err != nil {
@@ -42,6 +42,7 @@ type checker struct {
 	ctx     context.Context
 	store   eventlog.Store
 	id      event.LogID
+	leaf    event.LogID // that the leaves carry
 	last    eventlog.Head
 	streams map[event.Stream]eventlog.StreamHead
 	found   map[event.Term][]event.Position
@@ -67,8 +68,11 @@ func (h *hashes) add(n int64, leaf []byte) error {
 
 func (c *checker) record(r *event.Record) error {
 	at := c.streams[r.Stream]
+	if r.Type == "log.continued" {
+		c.leaf = r.Log
+	}
 	switch {
-	case r.Log != c.id || r.Position != c.last.Size+1:
+	case r.Log != c.leaf || r.Position != c.last.Size+1:
 		return fmt.Errorf("holds the record of position %d of log %s", r.Position, r.Log)
 	case r.Prev != c.last.Last:
 		return fmt.Errorf("names %s as the record before, which is %s", r.Prev, c.last.Last)

@@ -158,7 +158,7 @@ func (a *assembler) add(kv pair) (done *event.Record, err error) {
 		done = a.rec
 		p := event.Position(binary.BigEndian.Uint64(kv.key[recordKeyLen-8:]))
 		a.rec, err = event.ParseLeaf(bytes.Clone(kv.value))
-		if err == nil && (a.rec.Log != a.log || a.rec.Position != p) {
+		if err == nil && a.rec.Position != p { // the log id in it may be that of a later generation
 			err = fault.New(fault.Corrupt, "position %d holds the record of position %d of log %s", p, a.rec.Position, a.rec.Log)
 		}
 		return done, err

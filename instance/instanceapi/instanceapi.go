@@ -26,6 +26,7 @@ type Needs struct {
 	Version     string // of the software
 	Checkpoints Checkpoints
 	Prover      *ledger.Prover
+	VerifierKey string // of the checkpoints
 	NewKey      func(algorithm string) (instance.NewKey, error)
 	Schedule    instance.Schedule // of signing keys
 }
@@ -70,7 +71,7 @@ func (s *Service) GetInstance(ctx context.Context, req *munimentv1.GetInstanceRe
 	}
 	return &munimentv1.GetInstanceResponse{Instance: &munimentv1.Instance{Id: s.needs.Instance.Instance.String(), Name: set.Name,
 		DefaultOrganizationId: home, PrivacyPolicyUrl: set.Links.Privacy, TermsUrl: set.Links.Terms, SupportUrl: set.Links.Support,
-		ExternalUrl: s.needs.URL, LogId: l.ID().String(), Position: uint64(mark), PositionTime: timestamppb.New(last.Time), Created: timestamppb.New(first.Time), Version: s.needs.Version}}, nil
+		ExternalUrl: s.needs.URL, LogId: l.Generation().String(), Position: uint64(mark), PositionTime: timestamppb.New(last.Time), Created: timestamppb.New(first.Time), Version: s.needs.Version}}, nil
 }
 
 // settings are those that held at a position.
@@ -135,7 +136,7 @@ func (s *Service) GetCheckpoint(ctx context.Context, _ *munimentv1.GetCheckpoint
 	if c.Size == 0 {
 		return nil, fault.New(fault.Unavailable, "there is no checkpoint yet; try again in a moment")
 	}
-	return &munimentv1.GetCheckpointResponse{Note: string(c.Note), Size: uint64(c.Size), RootHash: c.Root[:], VerifierKey: s.needs.Instance.CheckpointKey}, nil
+	return &munimentv1.GetCheckpointResponse{Note: string(c.Note), Size: uint64(c.Size), RootHash: c.Root[:], VerifierKey: s.needs.VerifierKey}, nil
 }
 
 // GetConsistencyProof answers the proof that the log only grew.

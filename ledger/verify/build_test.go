@@ -84,6 +84,7 @@ type sealed struct {
 type builder struct {
 	id      ID
 	origin  string
+	seed    [32]byte
 	signer  note.Signer
 	vkey    string
 	entries []Entry
@@ -96,19 +97,35 @@ type builder struct {
 
 func newBuilder(name string) *builder {
 	b := &builder{id: named("log " + name), heads: map[string]tlog.Hash{}, version: map[string]uint64{}}
+	b.seed = sha256.Sum256([]byte("signer of " + name))
+	b.useKey()
+	return b
+}
+
+// useKey signs from now on under the present id.
+func (b *builder) useKey() {
 	b.origin = "log.example/" + b.id.String()
-	seed := sha256.Sum256([]byte("signer of " + name))
-	private := ed25519.NewKeyFromSeed(seed[:])
+	private := ed25519.NewKeyFromSeed(b.seed[:])
 	var err error
 	if b.vkey, err = note.NewEd25519VerifierKey(b.origin, private.Public().(ed25519.PublicKey)); err != nil {
 		panic(err)
 	}
 	hash := strings.Split(b.vkey, "+")[1]
-	skey := "PRIVATE+KEY+" + b.origin + "+" + hash + "+" + base64.StdEncoding.EncodeToString(append([]byte{1}, seed[:]...))
+	skey := "PRIVATE+KEY+" + b.origin + "+" + hash + "+" + base64.StdEncoding.EncodeToString(append([]byte{1}, b.seed[:]...))
 	if b.signer, err = note.NewSigner(skey); err != nil {
 		panic(err)
 	}
-	return b
+}
+
+// begin begins a generation that names an id as the one before, and a checkpoint.
+func (b *builder) begin(name string, previous ID, checkpoint []byte) uint64 {
+	payload := map[uint64]any{1: previous[:]}
+	if checkpoint != nil {
+		payload[2] = string(checkpoint)
+	}
+	b.id = named("log " + name)
+	b.useKey()
+	return b.add(event{Stream: stream("instance", "it"), Type: "log.continued", Public: payload})
 }
 
 func (b *builder) size() uint64 { return uint64(len(b.entries)) }

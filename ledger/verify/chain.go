@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -16,6 +17,7 @@ import (
 type chain struct {
 	r     *Report
 	marks *marks
+	gens  *generations
 
 	tree frontier
 	lost bool // records are missing and their hashes unknown: no tree from here on
@@ -119,6 +121,7 @@ func (c *chain) compare() {
 		return
 	}
 	root := c.tree.root()
+	found = slices.DeleteFunc(found, func(m mark) bool { return !c.gens.fits(m) })
 	for _, m := range found {
 		if m.root == root {
 			c.agree(m)

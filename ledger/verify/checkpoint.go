@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -136,10 +137,14 @@ func decode64(s string) ([]byte, error) {
 	return b, nil
 }
 
-// A verifierKey is the log's key, brought from outside.
+// A verifierKey is the log's key, brought from outside. The generations of a log
+// sign with the same key pair, each under its own origin: so a key that was
+// given for one verifies all of them.
 type verifierKey struct {
 	note.Verifier
-	log ID // the log it signs for
+	host   string // origin without the log id
+	log    ID     // the generation that it was given for
+	public []byte
 }
 
 // parseKey reads a note verifier key; its name is the log's origin.
@@ -152,7 +157,26 @@ func parseKey(vkey string) (*verifierKey, error) {
 	if err != nil {
 		return nil, &Error{KeyMalformed, "the key's name is not an origin: " + err.Error()}
 	}
-	return &verifierKey{v, id}, nil
+	host := v.Name()[:strings.LastIndexByte(v.Name(), '/')]
+	// <name>+<hash>+<base64 of 1 ‖ key>, which package note checked.
+	parts := strings.SplitN(strings.TrimSpace(vkey), "+", 3)
+	public, err := decode64(parts[2])
+	if err != nil || len(public) != 1+ed25519.PublicKeySize {
+		return nil, &Error{KeyMalformed, "not an Ed25519 key"}
+	}
+	return &verifierKey{v, host, id, public[1:]}, nil
+}
+
+// of returns the verifier of another generation's origin.
+func (k *verifierKey) of(origin string) (note.Verifier, error) {
+	if origin == k.Name() {
+		return k.Verifier, nil
+	}
+	vkey, err := note.NewEd25519VerifierKey(origin, k.public)
+	if err != nil {
+		return nil, err
+	}
+	return note.NewVerifier(vkey)
 }
 
 // open parses a checkpoint and checks its signature by k; without k, its form only.
@@ -161,10 +185,18 @@ func (k *verifierKey) open(msg []byte) (Checkpoint, error) {
 	if err != nil || k == nil {
 		return cp, err
 	}
-	if cp.Origin != k.Name() {
-		return cp, &Error{CheckpointOther, fmt.Sprintf("origin %s, the key is for %s", cp.Origin, k.Name())}
+	other := &Error{CheckpointOther, fmt.Sprintf("origin %s, the key is for %s", cp.Origin, k.Name())}
+	if cp.Origin[:strings.LastIndexByte(cp.Origin, '/')] != k.host {
+		return cp, other
 	}
-	if _, err := note.Open(msg, note.VerifierList(k.Verifier)); err != nil {
+	v, err := k.of(cp.Origin)
+	if err == nil {
+		_, err = note.Open(msg, note.VerifierList(v))
+	}
+	switch {
+	case err != nil && cp.LogID != k.log:
+		return cp, other
+	case err != nil:
 		return cp, &Error{CheckpointSignature, err.Error()}
 	}
 	return cp, nil

@@ -78,8 +78,8 @@ type Erasure struct {
 	Keys    []ID // sorted
 }
 
-// Continued is the payload of log.continued, the first record of a log that
-// takes over from another.
+// Continued is the payload of log.continued, the first record of a log, or of a
+// generation of it, that takes over from another.
 type Continued struct {
 	LogID      ID     `json:"log"`
 	Checkpoint string `json:"checkpoint,omitempty"` // signed note, "" if none was known
@@ -229,8 +229,8 @@ func (l *Leaf) finish(c *scanner) {
 		c.fail("stream version %d at position %d", l.StreamVersion, l.Position)
 	case l.Type == typeErased && (l.Erasure == nil || l.Revision != 1):
 		c.fail("%s without its payload of revision 1", l.Type)
-	case l.Type == typeContinued && (l.Continued == nil || l.Revision != 1 || l.Position != 1):
-		c.fail("%s needs its payload of revision 1, and position 1", l.Type)
+	case l.Type == typeContinued && (l.Continued == nil || l.Revision != 1):
+		c.fail("%s without its payload of revision 1", l.Type)
 	case l.Continued != nil && l.Continued.LogID == l.LogID:
 		c.fail("%s names its own log", l.Type)
 	}

@@ -185,7 +185,7 @@ func TestParseLeafRefuses(t *testing.T) {
 		"erased key short":     {erased(map[uint64]any{1: id[:], 2: [][]byte{id[1:]}}), "15 bytes"},
 		"erased keys repeated": {erased(map[uint64]any{1: id[:], 2: [][]byte{id[:], id[:]}}), "repeated"},
 		"erased other key":     {erased(map[uint64]any{1: id[:], 3: [][]byte{id[:]}}), "payload key 3"},
-		"continued later":      {func(m map[uint64]any) { m[7], m[13] = "log.continued", map[uint64]any{1: id[:]} }, "position 1"},
+		"continued revision":   {func(m map[uint64]any) { m[7], m[8], m[13] = "log.continued", 2, map[uint64]any{1: id[:]} }, "revision 1"},
 	} {
 		m := goodLeaf()
 		tc.do(m)

@@ -90,7 +90,9 @@ type run struct {
 	opt     Options
 	key     *verifierKey
 	report  *Report
+	src     Source
 	marks   *marks
+	gens    *generations
 	chain   *chain
 	streams *streams
 	lives   *lives
@@ -103,7 +105,7 @@ type run struct {
 }
 
 func newRun(ctx context.Context, src Source, opt Options) (*run, error) {
-	v := &run{opt: opt, report: new(Report)}
+	v := &run{opt: opt, src: src, report: new(Report)}
 	if opt.Key != "" {
 		var err error
 		if v.key, err = parseKey(opt.Key); err != nil {
@@ -128,38 +130,27 @@ func newRun(ctx context.Context, src Source, opt Options) (*run, error) {
 	}
 	for _, x := range outside {
 		v.marks.adopt(x.log)
-		if x.log != v.marks.log {
-			v.report.add(Finding{Code: CheckpointOther,
-				Msg: fmt.Sprintf("the %s is of log %s, this is log %s", x.name, x.log, v.marks.log), Evidence: evidence("checkpoint", x.note)})
-			continue
-		}
-		v.marks.add(x.mark)
+		v.marks.add(x)
 	}
 	v.marks.advance()
-	v.chain = &chain{r: v.report, marks: v.marks}
-	v.chain.compare() // checkpoints of the empty log
+	v.gens = &generations{r: v.report, key: v.key, marks: v.marks}
+	v.chain = &chain{r: v.report, marks: v.marks, gens: v.gens}
 	return v, nil
-}
-
-// outsideMark is a tree head from outside, and the log it is of.
-type outsideMark struct {
-	mark
-	log ID
 }
 
 // outside reads what the caller holds. A checkpoint that does not carry the
 // key's signature is the caller's mistake, not the log's.
-func (v *run) outside() (list []outsideMark, err error) {
+func (v *run) outside() (list []mark, err error) {
 	if len(v.opt.Checkpoint) > 0 {
 		cp, err := v.key.open(v.opt.Checkpoint)
 		if err != nil {
 			return nil, fmt.Errorf("verify: the checkpoint to hold the log against: %w", err)
 		}
-		list = append(list, outsideMark{mark{size: cp.Size, root: cp.Root, name: "checkpoint from outside",
-			note: string(v.opt.Checkpoint), signed: v.key != nil}, cp.LogID})
+		list = append(list, mark{log: cp.LogID, size: cp.Size, root: cp.Root, name: "checkpoint from outside",
+			note: string(v.opt.Checkpoint), signed: v.key != nil})
 	}
 	if h := v.opt.Register; h != nil {
-		list = append(list, outsideMark{mark{size: h.Size, root: h.Root, name: "register"}, h.LogID})
+		list = append(list, mark{log: h.LogID, size: h.Size, root: h.Root, name: "register"})
 	}
 	return list, nil
 }
@@ -175,6 +166,13 @@ func (v *run) entry(ctx context.Context, e *Entry) error {
 	}
 	r.Size = pos
 	r.Records++
+	if bad == nil {
+		first := len(v.gens.list) == 0
+		v.gens.add(l, pos)
+		if first && !v.chain.started && !v.chain.lost {
+			v.chain.compare() // checkpoints of the empty log
+		}
+	}
 	s := slot{pos: pos, hash: v.hash.sum(leafPrefix, e.Leaf), prev: l.Prev, bad: bad != nil}
 	v.chain.add(s)
 	if bad != nil {
@@ -207,11 +205,6 @@ func (v *run) place(e *Entry, parsed bool) uint64 {
 // header checks the keys 1 to 12 against what came before.
 func (v *run) header(l *Leaf, s slot) {
 	r := v.report
-	v.marks.adopt(l.LogID)
-	if l.LogID != v.marks.log {
-		r.add(Finding{Code: LogOther, Position: s.pos,
-			Msg: fmt.Sprintf("record %d is of log %s, this is log %s", s.pos, l.LogID, v.marks.log)})
-	}
 	if l.Position != s.pos {
 		r.add(Finding{Code: PositionWrong, Position: s.pos,
 			Msg: fmt.Sprintf("record %d says that it is record %d", s.pos, l.Position)})
@@ -229,9 +222,6 @@ func (v *run) header(l *Leaf, s slot) {
 				Msg: fmt.Sprintf("record %d has event id %s, which an earlier record has", s.pos, l.EventID)})
 		}
 		v.events[l.EventID] = struct{}{}
-	}
-	if l.Continued != nil {
-		r.Continues = l.Continued
 	}
 }
 
@@ -295,11 +285,14 @@ func (v *run) blocks(ctx context.Context, pos uint64, e *Entry, l *Leaf) error {
 func (v *run) finish(ctx context.Context) error {
 	r := v.report
 	r.Root = v.chain.finish()
-	r.LogID = v.marks.log
+	v.identify()
 	r.Streams = v.streams.count()
 	v.lives.finish()
 	short := 0
 	v.marks.beyond(r.Size, func(m mark) {
+		if !v.gens.fits(m) {
+			return
+		}
 		if short++; short > 1 && m.ordinal != 0 {
 			r.Suppressed++
 			return
@@ -316,6 +309,9 @@ func (v *run) finish(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := v.gens.settle(ctx, v.src); err != nil {
+		return fmt.Errorf("the records again: %w", err)
+	}
 	r.FirstBad = r.firstBad()
 	switch {
 	case len(r.Findings) > 0:
@@ -326,6 +322,24 @@ func (v *run) finish(ctx context.Context) error {
 		r.Verdict = Consistent
 	}
 	return nil
+}
+
+// identify says which log it was, at the end. An empty one is called by what it
+// is held against.
+func (v *run) identify() {
+	g := v.gens
+	if len(g.list) == 0 {
+		g.list = []Generation{{LogID: v.marks.log, First: 1}}
+		v.chain.compare() // checkpoints of the empty log
+	}
+	v.report.LogID = g.list[0].LogID
+	if len(g.list) > 1 {
+		v.report.Generations = g.list
+	}
+	if v.key != nil && !slices.ContainsFunc(g.list, func(x Generation) bool { return x.LogID == v.key.log }) {
+		v.report.add(Finding{Code: LogOther, Position: 1,
+			Msg: fmt.Sprintf("the records are of log %s, the key is for log %s", v.report.LogID, v.key.log), Evidence: evidence("key", v.key.Name())})
+	}
 }
 
 func rootText(h tlog.Hash) string {

@@ -12,6 +12,7 @@ import (
 
 // mark is a tree head that the log must agree with when it has that many records.
 type mark struct {
+	log     ID
 	size    uint64
 	root    tlog.Hash
 	ordinal uint64 // of a stored checkpoint, from 1; 0 for one from outside
@@ -24,7 +25,7 @@ type mark struct {
 // next is in memory, merged with the few that come from outside.
 type marks struct {
 	key   *verifierKey
-	log   ID // expected log
+	log   ID // of the first that there was: what an empty log is called
 	known bool
 	r     *Report
 
@@ -45,7 +46,7 @@ func newMarks(ctx context.Context, src Source, key *verifierKey, r *Report) *mar
 	return m
 }
 
-// adopt says which log is expected, unless that is known already.
+// adopt says what an empty log is called, unless that is known already.
 func (m *marks) adopt(log ID) {
 	if !m.known {
 		m.log, m.known = log, true
@@ -74,15 +75,11 @@ func (m *marks) advance() {
 			continue
 		}
 		m.adopt(cp.LogID)
-		if cp.LogID != m.log {
-			m.complain(CheckpointOther, fmt.Sprintf("of log %s, this is log %s", cp.LogID, m.log), cp, msg)
-			continue
-		}
 		if cp.Size < least {
 			m.complain(CheckpointOrder, fmt.Sprintf("of size %d, stored after one of size %d", cp.Size, least), cp, msg)
 			continue
 		}
-		m.cur = &mark{cp.Size, cp.Root, m.read, fmt.Sprintf("stored checkpoint %d", m.read), string(msg), m.key != nil}
+		m.cur = &mark{cp.LogID, cp.Size, cp.Root, m.read, fmt.Sprintf("stored checkpoint %d", m.read), string(msg), m.key != nil}
 		return
 	}
 }

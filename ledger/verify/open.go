@@ -13,8 +13,12 @@ const openedMax = 4096
 // opener asks for keys and remembers the newest few thousand.
 type opener struct {
 	from Opener
-	keys map[ID]opened
+	log  ID // under which it keeps the keys: the first generation's
+	keys map[keyIn]opened
 }
+
+// keyIn is a key in a generation: what follows from it is another in each.
+type keyIn struct{ log, key ID }
 
 type opened struct {
 	subject ID
@@ -23,22 +27,24 @@ type opened struct {
 }
 
 func newOpener(from Opener) *opener {
-	return &opener{from, make(map[ID]opened)}
+	return &opener{from: from, keys: make(map[keyIn]opened)}
 }
 
-// get returns the derived keys of a subject, or the state that explains their absence.
-func (o *opener) get(ctx context.Context, log, subject, key ID) (opened, error) {
-	if k, ok := o.keys[key]; ok && k.subject == subject {
+// get returns the keys of a subject as derived in a generation, or the state
+// that explains their absence.
+func (o *opener) get(ctx context.Context, generation, subject, key ID) (opened, error) {
+	in := keyIn{generation, key}
+	if k, ok := o.keys[in]; ok && k.subject == subject {
 		return k, nil
 	}
-	secret, state, err := o.from.Key(ctx, log, subject, key)
+	secret, state, err := o.from.Key(ctx, o.log, subject, key)
 	if err != nil {
 		return opened{}, fmt.Errorf("key %s: %w", key, err)
 	}
 	k := opened{subject: subject, state: state}
 	switch state {
 	case KeyActive:
-		if k.keys, err = deriveKeys(secret, log); err != nil {
+		if k.keys, err = deriveKeys(secret, generation); err != nil {
 			return opened{}, fmt.Errorf("key %s: %w", key, err)
 		}
 	case KeyNever, KeyErased:
@@ -48,12 +54,13 @@ func (o *opener) get(ctx context.Context, log, subject, key ID) (opened, error) 
 	if len(o.keys) >= openedMax {
 		clear(o.keys)
 	}
-	o.keys[key] = k
+	o.keys[in] = k
 	return k, nil
 }
 
 // open decrypts a block and recomputes its commitments.
 func (v *run) open(ctx context.Context, pos uint64, life *life, l *Leaf, b *Block, ciphertext []byte, blind map[string]string) error {
+	v.opener.log = v.gens.list[0].LogID
 	k, err := v.opener.get(ctx, l.LogID, b.Subject, b.Key)
 	if err != nil {
 		return err
@@ -87,7 +94,7 @@ func (v *run) pendingKeys(ctx context.Context) error {
 	}
 	slices.SortFunc(erased, func(a, b *life) int { return slices.Compare(a.key[:], b.key[:]) })
 	for _, l := range erased {
-		k, err := v.opener.get(ctx, v.marks.log, l.subject, l.key)
+		k, err := v.opener.get(ctx, v.report.LogID, l.subject, l.key)
 		if err != nil {
 			return err
 		}

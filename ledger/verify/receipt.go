@@ -13,13 +13,16 @@ const proofFormat = "c2sp.org/tlog-proof@v1"
 
 // ReceiptReport is what a good receipt shows.
 type ReceiptReport struct {
-	Verdict    Verdict     `json:"verdict"` // Verified with a key, else Consistent
-	LogID      ID          `json:"log"`
-	Position   uint64      `json:"position"`
-	LeafHash   tlog.Hash   `json:"leafHash"`
-	Checkpoint Checkpoint  `json:"checkpoint"`
-	Disclosed  []Disclosed `json:"disclosed,omitempty"`
-	Leaf       *Leaf       `json:"-"`
+	Verdict    Verdict    `json:"verdict"` // Verified with a key, else Consistent
+	LogID      ID         `json:"log"`
+	Position   uint64     `json:"position"`
+	LeafHash   tlog.Hash  `json:"leafHash"`
+	Checkpoint Checkpoint `json:"checkpoint"`
+	// Generations are those that began behind the record, up to that of the
+	// checkpoint; nil if the checkpoint is of the record's own.
+	Generations []Generation `json:"generations,omitempty"`
+	Disclosed   []Disclosed  `json:"disclosed,omitempty"`
+	Leaf        *Leaf        `json:"-"`
 }
 
 // Disclosed is a sealed field that the receipt opens, checked against its commitment.
@@ -57,13 +60,13 @@ func Receipt(file []byte, key string) (*ReceiptReport, error) {
 		return nil, err
 	}
 	r.LogID, r.Position, r.LeafHash = r.Leaf.LogID, r.Leaf.Position, LeafHash(rf.leaf)
-	if r.Checkpoint.LogID != r.LogID {
-		return nil, &Error{LogOther, fmt.Sprintf("the leaf is of log %s, the checkpoint of %s", r.LogID, r.Checkpoint.LogID)}
-	}
 	if index != r.Position-1 {
 		return nil, &Error{ReceiptProof, fmt.Sprintf("the proof is for index %d, the leaf says position %d", index, r.Position)}
 	}
 	if err := checkInclusion(proof, r.Checkpoint.Size, r.Checkpoint.Root, r.Position, r.LeafHash); err != nil {
+		return nil, err
+	}
+	if err := r.follow(rf.continued); err != nil {
 		return nil, err
 	}
 	for _, d := range rf.disclosed {
@@ -72,6 +75,36 @@ func Receipt(file []byte, key string) (*ReceiptReport, error) {
 		}
 	}
 	return r, nil
+}
+
+// follow goes from the record's generation to that of the checkpoint, by the
+// records with which those between began: each stands in the same tree.
+func (r *ReceiptReport) follow(links []link) error {
+	log, at := r.LogID, r.Position
+	for _, x := range links {
+		l, err := ParseLeaf(x.leaf)
+		if err != nil {
+			return err
+		}
+		if l.Continued == nil || l.Continued.LogID != log || l.Position <= at {
+			return &Error{LogOther, fmt.Sprintf("the receipt's record %d does not continue log %s behind record %d", l.Position, log, at)}
+		}
+		if err := checkInclusion(x.proof, r.Checkpoint.Size, r.Checkpoint.Root, l.Position, LeafHash(x.leaf)); err != nil {
+			return err
+		}
+		log, at = l.LogID, l.Position
+		g := Generation{LogID: log, First: at, Continues: l.Continued}
+		if l.Continued.Checkpoint != "" {
+			if cp, err := ParseCheckpoint([]byte(l.Continued.Checkpoint)); err == nil && cp.Size >= at {
+				g.Lost = cp.Size - (at - 1)
+			}
+		}
+		r.Generations = append(r.Generations, g)
+	}
+	if r.Checkpoint.LogID != log {
+		return &Error{LogOther, fmt.Sprintf("the leaf is of log %s, the checkpoint of %s", log, r.Checkpoint.LogID)}
+	}
+	return nil
 }
 
 // disclose checks one opened field against the leaf and adds it to the report.

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // receiptFormat names the format of a receipt file.
@@ -20,7 +22,14 @@ const maxReceipt = 1 << 20
 type receiptFile struct {
 	leaf      []byte
 	proof     string
+	continued []link
 	disclosed []disclosure
+}
+
+// link is a record with which a generation began, and its inclusion proof.
+type link struct {
+	leaf  []byte
+	proof tlog.RecordProof
 }
 
 type disclosure struct {
@@ -50,6 +59,8 @@ func parseReceipt(file []byte) (*receiptFile, error) {
 			r.leaf, err = readBase64(d)
 		case "proof":
 			r.proof, err = readString(d)
+		case "continued":
+			r.continued, err = readContinued(d)
 		case "disclosed":
 			r.disclosed, err = readDisclosed(d)
 		default:
@@ -66,12 +77,55 @@ func parseReceipt(file []byte) (*receiptFile, error) {
 	return r, nil
 }
 
-// readDisclosed reads a list of objects {subject, path, value, salt}.
-func readDisclosed(d *json.Decoder) (list []disclosure, err error) {
+// readContinued reads a list of objects {leaf, proof}, proof a list of hashes.
+func readContinued(d *json.Decoder) (list []link, err error) {
+	err = readList(d, "continued", func() error {
+		var x link
+		err := readObject(d, []string{"leaf", "proof"}, func(name string) (err error) {
+			switch name {
+			case "leaf":
+				x.leaf, err = readBase64(d)
+			case "proof":
+				err = readList(d, "proof", func() error {
+					s, err := readString(d)
+					if err != nil {
+						return err
+					}
+					h, err := parseHash(s)
+					x.proof = append(x.proof, h)
+					return err
+				})
+			default:
+				err = fmt.Errorf("unknown field %q in continued", name)
+			}
+			return err
+		})
+		list = append(list, x)
+		return err
+	})
+	if err == nil && len(list) == 0 {
+		err = errors.New("field continued is empty, it must be omitted")
+	}
+	return list, err
+}
+
+// readList reads a list and calls item for each of its elements.
+func readList(d *json.Decoder, name string, item func() error) error {
 	if t, err := d.Token(); err != nil || t != json.Delim('[') {
-		return nil, errors.New("field disclosed is not a list")
+		return fmt.Errorf("field %s is not a list", name)
 	}
 	for d.More() {
+		if err := item(); err != nil {
+			return err
+		}
+	}
+	_, err := d.Token() // ]
+	return err
+}
+
+// readDisclosed reads a list of objects {subject, path, value, salt}.
+func readDisclosed(d *json.Decoder) (list []disclosure, err error) {
+	err = readList(d, "disclosed", func() error {
 		var x disclosure
 		err := readObject(d, []string{"subject", "path", "value", "salt"}, func(name string) (err error) {
 			switch name {
@@ -90,12 +144,9 @@ func readDisclosed(d *json.Decoder) (list []disclosure, err error) {
 			}
 			return err
 		})
-		if err != nil {
-			return nil, err
-		}
 		list = append(list, x)
-	}
-	_, err = d.Token() // ]
+		return err
+	})
 	return list, err
 }
 

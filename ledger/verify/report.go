@@ -43,10 +43,13 @@ type Report struct {
 	Opened      uint64     `json:"opened"`      // blocks decrypted with keys
 	Commitments uint64     `json:"commitments"` // commitments recomputed with keys
 	Continues   *Continued `json:"continues,omitempty"`
-	FirstBad    uint64     `json:"firstBad,omitempty"` // first bad position; 0 if no record is to blame
-	Findings    []Finding  `json:"findings,omitempty"`
-	Suppressed  uint64     `json:"suppressed,omitempty"` // further findings, only counted
-	Elapsed     Duration   `json:"elapsed"`
+	// Generations are those of the log, oldest first, if it has several. LogID is
+	// the id of the first.
+	Generations []Generation `json:"generations,omitempty"`
+	FirstBad    uint64       `json:"firstBad,omitempty"` // first bad position; 0 if no record is to blame
+	Findings    []Finding    `json:"findings,omitempty"`
+	Suppressed  uint64       `json:"suppressed,omitempty"` // further findings, only counted
+	Elapsed     Duration     `json:"elapsed"`
 }
 
 // Duration is a time.Duration written in JSON as text ("1.5s").
@@ -103,13 +106,27 @@ func (r *Report) Summary() string {
 		if r.Size > r.Signed {
 			s += fmt.Sprintf("; the last %d are not under a signed checkpoint yet, they are only consistent", r.Size-r.Signed)
 		}
-		return s
+		return s + r.generationText()
 	case Consistent:
-		return fmt.Sprintf("consistent with itself: log %s, %d records, held against nothing signed by a known key", r.LogID, r.Size)
+		return fmt.Sprintf("consistent with itself: log %s, %d records, held against nothing signed by a known key", r.LogID, r.Size) + r.generationText()
 	case Failed:
 		return fmt.Sprintf("failed: %d findings, first bad record %d of %d", uint64(len(r.Findings))+r.Suppressed, r.FirstBad, r.Size)
 	}
 	return fmt.Sprintf("incomplete: stopped after record %d", r.Size)
+}
+
+// generationText says which generations the log has, if several.
+func (r *Report) generationText() (s string) {
+	for i, g := range r.Generations {
+		if i == 0 {
+			continue
+		}
+		s += fmt.Sprintf("; from record %d on as log %s", g.First, g.LogID)
+		if g.Lost > 0 {
+			s += fmt.Sprintf(", which admits that records %d to %d of the one before were lost", g.First, g.First-1+g.Lost)
+		}
+	}
+	return s
 }
 
 // Limits on what a report holds.

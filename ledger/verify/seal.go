@@ -34,7 +34,8 @@ const (
 )
 
 // Opener hands out subjects' keys. Key returns the 32-byte K for [KeyActive].
-// An error stops the verification: it is neither a good nor a bad result.
+// log is the id of the log's first generation, under which keys are kept. An
+// error stops the verification: it is neither a good nor a bad result.
 type Opener interface {
 	Key(ctx context.Context, log, subject, key ID) (secret []byte, state KeyState, err error)
 }

@@ -112,6 +112,11 @@ type Read struct {
 	// is not later. A time before the first record, or in the future, is
 	// INVALID; so is giving a position as well.
 	AtTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at_time,json=atTime,proto3" json:"at_time,omitempty"`
+	// Log id that stood beside at_position where it was answered. With it, a
+	// position of records that the log lost, because it was restored from a
+	// backup, is INVALID and never taken for another record's. Empty: in the log
+	// as it is.
+	LogId string `protobuf:"bytes,4,opt,name=log_id,json=logId,proto3" json:"log_id,omitempty"`
 	// An answer from a view that lags is acceptable; otherwise the server
 	// waits for it, and answers UNAVAILABLE when it does not catch up in time.
 	StaleOk       bool `protobuf:"varint,2,opt,name=stale_ok,json=staleOk,proto3" json:"stale_ok,omitempty"`
@@ -161,6 +166,13 @@ func (x *Read) GetAtTime() *timestamppb.Timestamp {
 		return x.AtTime
 	}
 	return nil
+}
+
+func (x *Read) GetLogId() string {
+	if x != nil {
+		return x.LogId
+	}
+	return ""
 }
 
 func (x *Read) GetStaleOk() bool {
@@ -300,11 +312,12 @@ const file_muniment_v1_common_proto_rawDesc = "" +
 	"\x06log_id\x18\x01 \x01(\tR\x05logId\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x04R\bposition\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x1a\n" +
-	"\breplayed\x18\x04 \x01(\bR\breplayed\"w\n" +
+	"\breplayed\x18\x04 \x01(\bR\breplayed\"\x8e\x01\n" +
 	"\x04Read\x12\x1f\n" +
 	"\vat_position\x18\x01 \x01(\x04R\n" +
 	"atPosition\x123\n" +
-	"\aat_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06atTime\x12\x19\n" +
+	"\aat_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06atTime\x12\x15\n" +
+	"\x06log_id\x18\x04 \x01(\tR\x05logId\x12\x19\n" +
 	"\bstale_ok\x18\x02 \x01(\bR\astaleOk\"9\n" +
 	"\x04Text\x12\x19\n" +
 	"\x05value\x18\x01 \x01(\tB\x03\x80\x01\x01R\x05value\x12\x16\n" +

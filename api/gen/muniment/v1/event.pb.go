@@ -344,7 +344,12 @@ type EventFilter struct {
 	// Before this position; 0: without end.
 	BeforePosition uint64 `protobuf:"varint,10,opt,name=before_position,json=beforePosition,proto3" json:"before_position,omitempty"`
 	// With fields that are sealed under one of these subjects. At most 50.
-	SubjectIds    []string `protobuf:"bytes,11,rep,name=subject_ids,json=subjectIds,proto3" json:"subject_ids,omitempty"`
+	SubjectIds []string `protobuf:"bytes,11,rep,name=subject_ids,json=subjectIds,proto3" json:"subject_ids,omitempty"`
+	// Log id of the event whose position is after_position or before_position.
+	// With it, a position of records that the log lost, because it was restored
+	// from a backup, is INVALID and never taken for another record's. Empty: in
+	// the log as it is.
+	LogId         string `protobuf:"bytes,12,opt,name=log_id,json=logId,proto3" json:"log_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -454,6 +459,13 @@ func (x *EventFilter) GetSubjectIds() []string {
 		return x.SubjectIds
 	}
 	return nil
+}
+
+func (x *EventFilter) GetLogId() string {
+	if x != nil {
+		return x.LogId
+	}
+	return ""
 }
 
 type ListEventsRequest struct {
@@ -699,7 +711,9 @@ type WatchEventsResponse struct {
 	Event *Event `protobuf:"bytes,1,opt,name=event,proto3" json:"event,omitempty"`
 	// Everything up to here has been looked at: where to begin again. At
 	// least every 15 seconds.
-	Position      uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	Position uint64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	// Log id of that position, for filter.log_id.
+	LogId         string `protobuf:"bytes,3,opt,name=log_id,json=logId,proto3" json:"log_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -746,6 +760,13 @@ func (x *WatchEventsResponse) GetPosition() uint64 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *WatchEventsResponse) GetLogId() string {
+	if x != nil {
+		return x.LogId
+	}
+	return ""
 }
 
 type ExportEventsRequest struct {
@@ -2197,7 +2218,7 @@ const file_muniment_v1_event_proto_rawDesc = "" +
 	"\x06fields\x18\f \x03(\v2\x18.muniment.v1.FieldChangeR\x06fields\x12,\n" +
 	"\acontext\x18\r \x03(\v2\x12.muniment.v1.FieldR\acontext\x12\x12\n" +
 	"\x04tags\x18\x0e \x03(\tR\x04tags\x12\x12\n" +
-	"\x04leaf\x18\x0f \x01(\fR\x04leaf\"\xfc\x02\n" +
+	"\x04leaf\x18\x0f \x01(\fR\x04leaf\"\x93\x03\n" +
 	"\vEventFilter\x12\x14\n" +
 	"\x05types\x18\x01 \x03(\tR\x05types\x12\x18\n" +
 	"\astreams\x18\x02 \x03(\tR\astreams\x12\x16\n" +
@@ -2211,7 +2232,8 @@ const file_muniment_v1_event_proto_rawDesc = "" +
 	"\x0fbefore_position\x18\n" +
 	" \x01(\x04R\x0ebeforePosition\x12\x1f\n" +
 	"\vsubject_ids\x18\v \x03(\tR\n" +
-	"subjectIds\"\xa7\x02\n" +
+	"subjectIds\x12\x15\n" +
+	"\x06log_id\x18\f \x01(\tR\x05logId\"\xa7\x02\n" +
 	"\x11ListEventsRequest\x120\n" +
 	"\x06filter\x18\x01 \x01(\v2\x18.muniment.v1.EventFilterR\x06filter\x12\x1e\n" +
 	"\n" +
@@ -2234,10 +2256,11 @@ const file_muniment_v1_event_proto_rawDesc = "" +
 	"\bonly_new\x18\x02 \x01(\bR\aonlyNew\x12\x1f\n" +
 	"\vwith_fields\x18\x03 \x01(\bR\n" +
 	"withFields\x12\x1b\n" +
-	"\twith_leaf\x18\x04 \x01(\bR\bwithLeaf\"[\n" +
+	"\twith_leaf\x18\x04 \x01(\bR\bwithLeaf\"r\n" +
 	"\x13WatchEventsResponse\x12(\n" +
 	"\x05event\x18\x01 \x01(\v2\x12.muniment.v1.EventR\x05event\x12\x1a\n" +
-	"\bposition\x18\x02 \x01(\x04R\bposition\"\x97\x01\n" +
+	"\bposition\x18\x02 \x01(\x04R\bposition\x12\x15\n" +
+	"\x06log_id\x18\x03 \x01(\tR\x05logId\"\x97\x01\n" +
 	"\x13ExportEventsRequest\x120\n" +
 	"\x06filter\x18\x01 \x01(\v2\x18.muniment.v1.EventFilterR\x06filter\x121\n" +
 	"\x06format\x18\x02 \x01(\x0e2\x19.muniment.v1.ExportFormatR\x06format\x12\x1b\n" +
