@@ -18,7 +18,8 @@ import (
 
 // logState is what the store remembers of a log.
 type logState struct {
-	mu     sync.Mutex // held through commits and takings
+	mu     sync.Mutex                      // held through commits and takings
+	by     atomic.Pointer[eventlog.Holder] // as whom it was taken last
 	filter existence
 	out    encoder // guarded by mu
 }

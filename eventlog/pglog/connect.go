@@ -29,7 +29,8 @@ func (o *Options) config(dsn string) (*pgx.ConnConfig, error) {
 	for name, value := range map[string]string{
 		"search_path":                         pgx.Identifier{o.Schema}.Sanitize(),
 		"default_transaction_isolation":       "read committed",
-		"jit":                                 "off", // our statements are short
+		"client_min_messages":                 "warning", // a commit that was not replicated comes with a warning
+		"jit":                                 "off",     // our statements are short
 		"idle_in_transaction_session_timeout": "60s",
 		"lock_timeout":                        "0",
 		"statement_timeout":                   "0",
@@ -41,6 +42,9 @@ func (o *Options) config(dsn string) (*pgx.ConnConfig, error) {
 	}
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 10 * time.Second
+	}
+	if c.ValidateConnect == nil && len(c.Fallbacks) > 0 { // of several hosts the one that writes
+		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	c.OnNotice = note
 	return c, nil

@@ -108,7 +108,7 @@ func bare(err error) error {
 // stored; whatever it did not answer is unknown.
 func writeFault(op string, err error) error {
 	var pe *pgconn.PgError
-	if errors.As(err, &pe) && !ending(pe) || errors.Is(err, pgx.ErrNoRows) || pgconn.SafeToRetry(err) {
+	if errors.As(err, &pe) && !farewell(pe) || errors.Is(err, pgx.ErrNoRows) || pgconn.SafeToRetry(err) {
 		return readFault(op, err)
 	}
 	var ce *pgconn.ConnectError
@@ -118,9 +118,9 @@ func writeFault(op string, err error) error {
 	return unknown(op, bare(err))
 }
 
-// ending reports whether an error is of a server that ends the connection,
+// farewell reports whether an error is of a server that ends the connection,
 // which it may do after the commit was made.
-func ending(pe *pgconn.PgError) bool {
+func farewell(pe *pgconn.PgError) bool {
 	return pe.SeverityUnlocalized == "FATAL" || pe.SeverityUnlocalized == "PANIC"
 }
 

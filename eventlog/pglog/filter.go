@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -69,42 +70,41 @@ func (f *filter) has(kind byte, v [16]byte) bool {
 	return true
 }
 
-// existence is the filter of one log. It answers only while this process holds
-// the log: what another appends is not in it. Losing the log for a moment, by a
-// restart of the database say, does not make it useless: if nobody appended
-// meanwhile, it is as good as before.
+// existence is the filter of one log. It answers only while this process has
+// the lease on the log: what another appends is not in it. Losing the log for a
+// moment, by a restart of the database say, does not make it useless: if nobody
+// appended meanwhile, it is as good as before.
 type existence struct {
-	mu     sync.Mutex
-	holder event.ID // as whom the log was taken last
-	f      *filter
-	full   bool             // everything stored is in f
-	held   bool             // by this process, as far as it knows
-	ends   [2]eventlog.Head // what the log's end is if nobody else appended: before and behind the last commit
-	stop   context.CancelFunc
+	mu    sync.Mutex
+	f     *filter
+	full  bool             // everything stored is in f
+	until time.Time        // end of the lease
+	ends  [2]eventlog.Head // what the log's end is if nobody else appended: before and behind the last commit
+	stop  context.CancelFunc
 }
 
 // without reports that an id is certainly not stored.
 func (x *existence) without(kind byte, v [16]byte) bool {
 	x.mu.Lock()
 	f := x.f
-	ok := x.full && x.held
+	ok := x.full && time.Now().Before(x.until)
 	x.mu.Unlock()
 	return ok && f != nil && !f.has(kind, v)
 }
 
 // lose is called when the log may be another's.
-func (x *existence) lose() {
+func (x *existence) lose() { x.extend(time.Time{}) }
+
+// extend is called when the lease was prolonged.
+func (x *existence) extend(until time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.held = false
+	x.until = until
 }
 
-// heldBy is called when somebody was seen to hold the log.
-func (x *existence) heldBy(holder event.ID) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.held = x.held && holder == x.holder
-}
+// ending is when a lease that was asked for at a time certainly ends. An eighth
+// of it allows for clocks that do not run alike.
+func ending(asked time.Time, lease time.Duration) time.Time { return asked.Add(lease - lease/8) }
 
 // committing adds what a batch is about to store.
 func (x *existence) committing(b *eventlog.Batch) {
@@ -115,10 +115,9 @@ func (x *existence) committing(b *eventlog.Batch) {
 	if f == nil {
 		return
 	}
-	for i, r := range b.Records {
+	for _, r := range b.Records {
 		f.add(ofEvent, r.ID)
 		f.add(ofStream, streamDigest(r.Stream))
-		_ = i
 	}
 	for _, o := range b.Outcomes {
 		f.add(ofCommand, o.Command)
@@ -133,14 +132,14 @@ func streamDigest(s event.Stream) [digestLen]byte { return digestOf(event.Stream
 
 // took is called when the log was taken and ends in h. A filter that is not
 // known to be complete is made anew, beside the appends.
-func (x *existence) took(s *Store, log event.LogID, h eventlog.Head) {
+func (x *existence) took(s *Store, log event.LogID, h eventlog.Head, until time.Time) {
 	if s.opts.Filter < 0 {
 		return
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	same := func(e eventlog.Head) bool { return e.Size == h.Size && e.Last == h.Last }
-	x.held, x.holder = true, h.Holder
+	x.until = until
 	if x.f != nil && x.f.n.Load() <= x.f.room && (same(x.ends[0]) || same(x.ends[1])) {
 		x.ends = [2]eventlog.Head{h, h}
 		return // also if it is being filled: what is stored is what it will find
@@ -190,7 +189,7 @@ func (x *existence) fill(ctx context.Context, s *Store, log event.LogID, f *filt
 }
 
 func addAll(ctx context.Context, s *Store, f *filter, kind byte, query string, log event.LogID) error {
-	rows, err := s.reads.Query(ctx, query, pgx.QueryResultFormats{pgx.BinaryFormatCode, pgx.BinaryFormatCode}, id(log.ID))
+	rows, err := s.reads.Query(ctx, query, pgx.QueryResultFormats{pgx.BinaryFormatCode}, id(log.ID))
 	if err != nil {
 		return err
 	}

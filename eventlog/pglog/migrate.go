@@ -62,6 +62,12 @@ func migrations(schema string) ([]migration, error) {
 func Migrate(ctx context.Context, o Options) error {
 	const op = "migrate the schema of the log"
 	o.defaults()
+	if o.Roles == (Roles{}) {
+		var err error
+		if o.Roles, err = o.rolesOf(); err != nil {
+			return err
+		}
+	}
 	conn, err := o.connect(ctx, o.MigrateDSN)
 	if err != nil {
 		return err

@@ -1,11 +1,14 @@
 package pglog
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/eventlog/logtest"
 	"muniment.dev/internal/postgres"
@@ -57,4 +60,30 @@ func TestConformance(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The engine keeps what it promises to several nodes. Its clock passes by
+// setting back what it has noted.
+func TestConformanceShared(t *testing.T) {
+	dsn := postgres.Shared(t).NewDatabase(t)
+	logtest.RunShared(t, func(t *testing.T) logtest.SharedEngine {
+		o := testOptions(t, dsn)
+		o.Schema = newSchema()
+		s := mustOpen(t, o)
+		exec := func(sql string, args ...any) {
+			if _, err := s.writes.Exec(context.Background(), sql, args...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return logtest.SharedEngine{
+			Store:   s,
+			Another: func(t *testing.T) eventlog.Shared { return mustOpen(t, o) },
+			Lease:   time.Second,
+			Pass: func(d time.Duration) {
+				exec(`UPDATE standing SET until = until - $1::bigint * interval '1 microsecond'`, d.Microseconds())
+				exec(`UPDATE node SET until = until - $1::bigint * interval '1 microsecond'`, d.Microseconds())
+			},
+			Lose: func(t *testing.T, _ event.LogID) { exec(`TRUNCATE standing`) },
+		}
+	})
 }

@@ -34,6 +34,24 @@ GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {{erase}};
 `)
 }
 
+// rolesOf are the users of the three DSNs, or none if they are one.
+func (o *Options) rolesOf() (r Roles, err error) {
+	for _, c := range []struct {
+		dsn  string
+		role *string
+	}{{o.MigrateDSN, &r.Migrate}, {o.DSN, &r.Serve}, {o.EraseDSN, &r.Erase}} {
+		cc, err := o.config(c.dsn)
+		if err != nil {
+			return Roles{}, err
+		}
+		*c.role = cc.User
+	}
+	if r.Migrate == r.Serve && r.Serve == r.Erase {
+		return Roles{}, nil
+	}
+	return r, nil
+}
+
 func (r Roles) words(schema, text string) string {
 	quote := func(s string) string { return pgx.Identifier{s}.Sanitize() }
 	return strings.NewReplacer("{{migrate}}", quote(r.Migrate), "{{serve}}", quote(r.Serve), "{{erase}}", quote(r.Erase), "{{schema}}", quote(schema)).Replace(text)
@@ -95,7 +113,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOR name IN SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname ~ '^(sealed_[0-9]+|blind)$' LOOP
+    FOR name IN SELECT relname FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind = 'r' AND relname ~ '^(sealed_[0-9]+|blind)$' LOOP
         EXECUTE format('ALTER TABLE %I OWNER TO {{erase}}', name);
         PERFORM sealed_grant(name);
     END LOOP;

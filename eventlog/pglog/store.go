@@ -45,8 +45,8 @@ type Options struct {
 	// Schema is where everything stands; by default muniment. Nothing else may
 	// be in it.
 	Schema string
-	// Roles are those to whom migrating grants what they need. It must be set
-	// if the three DSNs name different ones.
+	// Roles are those to whom migrating grants what they need; by default the
+	// users of the three DSNs, if they differ.
 	Roles Roles
 	// Readers and Writers are how many connections a store has at most; by
 	// default 12 and 4. Erasing and the doorbell take one more each.

@@ -33,7 +33,8 @@ type taking struct {
 
 // take commits a new term and returns the head as that commit made it durable.
 // Only then, when the commit was answered without a warning, the head is
-// published as the mark: nobody reads what was not replicated.
+// published as the mark: nobody reads what was not replicated. Taking by force
+// publishes nothing.
 func (s *Store) take(ctx context.Context, log event.LogID, t taking) (eventlog.Head, error) {
 	const op = "take the log"
 	l := s.state(log)
@@ -44,13 +45,18 @@ func (s *Store) take(ctx context.Context, log event.LogID, t taking) (eventlog.H
 		return eventlog.Head{}, readFault(op, err)
 	}
 	defer conn.Release()
+	asked := time.Now()
 	var h eventlog.Head
 	err = s.within(conn.Conn(), func() error {
 		var err error
 		if h, err = takeOn(conn.Conn(), log, t, s.opts.Patience); err != nil {
 			return err
 		}
-		return publishTaken(conn.Conn(), log, t, h)
+		if t.always {
+			return nil
+		}
+		m := eventlog.Mark{Size: h.Size, Root: h.Root(), Last: h.Last, Time: h.Time, Term: h.Term}
+		return publish(conn.Conn(), log, t.by, m, t.lease)
 	})
 	if err != nil {
 		l.filter.lose()
@@ -59,7 +65,8 @@ func (s *Store) take(ctx context.Context, log event.LogID, t taking) (eventlog.H
 		}
 		return eventlog.Head{}, err
 	}
-	l.filter.took(s, log, h)
+	l.by.Store(&t.by)
+	l.filter.took(s, log, h, ending(asked, t.lease))
 	return h, nil
 }
 
@@ -159,12 +166,6 @@ func refuseHeld(ctx context.Context, tx pgx.Tx, log event.LogID, t taking) error
 	return &fault.Error{Kind: fault.Unavailable, Op: "take the log", Msg: "the log is held by another node", Err: &eventlog.Held{Standing: st}}
 }
 
-// publishTaken makes the head that was taken the mark.
-func publishTaken(conn *pgx.Conn, log event.LogID, t taking, h eventlog.Head) error {
-	m := eventlog.Mark{Size: h.Size, Root: h.Root(), Last: h.Last, Time: h.Time, Term: h.Term}
-	return publish(conn, log, t.by.ID, m, t.lease)
-}
-
 // Publish implements eventlog.Shared. It is a transaction of its own that waits
 // for no disk: the table that it writes to has no write-ahead log.
 func (s *Store) Publish(ctx context.Context, log event.LogID, by event.ID, m eventlog.Mark, lease time.Duration) error {
@@ -173,9 +174,18 @@ func (s *Store) Publish(ctx context.Context, log event.LogID, by event.ID, m eve
 		return readFault("publish the mark", err)
 	}
 	defer conn.Release()
-	err = s.within(conn.Conn(), func() error { return publish(conn.Conn(), log, by, m, lease) })
-	if fault.Is(err, fault.Conflict) {
-		s.state(log).filter.lose()
+	l := s.state(log)
+	holder := eventlog.Holder{ID: by}
+	if h := l.by.Load(); h != nil && h.ID == by {
+		holder = *h
+	}
+	asked := time.Now()
+	err = s.within(conn.Conn(), func() error { return publish(conn.Conn(), log, holder, m, lease) })
+	switch {
+	case err == nil:
+		l.filter.extend(ending(asked, lease))
+	case fault.Is(err, fault.Conflict):
+		l.filter.lose()
 	}
 	return err
 }
@@ -187,11 +197,32 @@ const publishStatement = `WITH done AS (UPDATE standing SET known = true, size =
 	WHERE log = (SELECT log FROM log_head WHERE id = $1) AND term = $2 AND holder = $3 RETURNING 1)
 	SELECT pg_notify($9, $10) FROM done`
 
-func publish(conn *pgx.Conn, log event.LogID, by event.ID, m eventlog.Mark, lease time.Duration) error {
-	const op = "publish the mark"
+// restateStatement is for when PostgreSQL has lost the row, by a crash or a
+// fail-over. The holder's mark is still true if the head has its term and is not
+// before the mark: a head that was rolled back goes forward again only under
+// another term. Whoever takes the log meanwhile has locked the row, or makes it.
+const restateStatement = `INSERT INTO standing SELECT log, $2, $3, $9, clock_timestamp() + $8::bigint * interval '1 microsecond', true, $4, $5, $6, $7
+	FROM log_head WHERE id = $1 AND term = $2 AND holder = $3 AND size >= $4 ON CONFLICT (log) DO NOTHING`
+
+func publish(conn *pgx.Conn, log event.LogID, by eventlog.Holder, m eventlog.Mark, lease time.Duration) error {
+	args := []any{id(log.ID), int64(m.Term), id(by.ID), int64(m.Size), m.Root[:], m.Last[:], micros(m.Time), lease.Microseconds()}
+	done, err := quickly(conn, publishStatement, append(args, channel, log.String())...)
+	if err == nil && !done {
+		done, err = quickly(conn, restateStatement, append(args, by.Address)...)
+	}
+	if err == nil && !done {
+		return fault.New(fault.Conflict, "the log is held by another; take it again")
+	}
+	return err
+}
+
+// quickly runs a statement in a transaction that waits for no disk, and reports
+// whether it did anything. Whether a mark was stored or not, it is true, and may
+// be published again: so no outcome is unknown.
+func quickly(conn *pgx.Conn, statement string, args ...any) (bool, error) {
 	b := &pgx.Batch{}
 	b.Queue(`SET LOCAL synchronous_commit = off`)
-	b.Queue(publishStatement, id(log.ID), int64(m.Term), id(by), int64(m.Size), m.Root[:], m.Last[:], micros(m.Time), lease.Microseconds(), channel, log.String())
+	b.Queue(statement, args...)
 	results := conn.SendBatch(context.Background(), b)
 	_, err := results.Exec()
 	var tag pgconn.CommandTag
@@ -201,23 +232,12 @@ func publish(conn *pgx.Conn, log event.LogID, by event.ID, m eventlog.Mark, leas
 	if e := results.Close(); err == nil {
 		err = e
 	}
-	switch {
-	case err != nil:
-		// Whether it was stored or not, the mark is true; it may be published again.
-		return readFault(op, err)
-	case tag.RowsAffected() == 0:
-		return fault.New(fault.Conflict, "the log is held by another, or PostgreSQL was restarted; take it again")
-	}
-	return nil
+	return tag.RowsAffected() > 0, readFault("publish the mark", err)
 }
 
 // Standing implements eventlog.Shared.
 func (s *Store) Standing(ctx context.Context, log event.LogID) (eventlog.Standing, error) {
-	st, err := scanStanding(s.reads.QueryRow(ctx, standingQuery, id(log.ID)))
-	if err == nil && st.Holder.ID != (event.ID{}) {
-		s.state(log).filter.heldBy(st.Holder.ID)
-	}
-	return st, err
+	return scanStanding(s.reads.QueryRow(ctx, standingQuery, id(log.ID)))
 }
 
 // Without a row in standing the log is there, but nobody has it.
@@ -244,6 +264,7 @@ func scanStanding(row pgx.Row) (st eventlog.Standing, err error) {
 
 // Resign implements eventlog.Shared.
 func (s *Store) Resign(ctx context.Context, log event.LogID, by event.ID) error {
+	s.state(log).filter.lose()
 	_, err := s.writes.Exec(ctx, `UPDATE standing SET until = clock_timestamp()
 		WHERE log = (SELECT log FROM log_head WHERE id = $1) AND holder = $2 AND until > clock_timestamp()`, id(log.ID), id(by))
 	return readFault("resign from the log", err)
