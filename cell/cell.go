@@ -92,3 +92,26 @@ func Beside(where, name string) string {
 	}
 	return address + "/" + own + "/" + name + query
 }
+
+// Advise says what an operator should know about a place. It changes nothing.
+func Advise(ctx context.Context, where string) ([]pgdb.Advice, error) {
+	rest, _ := split(where)
+	if pgdb.Is(where) {
+		db, err := pgdb.Open(ctx, rest, register)
+		if err != nil {
+			return nil, err
+		}
+		defer db.Close()
+		return db.Advise(ctx)
+	}
+	e, err := parseEtcd(rest)
+	if err != nil {
+		return nil, err
+	}
+	for _, endpoint := range e.endpoints {
+		if host, clear := strings.CutPrefix(endpoint, "http://"); clear && !isLocal(host) {
+			return []pgdb.Advice{{Serious: true, Is: "etcd is reached in clear: whoever is on the way can say what the register holds", Do: "Use etcds://, with ca=FILE if its certificate is not from a public authority."}}, nil
+		}
+	}
+	return nil, nil
+}

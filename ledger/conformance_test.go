@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"muniment.dev/cell"
 	"muniment.dev/fault"
@@ -190,26 +189,39 @@ func TestRegisterWithoutStandby(t *testing.T) {
 	if err := r.CompareAndSwap(t.Context(), State{}, state(1)); err != nil {
 		t.Fatal(err)
 	}
-	c.Set(t, "synchronous_standby_names", "'nobody'")
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	if err := r.CompareAndSwap(ctx, state(1), state(2)); !fault.Is(err, fault.Unknown) {
-		t.Fatalf("swapped without a standby: %v", err)
+	c.WithoutStandby(t)
+	swap := func(old, new State) <-chan error {
+		ended := make(chan error, 1)
+		go func() { ended <- r.CompareAndSwap(t.Context(), old, new) }()
+		return ended
 	}
-	c.Exec(t, "", "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
-	ended := make(chan error)
-	now, err := r.Load(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { ended <- r.CompareAndSwap(t.Context(), now, state(2)) }()
-	c.Await(t, "", "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')") // it is written, not only found
-	c.Exec(t, "", "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+	ended := swap(state(1), state(2))
+	c.CancelCommit(t)
 	if err := <-ended; !fault.Is(err, fault.Unknown) {
 		t.Fatalf("a commit that was cancelled: %v", err)
 	}
-	c.Set(t, "synchronous_standby_names", "''")
-	if err := r.CompareAndSwap(t.Context(), state(2), state(2)); err != nil {
+	now, err := r.Load(t.Context())
+	if err != nil || now != state(2) {
+		t.Fatalf("what is visible: %v %v", now, err)
+	}
+	ended = swap(now, state(2))
+	c.CancelCommit(t) // it waits again: it is written, not only found
+	if err := <-ended; !fault.Is(err, fault.Unknown) {
+		t.Fatalf("a state that was only found: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	given := make(chan error, 1)
+	go func() { given <- r.CompareAndSwap(ctx, state(2), state(3)) }()
+	c.Await(t, "", "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')")
+	cancel()
+	if err := <-given; !fault.Is(err, fault.Unknown) {
+		t.Fatalf("whoever gave up waiting: %v", err)
+	}
+	c.WithStandby(t)
+	if now, err = r.Load(t.Context()); err != nil || now != state(3) {
+		t.Fatalf("the commit that was waited for no longer: %v %v", now, err)
+	}
+	if err := r.CompareAndSwap(t.Context(), now, state(3)); err != nil {
 		t.Fatalf("it cannot be settled: %v", err)
 	}
 }
@@ -245,6 +257,14 @@ func TestRegisterApart(t *testing.T) {
 	}
 	if err := RegisterApart(t.Context(), c.NewDatabase(t), postgres.Start(t, postgres.Options{}).DSN("")); err != nil {
 		t.Errorf("two clusters: %v", err)
+	}
+	if all, err := AdviseRegister(t.Context(), c.NewDatabase(t), c.DSN("")); err != nil || len(all) != 1 || !all[0].Serious {
+		t.Errorf("advice: %+v %v", all, err)
+	}
+	for where, n := range map[string]int{"etcd://127.0.0.1:2379": 0, "etcd://db.example.com:2379/x": 1, "etcds://db.example.com:2379/x": 0, "/var/lib/register.json": 0} {
+		if all, err := AdviseRegister(t.Context(), where, c.DSN("")); err != nil || len(all) != n {
+			t.Errorf("%s: %+v %v", where, all, err)
+		}
 	}
 	if err := RegisterApart(t.Context(), "/var/lib/register.json", c.DSN("")); err != nil {
 		t.Errorf("a file: %v", err)

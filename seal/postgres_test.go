@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -136,6 +136,9 @@ func TestServingRole(t *testing.T) {
 	if found := holders(t, e.files, wrapped); found != nil {
 		t.Errorf("the key is still in %v", found)
 	}
+	if all := advised(t, e.where); !strings.Contains(all, "checkpoint") || strings.Contains(all, "owns the tables") {
+		t.Errorf("advice for the serving role: %s", all)
+	}
 	conn := postgres.Connect(t, e.where)
 	for _, forbidden := range []string{"TRUNCATE muniment_keys.subject_key", "ALTER TABLE muniment_keys.epoch ADD x int", "DROP TABLE muniment_keys.destroyed",
 		"UPDATE muniment_keys.subject_key SET wrapped = ''", "DELETE FROM muniment_keys.epoch", "DELETE FROM muniment_keys.destroyed", "DELETE FROM muniment_keys.rewrite", "CREATE TABLE muniment_keys.x ()"} {
@@ -145,6 +148,53 @@ func TestServingRole(t *testing.T) {
 	}
 	if _, _, err := Count(t.Context(), e.where); err != nil {
 		t.Error(err)
+	}
+}
+
+// advised is all advice on a place, one line each.
+func advised(t *testing.T, where string) string {
+	t.Helper()
+	all, err := Advise(t.Context(), where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	for _, a := range all {
+		fmt.Fprintf(&b, "%v %s: %s\n", a.Serious, a.Is, a.Do)
+	}
+	return b.String()
+}
+
+// What keeps destroyed keys for longer, or lets others at them, is said; of what
+// is as it should be, nothing.
+func TestAdvise(t *testing.T) {
+	t.Parallel()
+	file := onSQLite(t)
+	file.open(t)
+	os.Chmod(file.dir, 0o700)
+	if all := advised(t, file.where); all != "" {
+		t.Errorf("a file that is only ours: %s", all)
+	}
+	os.Chmod(file.where, 0o644)
+	if all := advised(t, file.where); all != "true "+file.where+" has mode 0644: others can read the keys: chmod 600 "+file.where+"\n" {
+		t.Errorf("a file that others can read: %s", all)
+	}
+	c := postgres.Start(t, postgres.Options{Settings: map[string]string{"wal_recycle": "off", "wal_keep_size": "0"}})
+	e := onPostgres(t, c)
+	e.open(t)
+	if all := advised(t, e.where); strings.Count(all, "\n") != 1 || !strings.Contains(all, "owns the tables") {
+		t.Errorf("a careful server: %s", all)
+	}
+	for name, value := range map[string]string{"wal_recycle": "on", "log_statement": "'all'", "full_page_writes": "off"} {
+		c.Set(t, name, value)
+	}
+	c.Exec(t, "", "SELECT pg_create_physical_replication_slot('forgotten', true)")
+	e.open(t)
+	all := advised(t, e.where)
+	for _, want := range []string{"false the key database uses files", "true the key database writes statements", "true full_page_writes", "false a replication slot"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no word of %q in:\n%s", want, all)
+		}
 	}
 }
 
@@ -224,19 +274,26 @@ func TestDrawWithoutStandby(t *testing.T) {
 	c := postgres.Start(t, postgres.Options{})
 	e := onPostgres(t, c)
 	k := e.open(t)
-	c.Set(t, "synchronous_standby_names", "'nobody'")
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
+	c.WithoutStandby(t)
+	ctx, cancel := context.WithCancel(t.Context())
 	log := event.LogID{ID: event.NewID()}
-	if _, _, err := k.Draw(ctx, log); !fault.Is(err, fault.Unavailable) {
+	drawn := func(ctx context.Context) <-chan error {
+		ended := make(chan error, 1)
+		go func() { _, _, err := k.Draw(ctx, log); ended <- err }()
+		c.Await(t, "", "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')")
+		return ended
+	}
+	ended := drawn(ctx)
+	cancel()
+	if err := <-ended; !fault.Is(err, fault.Unavailable) {
 		t.Fatalf("drew a key that is not replicated: %v", err)
 	}
-	// An operator gives up waiting: PostgreSQL commits, with a warning.
-	c.Exec(t, "", "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
-	if _, _, err := k.Draw(t.Context(), log); !fault.Is(err, fault.Unknown) {
+	ended = drawn(t.Context())
+	c.CancelCommit(t)
+	if err := <-ended; !fault.Is(err, fault.Unknown) {
 		t.Fatalf("a commit that was cancelled: %v", err)
 	}
-	c.Set(t, "synchronous_standby_names", "''")
+	c.WithStandby(t)
 	if _, _, err := k.Draw(t.Context(), log); err != nil {
 		t.Fatalf("it does not recover: %v", err)
 	}
