@@ -29,8 +29,9 @@ type Command struct {
 func Commands() []Command {
 	return []Command{
 		command[backupCommand]("backup", "Write a backup of a data directory, beside a running server or without one."),
+		command[keysCommand]("keys", "Move the keys of people to another database, or prepare one on PostgreSQL."),
 		command[receiptCommand]("receipt", "Make the receipt of a record, with which anybody can check it offline."),
-		command[registerCommand]("register", "Show what the register knows of the log, or adopt the log as it is."),
+		command[registerCommand]("register", "Show what the register knows of the log, or adopt the log as it is; prepare one on PostgreSQL."),
 		command[tamperCommand]("tamper", "Copy a log and change one bit in the copy, to see verify find it."),
 		command[verifyCommand]("verify", "Verify the log in a data directory, offline or beside a running server."),
 		command[verifyReceiptCommand]("verify-receipt", "Check a receipt."),

@@ -14,15 +14,19 @@ import (
 )
 
 type registerCommand struct {
-	Show  registerShow  `cmd:"" help:"Show what the register knows, and whether the log continues it."`
-	Adopt registerAdopt `cmd:"" help:"Make the register say what the log is, whatever it said before. The server must not be running."`
+	Show    registerShow    `cmd:"" help:"Show what the register knows, and whether the log continues it."`
+	Adopt   registerAdopt   `cmd:"" help:"Make the register say what the log is, whatever it said before. The server must not be running."`
+	Migrate registerMigrate `cmd:"" help:"Make the table of a register on PostgreSQL, as its owner, and give a role the right to use it."`
 }
 
-// AfterApply notes which of the two was chosen (kong calls it).
+// AfterApply notes which of them was chosen (kong calls it).
 func (c *registerShow) AfterApply() error  { c.chosen = true; return nil }
 func (c *registerAdopt) AfterApply() error { c.chosen = true; return nil }
 
 func (c *registerCommand) run(ctx context.Context, s streams) (int, error) {
+	if c.Migrate.chosen {
+		return c.Migrate.run(ctx, s)
+	}
 	if c.Adopt.chosen {
 		return c.Adopt.run(ctx, s)
 	}
