@@ -49,6 +49,9 @@ type Growth struct {
 	Ratio    float64  `json:"ratio"`
 	SmallP99 Duration `json:"small_p99"`
 	LargeP99 Duration `json:"large_p99"`
+	SmallCPU Duration `json:"small_cpu"` // processor time of one
+	LargeCPU Duration `json:"large_cpu"`
+	CPURatio float64  `json:"cpu_ratio"` // suffers less from what else the machine does
 }
 
 // What a large log may cost.
@@ -221,10 +224,10 @@ func (b *bench) growth(ctx context.Context, o struct {
 }, webs []*web) (Growth, error) {
 	g := Growth{Name: o.name}
 	var medians [2][]time.Duration
-	var p99 [2][]time.Duration
-	var ratios []float64
+	var p99, cpu [2][]time.Duration
+	var ratios, cpus []float64
 	for round := range b.Rounds + 1 {
-		var now [2]time.Duration
+		var now, used [2]time.Duration
 		for i, w := range webs {
 			op, err := o.make(ctx, w)
 			if err != nil {
@@ -238,18 +241,21 @@ func (b *bench) growth(ctx context.Context, o struct {
 			if err != nil {
 				return g, err
 			}
-			now[i] = t.quantile(.5)
+			now[i], used[i] = t.quantile(.5), t.cpuEach()
 			if round > 0 {
+				cpu[i] = append(cpu[i], used[i])
 				medians[i], p99[i] = append(medians[i], now[i]), append(p99[i], t.quantile(.99))
 			}
 		}
 		if round > 0 {
 			ratios = append(ratios, float64(now[1])/float64(now[0]))
-			b.say("size, %s, round %d of %d: %s and %s", o.name, round, b.Rounds, now[0], now[1])
+			cpus = append(cpus, float64(used[1])/float64(max(used[0], 1)))
+			b.say("size, %s, round %d of %d: %s and %s, of processor time %s and %s", o.name, round, b.Rounds, now[0], now[1], used[0], used[1])
 		}
 	}
 	g.Small, g.Large, g.Ratio = Duration(median(medians[0])), Duration(median(medians[1])), median(ratios)
 	g.SmallP99, g.LargeP99 = Duration(median(p99[0])), Duration(median(p99[1]))
+	g.SmallCPU, g.LargeCPU, g.CPURatio = Duration(median(cpu[0])), Duration(median(cpu[1])), median(cpus)
 	return g, nil
 }
 
@@ -275,9 +281,9 @@ func (r *SizeReport) writeText(w io.Writer) {
 	}
 	t.Flush()
 	fmt.Fprintf(w, "wanted: the first answer within %s\n\n", openTarget)
-	fmt.Fprintln(t, "one at a time\tsmall\tlarge\tratio\tsmall p99\tlarge p99\t")
+	fmt.Fprintln(t, "one at a time\tsmall\tlarge\tratio\tsmall p99\tlarge p99\tsmall CPU\tlarge CPU\tCPU ratio\t")
 	for _, g := range r.Compare {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%.2f\t%s\t%s\t\n", g.Name, g.Small, g.Large, g.Ratio, g.SmallP99, g.LargeP99)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.2f\t%s\t%s\t%s\t%s\t%.2f\t\n", g.Name, g.Small, g.Large, g.Ratio, g.SmallP99, g.LargeP99, g.SmallCPU, g.LargeCPU, g.CPURatio)
 	}
 	t.Flush()
 	fmt.Fprintf(w, "wanted: a ratio <= %.1f\n", growthTarget)
