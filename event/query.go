@@ -1,15 +1,36 @@
 package event
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Term is one thing that a record can be found by: its stream, type, actor, a
 // tag, a subject of its sealed blocks, or a blind tag. A term is opaque text;
 // engines index it as bytes.
 type Term string
+
+// Digest names the term in an index, in little room: the first 16 bytes of its
+// SHA-256, but that the first bit says whether it is a blind tag. IsBlindDigest
+// reads that.
+func (t Term) Digest() [16]byte {
+	var room [128]byte // most terms are short
+	sum := sha256.Sum256(append(room[:0], t...))
+	sum[0] &= 0x7f
+	if t.IsBlind() {
+		sum[0] |= 0x80
+	}
+	return [16]byte(sum[:16])
+}
+
+// IsBlindDigest reports whether a digest is that of a blind tag.
+func IsBlindDigest(d [16]byte) bool { return d[0] >= 0x80 }
+
+// IsBlind reports whether the term is a blind tag.
+func (t Term) IsBlind() bool { return strings.HasPrefix(string(t), "b:") }
 
 // StreamTerm finds the records of a stream.
 func StreamTerm(s Stream) Term { return Term("s:" + s.String()) }

@@ -2,7 +2,6 @@ package ops
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"hash/maphash"
 	"slices"
@@ -74,7 +73,7 @@ func (a *audit) record(ctx context.Context, r *event.Record) error {
 	}
 	a.last = r
 	for _, t := range r.Terms() {
-		a.want[r.Position/bucket] += a.sum(termDigest(t), r.Position)
+		a.want[r.Position/bucket] += a.sum(t.Digest(), r.Position)
 		a.terms++
 	}
 	a.ids[r.Position/bucket] += a.sum(r.ID, r.Position)
@@ -179,12 +178,6 @@ func (a *audit) keep(f verify.Finding) {
 		return
 	}
 	a.found = append(a.found, f)
-}
-
-// termDigest names a term in an index: the first half of its SHA-256.
-func termDigest(t event.Term) [16]byte {
-	sum := sha256.Sum256([]byte(t))
-	return [16]byte(sum[:16])
 }
 
 // sum is the share of a posting, or of an event id, in the sum of its bucket.

@@ -181,7 +181,7 @@ func TestErasureLeavesNoBytes(t *testing.T) {
 		secrets["ciphertext"] = bytes.Clone(r.Ciphertexts[0])
 		secrets["blind tag"] = bytes.Clone(r.Blind[0].Value[:])
 		secrets["blind tag in hexadecimal"] = []byte(hex.EncodeToString(r.Blind[0].Value[:]))
-		digest := termDigest(event.BlindTerm(r.Blind[0].Name, r.Blind[0].Version, r.Blind[0].Value))
+		digest := event.BlindTerm(r.Blind[0].Name, r.Blind[0].Version, r.Blind[0].Value).Digest()
 		secrets["blind tag in the index"] = digest[:]
 		k, err := w.keys.Get(t.Context(), w.log.ID(), r.Blocks[0].Key)
 		must(t, err)

@@ -171,7 +171,7 @@ func (a *audit) searchBucket(ctx context.Context, l lister, b event.Position) er
 	want := map[posting]event.Term{}
 	for r := range a.bucket(ctx, b) {
 		for _, t := range r.Terms() {
-			want[posting{termDigest(t), r.Position}] = t
+			want[posting{t.Digest(), r.Position}] = t
 		}
 	}
 	var extra []posting

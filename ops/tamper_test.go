@@ -205,7 +205,7 @@ func TestTamperedBlindTag(t *testing.T) {
 	tried := 0
 	for r := range recordsOf(t, w) {
 		for i, tag := range r.Blind {
-			was := termDigest(event.BlindTerm(tag.Name, tag.Version, tag.Value))
+			was := event.BlindTerm(tag.Name, tag.Version, tag.Value).Digest()
 			tried += eachBit(t, tag.Value[:], stride(31), int(r.Position), func(value []byte) string {
 				s := &altered{engine: w.store.(engine), at: r.Position, change: func(r *event.Record) { r.Blind[i].Value = event.Hash(value) }}
 				rep, err := Verify(t.Context(), s, plain)
@@ -214,7 +214,7 @@ func TestTamperedBlindTag(t *testing.T) {
 				}
 				s.postings = func(term [16]byte, p event.Position) [16]byte {
 					if term == was && p == r.Position {
-						return termDigest(event.BlindTerm(tag.Name, tag.Version, event.Hash(value)))
+						return event.BlindTerm(tag.Name, tag.Version, event.Hash(value)).Digest()
 					}
 					return term
 				}

@@ -2,7 +2,6 @@ package memlog
 
 import (
 	"context"
-	"crypto/sha256"
 	"maps"
 
 	"muniment.dev/event"
@@ -20,14 +19,14 @@ func (s *Store) Leaf(_ context.Context, id event.LogID, p event.Position) ([]byt
 	return l.records[p-1].Leaf, true, nil
 }
 
-// Indexed calls yield with every posting of a log's index: the first 16 bytes
-// of the term's SHA-256, and the position. It stops when yield returns false.
+// Indexed calls yield with every posting of a log's index: the term's
+// digest, and the position. It stops when yield returns false.
 func (s *Store) Indexed(_ context.Context, id event.LogID, yield func(term [16]byte, p event.Position) bool) error {
 	postings, err := table(s, id, func(l *log) map[event.Term][]event.Position { return l.postings })
 	for term, list := range postings {
-		sum := sha256.Sum256([]byte(term))
+		d := term.Digest()
 		for _, p := range list {
-			if !yield([16]byte(sum[:16]), p) {
+			if !yield(d, p) {
 				return nil
 			}
 		}

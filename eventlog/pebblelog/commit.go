@@ -99,7 +99,9 @@ func (l *logState) fillRecords(w *pebble.Batch, b *eventlog.Batch) {
 			}
 		}
 		for _, t := range b.Terms[i] {
-			put(w, l.key.posting(b.Log, t, r.Position), nil)
+			k := l.key.posting(b.Log, t, r.Position)
+			l.exists.add(k[:termKeyLen])
+			put(w, k, nil)
 		}
 		l.value = appendStream(l.value[:0], eventlog.StreamHead{Version: r.Version, Hash: b.Hashes[i]})
 		l.putID(w, l.key.stream(b.Log, r.Stream))

@@ -8,8 +8,9 @@ import (
 )
 
 // filter is a Bloom filter in memory over the ids that a log holds: events,
-// commands, streams, subjects, keys. Nearly every id that an append brings is
-// new, and most of what Pebble costs a lookup is finding that out. The filter
+// commands, streams, subjects, keys, and blind tags, such as e-mail addresses
+// become. Nearly every id that an append brings is new, and most of what Pebble
+// costs a lookup is finding that out. The filter
 // is made when a log is first appended to in earnest, from what is stored,
 // beside the appends; nothing of it is kept on disk that could be wrong.
 //
@@ -67,14 +68,25 @@ type existence struct {
 	misses  atomic.Int64
 }
 
-// filtered are the kinds of keys in the filter. They are never deleted.
+// filtered are the kinds of keys in the filter. They are never deleted. Of
+// postings only those of blind tags are in it, without their positions.
 var filtered = [256]bool{kindEvent: true, kindOutcome: true, kindStream: true, kindSubject: true, kindKey: true}
 
-func isFiltered(k []byte) bool { return len(k) > 17 && k[0] == spaceLog && filtered[k[17]] }
+func isFiltered(k []byte) bool {
+	return len(k) > 17 && k[0] == spaceLog && (filtered[k[17]] || isBlind(k))
+}
 
-// add notes a key that a commit is about to store. A filter becomes ready
+// isBlind reports whether a key is what the postings of a blind tag begin with.
+func isBlind(k []byte) bool {
+	return len(k) == termKeyLen && k[17] == kindPosting && event.IsBlindDigest([16]byte(k[18:]))
+}
+
+// add notes a key that a commit is about to store, if it is one to be known. A filter becomes ready
 // before it ceases to grow, so looking in the other order misses none.
 func (x *existence) add(k []byte) {
+	if !isFiltered(k) {
+		return
+	}
 	if f := x.growing.Load(); f != nil {
 		f.add(k)
 	}
@@ -110,7 +122,7 @@ func (s *Store) grow(log event.LogID, l *logState) {
 	l.mu.Lock()
 	keys := s.opts.filterRoom
 	if l.head != nil {
-		keys += 6 * int64(l.head.Size)
+		keys += 7 * int64(l.head.Size)
 	}
 	if f := x.ready.Load(); f != nil {
 		keys = max(keys, 2*f.room)
@@ -143,6 +155,13 @@ func (s *Store) fillFilter(log event.LogID, f *filter) error {
 			}
 			f.add(kv.key)
 		}
+	}
+	low := append(k.in(log, kindPosting), 0x80) // blind tags
+	for kv, err := range s.scan(low, successor(low[:18]), false) {
+		if err != nil {
+			return err
+		}
+		f.add(kv.key[:termKeyLen])
 	}
 	return nil
 }

@@ -20,14 +20,14 @@ func (s *Store) Leaf(_ context.Context, log event.LogID, p event.Position) (leaf
 }
 
 // Indexed calls yield with every posting of a log's index, for checking it
-// against the records: the first 16 bytes of the term's SHA-256, and the
-// position. It stops when yield returns false.
-func (s *Store) Indexed(_ context.Context, log event.LogID, yield func(term [digestLen]byte, p event.Position) bool) error {
+// against the records: the term's digest, and the position. It stops when yield
+// returns false.
+func (s *Store) Indexed(_ context.Context, log event.LogID, yield func(term [16]byte, p event.Position) bool) error {
 	return s.list(log, kindPosting, digestLen+8, func(rest, value []byte) (bool, error) {
 		if len(value) != 0 {
 			return false, errMalformed
 		}
-		return yield([digestLen]byte(rest), event.Position(binary.BigEndian.Uint64(rest[digestLen:]))), nil
+		return yield([16]byte(rest[:digestLen]), event.Position(binary.BigEndian.Uint64(rest[digestLen:]))), nil
 	})
 }
 

@@ -1,7 +1,6 @@
 package pebblelog
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 
 	"muniment.dev/event"
@@ -23,9 +22,10 @@ import (
 //	t  level (1), index                256 hashes
 //	c  size                            signed checkpoint
 //
-// A term is indexed by the first 16 bytes of its SHA-256: short keys of one
-// length. Two terms of one digest would only cost a look at records that do
-// not match.
+// A term is indexed by its digest: short keys of one length. Two terms of one
+// digest would only cost a look at records that do not match. Blind tags, by
+// which people are found, stand together, so that it is little that must be read
+// to find one among many, and known without reading if there is none.
 const (
 	kindRecord     = 'r'
 	kindPosting    = 'p'
@@ -46,6 +46,7 @@ const (
 	recordKeyLen = 1 + 16 + 1 + 8
 	blockKeyLen  = recordKeyLen + 2
 	digestLen    = 16
+	termKeyLen   = 1 + 16 + 1 + digestLen
 )
 
 // key builds keys in a buffer that it uses again: a key is valid until the
@@ -77,11 +78,13 @@ func (k *key) block(log event.LogID, p event.Position, i int) []byte {
 }
 
 func (k *key) posting(log event.LogID, term event.Term, p event.Position) []byte {
-	b := k.in(log, kindPosting)
-	n := len(b)
-	sum := sha256.Sum256(append(b, term...)[n:])
-	b = append(b[:n], sum[:digestLen]...)
-	return k.done(binary.BigEndian.AppendUint64(b, uint64(p)))
+	return k.done(binary.BigEndian.AppendUint64(k.term(log, term), uint64(p)))
+}
+
+// term is what all postings of a term begin with.
+func (k *key) term(log event.LogID, term event.Term) []byte {
+	d := term.Digest()
+	return k.done(append(k.in(log, kindPosting), d[:]...))
 }
 
 func (k *key) stream(log event.LogID, s event.Stream) []byte {

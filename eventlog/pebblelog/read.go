@@ -181,6 +181,9 @@ func (s *Store) Postings(_ context.Context, log event.LogID, term event.Term, af
 		if after >= upto {
 			return
 		}
+		if s.unknown(log, term) {
+			return
+		}
 		var k key
 		low := bytes.Clone(k.posting(log, term, after+1))
 		high := append(bytes.Clone(k.posting(log, term, upto)), 0)
@@ -194,6 +197,18 @@ func (s *Store) Postings(_ context.Context, log event.LogID, term event.Term, af
 			}
 		}
 	}
+}
+
+// unknown reports whether a log certainly has no record with a term.
+func (s *Store) unknown(log event.LogID, term event.Term) bool {
+	if !term.IsBlind() {
+		return false
+	}
+	s.mu.Lock()
+	l := s.logs[log]
+	s.mu.Unlock()
+	var k key
+	return l != nil && l.exists.without(k.term(log, term))
 }
 
 // Checkpoints implements eventlog.Store.

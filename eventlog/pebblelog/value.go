@@ -11,10 +11,12 @@ import (
 
 var errMalformed = fault.New(fault.Corrupt, "a stored value is malformed")
 
-// appendHead writes a head: format (1), term, holder, size, last, time in
+// appendHead writes a head: format, term, holder, size, last, time in
 // microseconds, then the frontier.
+const headFormat = 2 // 1: digests of blind tags did not stand together
+
 func appendHead(dst []byte, h eventlog.Head) []byte {
-	dst = binary.BigEndian.AppendUint64(append(dst, 1), h.Term)
+	dst = binary.BigEndian.AppendUint64(append(dst, headFormat), h.Term)
 	dst = append(dst, h.Holder[:]...)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(h.Size))
 	dst = append(dst, h.Last[:]...)
@@ -27,7 +29,7 @@ func appendHead(dst []byte, h eventlog.Head) []byte {
 
 func parseHead(b []byte) (h eventlog.Head, err error) {
 	r := reader{b: b}
-	if format := r.bytes(1); r.bad || format[0] != 1 {
+	if format := r.bytes(1); r.bad || format[0] != headFormat {
 		return h, fault.New(fault.Corrupt, "the log's head has a format that this version does not know")
 	}
 	h.Term = r.uint64()

@@ -157,7 +157,7 @@ func (w *bareWriter) row(d *event.Draft) *bareRow {
 		blind: appendBlind(nil, r.Blocks[0].Subject, r.Blind), subject: r.Blocks[0].Subject.ID, key: r.Blocks[0].Key.ID,
 		newKey: w.size%10 == 1, done: make(chan error, 1)}
 	for _, t := range d.Terms() {
-		switch d := digestOf(t); t[0] {
+		switch d := t.Digest(); t[0] {
 		case 's':
 			x.stream = d
 		case 't':

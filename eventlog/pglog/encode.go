@@ -2,7 +2,6 @@ package pglog
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -315,10 +314,9 @@ func (e *encoder) fillSealed(b *eventlog.Batch, segment int, out []array) {
 // digest would only cost a look at records that do not match.
 const digestLen = 16
 
-// digester makes digests of terms, with a buffer for their bytes and a memory
-// for those that nearly every record has.
+// digester makes digests of terms, with a memory for those that nearly every
+// record has.
 type digester struct {
-	buf    []byte
 	common map[event.Term][digestLen]byte
 }
 
@@ -327,9 +325,7 @@ func (d *digester) of(t event.Term) [digestLen]byte {
 	if sum, ok := d.common[t]; common && ok {
 		return sum
 	}
-	d.buf = append(d.buf[:0], t...)
-	full := sha256.Sum256(d.buf)
-	sum := [digestLen]byte(full[:])
+	sum := t.Digest()
 	if common {
 		if len(d.common) > 1024 {
 			d.common = nil
@@ -340,11 +336,6 @@ func (d *digester) of(t event.Term) [digestLen]byte {
 		d.common[t] = sum
 	}
 	return sum
-}
-
-func digestOf(t event.Term) [digestLen]byte {
-	sum := sha256.Sum256([]byte(t))
-	return [digestLen]byte(sum[:])
 }
 
 // micros is a time as it is stored; 0 for none.

@@ -143,7 +143,7 @@ func (e *eraser) blind(ctx context.Context, tx pgx.Tx, sealed string, positions 
 	for p, all := range gone {
 		for _, t := range all {
 			if !slices.Contains(kept[p], t) {
-				at, terms = append(at, p), append(terms, digestOf(t))
+				at, terms = append(at, p), append(terms, t.Digest())
 			}
 		}
 	}

@@ -36,7 +36,7 @@ func TestEraseLeavesNoBytes(t *testing.T) {
 				}
 				d := logtest.New(logtest.NewStream("user"), "user.noted", logtest.Sealed(subject, key, "/a", "/b"), logtest.Blind(subject, "a", logtest.RandomHash()))
 				b := d.Blind[0]
-				term := digestOf(event.BlindTerm(b.Name, b.Version, b.Value))
+				term := event.BlindTerm(b.Name, b.Version, b.Value).Digest()
 				*list = append(*list, d.Ciphertexts[0], b.Value[:], term[:])
 				if _, err := l.Append(t.Context(), logtest.Request(d)); err != nil {
 					t.Fatal(err)

@@ -128,7 +128,7 @@ func (x *existence) committing(b *eventlog.Batch) {
 	}
 }
 
-func streamDigest(s event.Stream) [digestLen]byte { return digestOf(event.StreamTerm(s)) }
+func streamDigest(s event.Stream) [digestLen]byte { return event.StreamTerm(s).Digest() }
 
 // took is called when the log was taken and ends in h. A filter that is not
 // known to be complete is made anew, beside the appends.

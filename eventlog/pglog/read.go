@@ -156,7 +156,7 @@ func (s *Store) Postings(ctx context.Context, log event.LogID, term event.Term, 
 		order += " DESC"
 	}
 	query := `SELECT position FROM ` + postings(term) + ` = $2 AND ` + within("log") + ` AND position > $3 AND position <= $4 ORDER BY ` + order + ` LIMIT $5`
-	d := digestOf(term)
+	d := term.Digest()
 	return func(yield func(event.Position, error) bool) {
 		for size := 32; after < upto; size = min(4*size, postingsPage) {
 			page, err := s.positions(ctx, query, id(log.ID), d, int64(after), int64(upto), size)
