@@ -29,6 +29,7 @@ CONTRACTS < eventlog/faultlog, eventlog/logtest < LOGTESTS    # for tests of wha
 CONTRACTS, ledger/verify, cell < ledger                             # what we sign is checked by the code that strangers run
 CONTRACTS < decide, view                                      # to change state; to read it
 event < event/eventtest                        # examples of event types, kept for ever
+CONTRACTS < node < server                      # what the nodes of one log say to each other
 decide < decide/decidetest                                    # given, when, then
 view < view/entity                             # what the tables of things have in common
 view, eventlog/memlog < view/viewtest          # a log and a decoder for tests of views
