@@ -102,8 +102,9 @@ type Options struct {
 	// another may hold the log by now. Nil: nothing is forwarded.
 	Forward func(context.Context, Held, Request) (Appended, error)
 	// Admit is asked each time that the log was taken, before anything is
-	// appended; with an error it is left to others. May be nil.
-	Admit func(context.Context, Mark) error
+	// appended; with an error it is left to others. A term that is returned is
+	// the least under which it may be taken. May be nil.
+	Admit func(context.Context, Mark) (uint64, error)
 }
 
 // DefaultLease is a lease that suits most: so long do writes stop when the node

@@ -21,6 +21,7 @@ type Role struct {
 	Left      time.Duration // of the holder's lease, as far as is known
 	Forwarded uint64        // appends that were forwarded to others
 	Failed    uint64        // those of them that got no answer, or that of one who does not hold the log
+	Refused   error         // why this node may not append, though the log was free
 }
 
 // nodes is what a log needs that several nodes share.
@@ -36,6 +37,7 @@ type nodes struct {
 	sure              atomic.Pointer[time.Time] // until when the lease certainly lasts
 	seen              atomic.Pointer[sighting]
 	forwarded, failed atomic.Uint64
+	refused           atomic.Pointer[error]
 
 	happened chan func(*sequencer) // for the sequencer: what happened beside it
 
@@ -122,6 +124,9 @@ func (l *Log) Role() Role {
 		r.Holder, r.Left = s.Holder, s.Left-time.Since(s.at)
 	}
 	r.Left = max(r.Left, 0)
+	if err := n.refused.Load(); err != nil {
+		r.Refused = *err
+	}
 	return r
 }
 

@@ -77,8 +77,13 @@ func (s *sequencer) loadFree(ctx context.Context) error {
 		g, err = generations(ctx, l.store, l.id, h)
 	}
 	if err == nil && l.opts.Admit != nil {
-		err = l.opts.Admit(ctx, h.mark())
+		var least uint64
+		if least, err = l.opts.Admit(ctx, h.mark()); err == nil && least > h.Term && least > l.opts.Term {
+			l.opts.Term = least
+			return s.loadFree(ctx)
+		}
 	}
+	n.refused.Store(&err)
 	if err != nil { // another node may fare better
 		_ = n.store.Resign(ctx, l.id, l.opts.Holder)
 		return err

@@ -27,6 +27,9 @@ type PublisherOptions struct {
 // turns out to be another's or the log not to continue it. When the outcome of
 // a swap is not known, nothing is signed until the register was read and
 // written again.
+//
+// Of several nodes that share a log the one that holds it signs; the others
+// pass on what was stored.
 type Publisher struct {
 	log    *eventlog.Log
 	signer *Signer
@@ -68,7 +71,9 @@ func StartPublisher(ctx context.Context, log *eventlog.Log, signer *Signer, reg 
 	if p.held, err = reg.Load(ctx); err != nil {
 		return nil, fault.Wrap("read the register", err)
 	}
-	if err := p.publish(ctx); err != nil {
+	if err := p.publish(ctx); errors.Is(err, errDeposed) {
+		p.err = err // it is tried again
+	} else if err != nil {
 		return nil, fault.Wrap("publish a checkpoint", err)
 	}
 	ctx, p.cancel = context.WithCancel(context.Background())
@@ -201,9 +206,17 @@ func (p *Publisher) change(f func()) {
 // publish takes the log's mark through all the steps. What it began it
 // finishes: a swap that is cut off half-way is one whose outcome nobody knows.
 func (p *Publisher) publish(ctx context.Context) error {
+	if p.log.Shared() != nil {
+		return p.publishShared(ctx)
+	}
+	return p.sign(ctx)
+}
+
+// sign is publish for the one who appends to the log.
+func (p *Publisher) sign(ctx context.Context) error {
 	m := p.log.Mark() // durable: the log moves its mark after syncing
 	next := State{Log: p.log.Generation(), Term: m.Term, Tree: Tree{m.Size, m.Root}}
-	if err := p.settle(ctx); err != nil {
+	if err := p.settle(ctx, m.Term); err != nil {
 		return err
 	}
 	if err := p.mayFollow(ctx, next); err != nil {
@@ -231,15 +244,18 @@ func (p *Publisher) publish(ctx context.Context) error {
 
 // settle reads the register again after a swap of unknown outcome. What it
 // finds may still vanish in a crash, so the next swap is made in any case.
-func (p *Publisher) settle(ctx context.Context) error {
-	if !p.unsure {
+//
+// Other nodes write the register too, each under a term of its own.
+func (p *Publisher) settle(ctx context.Context, term uint64) error {
+	shared := p.log.Shared() != nil
+	if !p.unsure && (!shared || p.held.Term == term) {
 		return nil
 	}
 	now, err := p.reg.Load(ctx)
 	if err != nil {
 		return fault.Wrap("read the register again", err)
 	}
-	if now != p.held && now != p.target {
+	if !shared && now != p.held && now != p.target {
 		return fault.New(fault.Refused, "somebody else changed the register: it is about log %s, term %d, %d records; nothing more is signed", now.Log, now.Term, now.Size)
 	}
 	p.held = now
@@ -256,6 +272,8 @@ func (p *Publisher) mayFollow(ctx context.Context, next State) error {
 		return ErrNoRegister
 	case p.held.Log != next.Log:
 		return ErrOtherLog
+	case p.held.Term > next.Term && p.log.Shared() != nil:
+		return errDeposed
 	case p.held.Term > next.Term:
 		return fault.New(fault.Refused, "another server has taken the log (term %d, ours is %d); nothing more is signed here", p.held.Term, next.Term)
 	}
@@ -271,6 +289,9 @@ func (p *Publisher) swap(ctx context.Context, next State) error {
 	case fault.Is(err, fault.Unknown):
 		p.unsure = true
 		return fault.Wrap("write the register", err)
+	case fault.Is(err, fault.Conflict) && p.log.Shared() != nil:
+		p.unsure = true
+		return errDeposed
 	case fault.Is(err, fault.Conflict):
 		return &fault.Error{Kind: fault.Refused, Op: "write the register", Msg: "somebody else changed the register; nothing more is signed", Err: err}
 	default:

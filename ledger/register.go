@@ -87,12 +87,21 @@ func Admit(ctx context.Context, store eventlog.Store, log event.LogID, reg Regis
 // register note the new term before anything is appended: so the first record
 // of a new log is covered, and a server that held the log before signs nothing
 // more. Errors are those of [Admit], [eventlog.Open] and the register.
+//
+// A log that several nodes share (o.Lease) may be held by another: then it is
+// followed, and the register left alone. Whenever this node takes it, what it
+// finds must continue what the register knows, which notes the new term.
 func OpenLog(ctx context.Context, store eventlog.Store, id event.LogID, reg Register, o eventlog.Options) (*eventlog.Log, error) {
 	term, err := Admit(ctx, store, id, reg)
 	if err != nil {
 		return nil, err
 	}
 	o.Term = max(o.Term, term)
+	if _, ok := store.(eventlog.Shared); ok && o.Lease > 0 {
+		prover := NewProver(store, id)
+		o.Admit = func(ctx context.Context, m eventlog.Mark) (uint64, error) { return takeOver(ctx, prover, id, reg, m) }
+		return eventlog.Open(ctx, store, id, o)
+	}
 	log, err := eventlog.Open(ctx, store, id, o)
 	if err != nil {
 		return nil, err
@@ -109,16 +118,11 @@ func claim(ctx context.Context, log *eventlog.Log, reg Register) error {
 	if err != nil {
 		return err
 	}
-	m := log.Mark()
-	new := State{Log: log.Generation(), Term: m.Term, Tree: old.Tree}
-	switch {
-	case old.IsZero() && m.Size > 0:
-		return ErrNoRegister
-	case old.IsZero():
-		new.Tree = Tree{m.Size, m.Root}
-	case old.Log != new.Log:
-		return ErrOtherLog
-	case old.Term > new.Term:
+	new, err := claimed(old, log.Generation(), log.Mark())
+	if err != nil {
+		return err
+	}
+	if old.Term > new.Term {
 		return fault.New(fault.Refused, "another server has taken the log meanwhile (term %d, ours is %d)", old.Term, new.Term)
 	}
 	return reg.CompareAndSwap(ctx, old, new)
@@ -138,6 +142,59 @@ func inGeneration(ctx context.Context, store eventlog.Store, log event.LogID, s 
 		return ErrUnfinished
 	}
 	return ErrOtherLog
+}
+
+// claimed is what a register says when a log was taken.
+func claimed(old State, log event.LogID, m eventlog.Mark) (State, error) {
+	new := State{Log: log, Term: m.Term, Tree: old.Tree}
+	switch {
+	case old.IsZero() && m.Size > 0:
+		return new, ErrNoRegister
+	case old.IsZero():
+		new.Tree = Tree{m.Size, m.Root}
+	case old.Log != new.Log:
+		return new, ErrOtherLog
+	}
+	return new, nil
+}
+
+// takeOver has the register note that a node took the log, if what it found
+// continues what the register knows. A greater term in the register is one that
+// the store lost: the log is to be taken above it. Another node that signs for
+// the last time may swap the register meanwhile.
+func takeOver(ctx context.Context, p *Prover, log event.LogID, reg Register, m eventlog.Mark) (least uint64, err error) {
+	const op = "note the new term in the register"
+	for range 8 {
+		old, err := reg.Load(ctx)
+		if err != nil {
+			return 0, fault.Wrap(op, err)
+		}
+		if !old.IsZero() {
+			if err := inGeneration(ctx, p.store, log, old); err != nil {
+				return 0, err
+			}
+		}
+		g, err := eventlog.GenerationsOf(ctx, p.store, log)
+		if err != nil {
+			return 0, fault.Wrap(op, err)
+		}
+		new, err := claimed(old, g[len(g)-1].ID, m)
+		if err != nil {
+			return 0, err
+		}
+		if old.Term >= new.Term {
+			return old.Term + 1, nil
+		}
+		if !old.IsZero() {
+			if err := continues(ctx, p, old.Tree, Tree{m.Size, m.Root}); err != nil {
+				return 0, err
+			}
+		}
+		if err = reg.CompareAndSwap(ctx, old, new); !fault.Is(err, fault.Conflict) {
+			return 0, fault.Wrap(op, err)
+		}
+	}
+	return 0, fault.New(fault.Unavailable, "the register is changed by others all the time")
 }
 
 // continues checks that a log's tree continues the one registered.

@@ -119,6 +119,27 @@ func (s *Signer) Sign(t Tree) (Checkpoint, error) {
 	return Checkpoint{Log: s.log, Tree: t, Note: msg}, nil
 }
 
+// own reads a checkpoint that was signed with this key, by whichever node and in
+// whichever generation.
+func (s *Signer) own(msg []byte) (Checkpoint, error) {
+	c, err := ParseCheckpoint(msg)
+	if err != nil {
+		return c, err
+	}
+	of, err := s.For(c.Log)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	v, err := note.NewVerifier(of.verifier)
+	if err == nil {
+		_, err = note.Open(msg, note.VerifierList(v))
+	}
+	if err != nil {
+		return Checkpoint{}, &fault.Error{Kind: fault.Corrupt, Msg: "a stored checkpoint is not signed with the log's key", Err: err}
+	}
+	return c, nil
+}
+
 // ParseCheckpoint reads a signed checkpoint and checks its form, not its
 // signature.
 func ParseCheckpoint(msg []byte) (Checkpoint, error) {

@@ -47,15 +47,19 @@ type Node struct {
 type Link struct {
 	eventlog.Shared
 	cut      atomic.Bool
+	muffled  atomic.Bool
 	Silenced atomic.Bool // nothing is published any more, as if it had not arrived
 }
+
+// Silence keeps everything from reaching the store, for a while.
+func (k *Link) Silence(on bool) { k.muffled.Store(on) }
 
 // Cut ends the link, as the end of the process would.
 func (k *Link) Cut() { k.cut.Store(true) }
 
 func through[T any](k *Link, do func() (T, error)) (T, error) {
 	var none T
-	if k.cut.Load() {
+	if k.cut.Load() || k.muffled.Load() {
 		return none, fault.New(fault.Unavailable, "the store cannot be reached")
 	}
 	v, err := do()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -18,11 +19,12 @@ import (
 type guard struct {
 	vfs.FS
 	store *Store
+	armed atomic.Bool // the store is open; before that, errors go to Open
 }
 
-// check returns err, which Open then answers with, or, once that is done, stops the store and does not return.
+// check returns err, or stops the store and does not return.
 func (g *guard) check(err error) error {
-	if err == nil || !g.store.opened.Load() {
+	if err == nil || !g.armed.Load() {
 		return err
 	}
 	g.store.die(err)

@@ -76,8 +76,12 @@ type Process struct {
 	IsComplete func(context.Context, event.SubjectID) (bool, error)
 	Complete   func(context.Context, event.SubjectID) error
 	Logger     *slog.Logger // may be nil
+	// Note is where this node keeps up to where it has forgotten, if several
+	// nodes share the log and it has views of its own; nil: it has none.
+	Note *Note
 
-	run sync.Mutex // one erasure at a time
+	nodes nodes
+	run   sync.Mutex // one erasure at a time
 
 	mu     sync.Mutex // guards what follows
 	status map[event.SubjectID]*Status
@@ -88,27 +92,47 @@ type Process struct {
 // of all that are once more: a key database may have been restored from a
 // backup. A server calls it before it serves. It tries every one of them and
 // returns what failed.
+//
+// If several nodes share the log, this one forgets what was erased while it was
+// away; if it holds the log it resumes erasures as far as it goes alone.
 func (p *Process) Resume(ctx context.Context) error {
+	if p.Log.Shared() != nil {
+		return fault.Wrap("resume erasures", p.resumeShared(ctx))
+	}
+	return fault.Wrap("resume erasures", p.resume(ctx))
+}
+
+func (p *Process) resume(ctx context.Context) error {
+	all, err := p.destroyAll(ctx)
+	if err != nil {
+		return err
+	}
+	return p.each(ctx, all)
+}
+
+// destroyAll destroys the keys of all erasures once more, and lists them.
+func (p *Process) destroyAll(ctx context.Context) ([]erasure, error) {
 	upto := p.Log.Mark().Size
 	all, err := p.erasures(ctx, 0, upto)
 	if err != nil {
-		return fault.Wrap("resume erasures", err)
+		return nil, err
 	}
 	var keys []event.KeyID
 	for _, e := range all {
 		keys = append(keys, e.keys...)
 	}
 	if len(keys) > 0 {
-		if err := p.Keys.Destroy(ctx, p.Log.ID(), keys...); err != nil {
-			return fault.Wrap("resume erasures", err)
-		}
+		err = p.Keys.Destroy(ctx, p.Log.ID(), keys...)
 	}
-	return fault.Wrap("resume erasures", p.each(ctx, all))
+	return all, err
 }
 
 // Run carries out erasures as the log records them, until the context ends.
 // What fails is tried again, ever more slowly.
 func (p *Process) Run(ctx context.Context) error {
+	if p.Log.Shared() != nil {
+		return p.runShared(ctx)
+	}
 	const shortest, longest = 100 * time.Millisecond, time.Minute
 	var open []erasure
 	after, pause := event.Position(0), shortest
@@ -168,7 +192,9 @@ func (p *Process) carryOut(ctx context.Context, e erasure) error {
 	if p.isDone(e) {
 		return nil
 	}
-	p.set(e, func(s *Status) { s.Step, s.Err, s.Records = Recorded, nil, 0 })
+	if !p.deleted(e) {
+		p.set(e, func(s *Status) { s.Step, s.Err, s.Records = Recorded, nil, 0 })
+	}
 	err := p.steps(ctx, e)
 	if err != nil {
 		err = fault.Wrap("erase subject "+e.subject.String(), err)
@@ -186,6 +212,28 @@ func (p *Process) steps(ctx context.Context, e erasure) error {
 		p.set(e, func(s *Status) { s.Step = Completed })
 		return nil
 	}
+	if !p.deleted(e) {
+		if err := p.delete(ctx, e); err != nil {
+			return err
+		}
+	}
+	if p.Log.Shared() != nil {
+		return p.finishShared(ctx, e)
+	}
+	if err := p.forget(ctx, e); err != nil {
+		return err
+	}
+	return p.finish(ctx, e)
+}
+
+// deleted reports whether only nodes are waited for any more.
+func (p *Process) deleted(e erasure) bool {
+	st, ok := p.Status(e.subject)
+	return ok && p.Log.Shared() != nil && (st.Step == Deleted || st.Step == Forgotten)
+}
+
+// delete takes an erasure through the steps that concern the stores.
+func (p *Process) delete(ctx context.Context, e erasure) error {
 	if err := p.Registered(ctx, e.position); err != nil {
 		return err
 	}
@@ -204,11 +252,21 @@ func (p *Process) steps(ctx context.Context, e erasure) error {
 		return err
 	}
 	p.set(e, func(s *Status) { s.Step = Deleted })
+	return nil
+}
+
+// forget clears what this process keeps.
+func (p *Process) forget(ctx context.Context, e erasure) error {
 	for _, f := range p.Forget {
 		if err := f.Do(ctx, e.subject); err != nil {
 			return fault.Wrap("clear the "+f.Name, err)
 		}
 	}
+	return nil
+}
+
+// finish reports that an erasure is complete.
+func (p *Process) finish(ctx context.Context, e erasure) error {
 	p.set(e, func(s *Status) { s.Step = Forgotten })
 	if err := p.Complete(ctx, e.subject); err != nil {
 		return err
