@@ -35,6 +35,9 @@ func (f *Fleet) settings(st hosting.State) server.Config {
 
 // carryOut makes the instance what the log says that it is.
 func (s *seat) carryOut(ctx context.Context, want hosting.State) error {
+	if s.fleet.opts.several() {
+		return fault.New(fault.Unavailable, "instances are hosted on one node only; leave node-listen out to serve them")
+	}
 	switch want.Status {
 	case hosting.Making:
 		return s.make(ctx, want)
@@ -108,6 +111,7 @@ func (s *seat) open(ctx context.Context, want hosting.State) error {
 		}
 	}
 	x := s.fleet.opts.Extra
+	x.Nodes, x.Store = nil, nil // its stores are its own
 	x.Pool = s.fleet.home.Pool()
 	x.Logger = s.fleet.opts.Logger.With("instance", s.id)
 	x.Hosted = &server.Hosted{Instance: s.id, Log: want.Log, CheckpointKey: want.CheckpointKey, BehindProxy: s.fleet.home.BehindProxy(),

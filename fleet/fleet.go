@@ -40,6 +40,11 @@ type Options struct {
 	Step func(step string) error
 }
 
+// several reports whether other nodes may serve the home instance too. The
+// stores of hosted instances are in the data directory of one, so none is
+// hosted then: each node would make another.
+func (o *Options) several() bool { return o.Nodes != nil && o.Nodes.Address != "" }
+
 // Fleet is the home instance and those that it hosts.
 type Fleet struct {
 	home   *server.Server
@@ -84,7 +89,9 @@ func New(ctx context.Context, c server.Config, o Options) (*Fleet, error) {
 		return nil, err
 	}
 	x := o.Extra
-	x.Hosting = f
+	if !o.several() {
+		x.Hosting = f
+	}
 	var err error
 	if f.home, err = server.New(ctx, c, x); err != nil {
 		f.cache.Close()

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -10,6 +9,7 @@ import (
 	"muniment.dev/fault"
 	"muniment.dev/hosting"
 	"muniment.dev/page"
+	"muniment.dev/server"
 )
 
 // ServeHTTP hands a request to the instance that its Host header names.
@@ -55,48 +55,12 @@ func (f *Fleet) stranger(w http.ResponseWriter, r *http.Request) {
 	refuse(w, r, f.site, http.StatusMisdirectedRequest, errStranger)
 }
 
-// refuse answers with an error in the form that the client reads. Stopping and
-// starting an instance is no change of its state, so a program need not care
-// which of the two it meets: the status says what to do.
+// refuse answers a request with an error in the form that the client reads.
+// Stopping and starting an instance is no change of its state, so a program need
+// not care which of the two it meets: the status says what to do.
 func refuse(w http.ResponseWriter, r *http.Request, site *page.Site, status int, err error) {
-	if strings.HasPrefix(r.URL.Path, "/assets/") {
-		site.Assets().ServeHTTP(w, r)
-		return
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	if strings.Contains(r.Header.Get("Accept"), "text/html") {
-		site.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			site.Fail(&fixed{ResponseWriter: w, status: status}, r, err)
-		})).ServeHTTP(w, get(r))
-		return
-	}
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.Header().Set("Content-Type", "application/problem+json")
-	var body any = map[string]any{"title": http.StatusText(status), "status": status, "detail": fault.Public(err), "kind": fault.KindOf(err).String()}
-	if strings.HasPrefix(r.URL.Path, "/muniment.") { // Connect, "Error end-stream"; gRPC reads the status alone
-		w.Header().Set("Content-Type", "application/json")
-		body = map[string]any{"code": "unavailable", "message": fault.Public(err)}
-	}
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(body) //nolint:errcheck // the client has gone: nobody to tell
+	server.Refuse(w, r, site, status, err)
 }
-
-// get is a request that only reads, in place of one that would be checked as a
-// form: nothing is done with it.
-func get(r *http.Request) *http.Request {
-	c := r.Clone(r.Context())
-	c.Method = http.MethodGet
-	return c
-}
-
-// fixed is a writer whose status is given.
-type fixed struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (w *fixed) WriteHeader(int) { w.ResponseWriter.WriteHeader(w.status) }
 
 // Site implements hostingapi.Fleet.
 func (f *Fleet) Site() hosting.Site {

@@ -213,7 +213,6 @@ func (s *seat) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		http.Error(w, "this instance is not served", http.StatusServiceUnavailable)
 		return
 	}
-	page.SetRetryAfter(w.Header(), page.RetryAfter(err))
 	refuse(w, r, site, http.StatusServiceUnavailable, err)
 }
 

@@ -37,11 +37,22 @@ type Status struct {
 	Checkpoint CheckpointStatus `json:"checkpoint"`
 	Register   RegisterStatus   `json:"register"`
 	Views      ViewsStatus      `json:"views"`
+	Node       *NodeStatus      `json:"node,omitempty"` // of a server that shares its log with others
 	Erasures   []ErasureStatus  `json:"erasures_pending,omitempty"`
 	Keys       KeysStatus       `json:"keys"`
 	Disk       []DiskUse        `json:"disk"`
 	Restored   *Restoration     `json:"restored,omitempty"` // and not opened by a server since
 	Problems   []string         `json:"problems,omitempty"` // what somebody should look at
+}
+
+// NodeStatus is what a server is among those that share a log.
+type NodeStatus struct {
+	Leads     bool          `json:"leads"`             // it appends; else it follows
+	Holder    string        `json:"holder"`            // address of the one that appends; may be empty
+	Left      time.Duration `json:"lease_left"`        // in nanoseconds
+	Forwarded uint64        `json:"forwarded"`         // appends, since the start
+	Failed    uint64        `json:"failed"`            // those that the holder did not answer
+	Problem   string        `json:"problem,omitempty"` // why it may not append, though nobody else does
 }
 
 // CheckpointStatus is the newest signed checkpoint.
@@ -258,6 +269,7 @@ func (s *Status) judge() {
 	}
 	add(!s.Register.Agrees, "the register: "+s.Register.Problem)
 	add(s.Checkpoint.Error != "", "no checkpoints are being signed: "+s.Checkpoint.Error)
+	add(s.Node != nil && s.Node.Problem != "" && s.Node.Left <= 0, "this node may not append: "+s.Node.problem())
 	add(s.Views.Error != "", "the views: "+s.Views.Error)
 	add(s.Running && s.Views.Rebuilding == nil && len(s.Views.Missing) > 0, "some views do not serve: they are not built")
 	add(s.Running && s.Views.Lag > 5*time.Second, "the views are behind")
@@ -290,6 +302,7 @@ func (s *Status) WriteText(out io.Writer) {
 	}
 	w.item("records", "%s%s, term %d", number(uint64(s.Size)), last, s.Term)
 	w.item("root", "%s", s.Root)
+	s.Node.write(w)
 	s.writeLedger(w)
 	s.writeViews(w)
 	for _, e := range s.Erasures {
@@ -302,6 +315,27 @@ func (s *Status) WriteText(out io.Writer) {
 	if s.Restored != nil {
 		w.item("restored", "from a backup of %s; no server has opened it since", s.Restored.Made.Format(clock))
 	}
+}
+
+func (n *NodeStatus) problem() string {
+	if n == nil {
+		return ""
+	}
+	return n.Problem
+}
+
+func (n *NodeStatus) write(w writer) {
+	switch {
+	case n == nil:
+		return
+	case n.Leads:
+		w.item("node", "appends to the log; its lease lasts %s", n.Left.Round(time.Millisecond))
+	case n.Left > 0:
+		w.item("node", "follows %s, whose lease lasts %s", printable(cmp.Or(n.Holder, "a node without an address")), n.Left.Round(time.Millisecond))
+	default:
+		w.item("node", "follows; nobody holds the log at the moment")
+	}
+	w.item("", "%s forwarded, %s without an answer", count(n.Forwarded, "change", "changes"), number(n.Failed))
 }
 
 func (s *Status) writeLedger(w writer) {

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"muniment.dev/app"
@@ -74,6 +75,8 @@ type Options struct {
 	Forget []erasure.Forget
 	// Hosted says which instance and log are expected; nil: whichever is there.
 	Hosted *Hosted
+	// Nodes says how the log is shared with other processes; nil: it is not.
+	Nodes *Nodes
 }
 
 // Core is an instance without its network.
@@ -95,7 +98,8 @@ type Core struct {
 	VerifierKey string
 
 	opts      Options
-	continued event.Instant // when that generation began; zero for the first
+	continued event.Instant          // when that generation began; zero for the first
+	nodeKey   atomic.Pointer[[]byte] // with which nodes know each other
 	stop      context.CancelFunc
 	closer    []func() error
 	done      chan struct{}
@@ -152,6 +156,9 @@ func Open(ctx context.Context, o Options) (_ *Core, err error) {
 	if err := c.openInstance(ctx); err != nil {
 		return nil, err
 	}
+	if err := c.meet(); err != nil {
+		return nil, err
+	}
 	if err := c.sinceWhen(ctx); err != nil {
 		return nil, err
 	}
@@ -179,7 +186,9 @@ func (c *Core) openLog(ctx context.Context) error {
 	}
 	// Notes the new term in the register before anything is appended: a first
 	// start that is interrupted can be repeated.
-	c.Log, err = ledger.OpenLog(ctx, c.opts.Store, id, ledger.NewFileRegister(c.opts.Register), eventlog.Options{Clock: c.opts.Clock, Logger: c.opts.Logger, Observer: c.opts.Observer})
+	o := eventlog.Options{Clock: c.opts.Clock, Logger: c.opts.Logger, Observer: c.opts.Observer}
+	c.opts.Nodes.options(&o, id, &c.nodeKey)
+	c.Log, err = ledger.OpenLog(ctx, c.opts.Store, id, ledger.NewFileRegister(c.opts.Register), o)
 	if err != nil {
 		return fault.Wrap("open the log as its register admits it", err)
 	}
@@ -190,6 +199,7 @@ func (c *Core) openLog(ctx context.Context) error {
 		}
 		return c.Publisher.Close()
 	})
+	c.onClose(c.part)
 	c.onClose(c.Log.Close)
 	c.Sealer = &seal.Sealer{Log: id, Assigned: c.Log, Keys: c.Keys, Registry: Registry()}
 	c.Runner = &decide.Runner{Log: c.Log, Sealer: c.Sealer}
@@ -283,6 +293,9 @@ func (c *Core) startErasure(ctx context.Context) error {
 			_, err := decide.Run(ctx, c.Runner, user.CompletingErasure, decide.Envelope{Actor: event.System}, user.CompleteErasure{User: s.ID})
 			return err
 		},
+	}
+	if c.Log.Shared() != nil && !isURL(c.opts.Views) { // views of its own, which it may have had before
+		c.Erasure.Note = erasure.NewNote(filepath.Join(c.opts.Data, "forgotten.json"), c.Log.ID())
 	}
 	if err := c.Erasure.Resume(ctx); err != nil {
 		return err

@@ -27,7 +27,13 @@ func bySystem(source string) decide.Envelope {
 // openInstance reads whose log it is, and makes the instance if the log is
 // empty.
 func (c *Core) openInstance(ctx context.Context) error {
-	if c.Log.Mark().Size == 0 {
+	for c.Log.Mark().Size == 0 {
+		if !c.Log.Leads() { // another node makes it at this moment
+			if err := c.look(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := c.createInstance(ctx); err != nil {
 			return fault.Wrap("create the instance", err)
 		}
@@ -50,6 +56,16 @@ func (c *Core) openInstance(ctx context.Context) error {
 	}
 	if _, ok := c.Instance.CheckpointSigner.Get(); !ok {
 		return fault.New(fault.Unavailable, "the instance's own secrets cannot be opened: keys.db or root.key are not those of this log")
+	}
+	return nil
+}
+
+// look waits a moment for what another node records.
+func (c *Core) look(ctx context.Context) error {
+	wait, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	if err := c.Log.Wait(wait, 0); err != nil && ctx.Err() != nil {
+		return fault.Wrap("wait for another node to create the instance", err)
 	}
 	return nil
 }

@@ -155,6 +155,8 @@ func (s *Server) sample() metrics.Sample {
 		m.Views = append(m.Views, v)
 	}
 	m.Hashing, m.Queued = s.pool.Load()
+	role := c.Log.Role()
+	m.Shared, m.Leads, m.Left, m.Forwarded, m.Unanswered = role.Several, role.Leads, role.Left, role.Forwarded, role.Failed
 	m.CredentialEnd = s.credentialEnd()
 	return m
 }

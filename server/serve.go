@@ -45,7 +45,12 @@ func Serve(ctx context.Context, c Config, out, events io.Writer, logger *slog.Lo
 		return err
 	}
 	defer stop()
-	s, err := open(ctx, c, Extra{Logger: logger, Observe: observe})
+	nodes, apart, err := c.nodes(ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer apart()
+	s, err := open(ctx, c, Extra{Logger: logger, Observe: observe, Nodes: nodes})
 	if err != nil {
 		return err
 	}
@@ -70,8 +75,15 @@ func (s *Server) Follow(ctx context.Context, out io.Writer, logger *slog.Logger)
 	go func() {
 		defer close(done)
 		events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), URL: s.URL()}
-		if err := events.Follow(ctx, "sink/stdout", out); err != nil && ctx.Err() == nil {
-			logger.Error("events are no longer written to the standard output; the next start goes on where it ended", "error", err)
+		for ctx.Err() == nil {
+			turn, end := s.Core.leading(ctx)
+			err := events.Follow(turn, "sink/stdout", out)
+			lost := turn.Err() != nil
+			end()
+			if err != nil && !lost {
+				logger.Error("events are no longer written to the standard output; the next start goes on where it ended", "error", err)
+				return
+			}
 		}
 	}()
 	return func() {

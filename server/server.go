@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/hkdf"
 	"crypto/sha256"
 	"io"
 	"log/slog"
@@ -55,6 +54,10 @@ type Extra struct {
 	Hosting hostingapi.Fleet
 	// Hosted is set for an instance that another one hosts.
 	Hosted *Hosted
+	// Nodes shares logs with other processes; nil: they are not shared.
+	Nodes *Nodes
+	// Store is the engine; nil: the one of the settings.
+	Store eventlog.Store
 }
 
 // Server is an instance with its API, OpenID provider and pages.
@@ -91,7 +94,7 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 	x.Logger = x.Observe.logger(x.Logger)
 	u, _ := url.Parse(c.ExternalURL) // Check parsed it
 	broken := make(chan error, 1)
-	store, copies, err := openStore(ctx, c, x.Hosted, func(err error) { broken <- err }, x.Logger)
+	store, copies, err := openStore(ctx, c, x, func(err error) { broken <- err }, x.Logger)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +104,7 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 		return nil, err
 	}
 	core, err := Open(ctx, Options{Data: c.Data, Store: store, Keys: layout(c).Keys, Views: layout(c).Views, Host: u.Hostname(), Name: c.Name, Register: c.Register, RootKey: c.RootKey,
-		Clock: x.Clock, Logger: x.Logger, Observer: x.Observe.log(), Hosted: x.Hosted, Forget: []erasure.Forget{{Name: "snapshots", Do: admin.Withdraw}}})
+		Clock: x.Clock, Logger: x.Logger, Observer: x.Observe.log(), Hosted: x.Hosted, Nodes: x.Nodes, Forget: []erasure.Forget{{Name: "snapshots", Do: admin.Withdraw}}})
 	if err != nil {
 		admin.Close()
 		return nil, err
@@ -152,14 +155,8 @@ func (s *Server) Close() error {
 	return s.Core.Close()
 }
 
-// key derives a key of its own for one use from the instance's flow key.
-func (s *Server) key(use string) ([]byte, error) {
-	secret, ok := s.Core.Instance.FlowKey.Get()
-	if !ok {
-		return nil, fault.New(fault.Unavailable, "the instance's own secrets cannot be opened")
-	}
-	return hkdf.Key(sha256.New, secret, nil, "muniment/"+use+"/v1", 32)
-}
+// key derives a key of its own for one use.
+func (s *Server) key(use string) ([]byte, error) { return s.Core.key(use) }
 
 // assemble builds what serves requests, from the inside out.
 func (s *Server) assemble(x Extra) error {
@@ -192,7 +189,7 @@ func (s *Server) assemble(x Extra) error {
 	if err != nil {
 		return err
 	}
-	s.handler = s.observe.handler(patient(patience, s.route(site, server, signIn, con, address)))
+	s.handler = s.observe.handler(patient(patience, s.fresh(site, s.route(site, server, signIn, con, address))))
 	return nil
 }
 
@@ -257,22 +254,16 @@ func (s *Server) route(site *page.Site, a *api.Server, signIn *login.Login, con 
 
 // ready says whether requests are served, and if not, why.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	if store, can := s.Core.Log.Store().(eventlog.Readiness); can {
-		if err := store.Ready(r.Context()); err != nil {
-			http.Error(w, "changes: "+fault.Public(err), http.StatusServiceUnavailable)
-			return
-		}
+	if err := s.readable(r.Context()); err != nil {
+		http.Error(w, "log: "+fault.Public(err), http.StatusServiceUnavailable)
+		return
 	}
 	if err := s.Core.Publisher.Err(); err != nil {
 		http.Error(w, "checkpoints: "+fault.Public(err), http.StatusServiceUnavailable)
 		return
 	}
-	switch st := s.Core.Views.Status(); {
-	case st.Stopped != nil:
+	if st := s.Core.Views.Status(); st.Stopped != nil {
 		http.Error(w, "views have stopped: "+fault.Public(st.Stopped)+"; the server's log says at which event", http.StatusServiceUnavailable)
-		return
-	case st.Retrying != nil:
-		http.Error(w, "views are being tried again: "+fault.Public(st.Retrying), http.StatusServiceUnavailable)
 		return
 	}
 	if lag := s.Core.Views.Lag(); lag > 5*time.Second {
@@ -280,6 +271,17 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	io.WriteString(w, "ready\n")
+}
+
+// readable says why what other nodes recorded cannot be read here, or nobody
+// may append. That there is no holder for the moment is no reason: reads go on.
+func (s *Server) readable(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, catchUpFor)
+	defer cancel()
+	if r := s.Core.Log.Role(); r.Refused != nil && !r.Leads && r.Left <= 0 {
+		return r.Refused
+	}
+	return s.caughtUp(ctx)
 }
 
 // Visit is an application's sign-in for a person who is signed in: a code,

@@ -69,6 +69,7 @@ func (s *Server) Status(ctx context.Context) (*ops.Status, error) {
 		st.Checkpoint.Error = err.Error()
 	}
 	st.Views = s.viewsStatus()
+	st.Node = s.nodeStatus()
 	for _, e := range s.Core.Erasure.Pending() {
 		p := ops.ErasureStatus{Subject: e.Subject, Position: e.Position, Since: e.Since, Step: string(e.Step)}
 		if e.Err != nil {
@@ -77,6 +78,19 @@ func (s *Server) Status(ctx context.Context) (*ops.Status, error) {
 		st.Erasures = append(st.Erasures, p)
 	}
 	return st, nil
+}
+
+// nodeStatus is what the server is among nodes; nil if it shares no log.
+func (s *Server) nodeStatus() *ops.NodeStatus {
+	r := s.Core.Log.Role()
+	if !r.Several {
+		return nil
+	}
+	n := &ops.NodeStatus{Leads: r.Leads, Holder: r.Holder.Address, Left: r.Left, Forwarded: r.Forwarded, Failed: r.Failed}
+	if r.Refused != nil && !r.Leads {
+		n.Problem = r.Refused.Error()
+	}
+	return n
 }
 
 func (s *Server) viewsStatus() ops.ViewsStatus {

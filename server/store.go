@@ -37,16 +37,19 @@ func layout(c Config) ops.Layout {
 // openStore opens the engine: the embedded one in the data directory, or
 // PostgreSQL. fatal is called if the store cannot go on: only a new process can
 // open it again. copies is what makes snapshots; nil if the engine has none.
-func openStore(ctx context.Context, c Config, h *Hosted, fatal func(error), logger *slog.Logger) (store eventlog.Store, copies ops.Snapshotter, err error) {
+func openStore(ctx context.Context, c Config, x Extra, fatal func(error), logger *slog.Logger) (store eventlog.Store, copies ops.Snapshotter, err error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, nil, &fault.Error{Kind: fault.Unavailable, Op: "open the data directory", Msg: "the data directory cannot be made; check the path and its permissions", Err: err}
+	}
+	if x.Store != nil {
+		return x.Store, nil, nil
 	}
 	if c.Database != "" {
 		s, err := openDatabase(ctx, c, logger)
 		return s, nil, err
 	}
 	o := pebblelog.Options{Fatal: fatal, Logger: logger}
-	if h != nil {
+	if h := x.Hosted; h != nil {
 		o.Shared, o.Filter = h.Cache, h.Filter
 	}
 	s, err := pebblelog.Open(layout(c).Log, o)

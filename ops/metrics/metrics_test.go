@@ -49,13 +49,20 @@ func TestMetrics(t *testing.T) {
 	m.Streaming(2)
 	m.Request("BREW", "GET /x", 404, time.Millisecond)
 	one := Sample{Size: 10, CheckpointSize: 9, CheckpointTime: time.Unix(100, 0), Erasures: 1, Retries: 4, Queued: 2, Views: []View{{Name: "users", Position: 8, Lag: time.Second}}}
+	one.Shared, one.Leads, one.Left, one.Forwarded, one.Unanswered = true, true, 3*time.Second, 5, 1
 	two := one
+	two.Leads, two.Left = false, 2*time.Second
 	two.CheckpointTime, two.Views = time.Unix(50, 0), []View{{Name: "users", Position: 10, Lag: 3 * time.Second, Stopped: true}}
 	defer m.Add(func() Sample { return one })()
 	remove := m.Add(func() Sample { return two })
 	_, text := scrape(t, m.Handler(), "")
 	for _, line := range []string{
 		`muniment_build_info{version="1.2.3"} 1`,
+		`muniment_node_leads 1`,
+		`muniment_node_follows 1`,
+		`muniment_node_lease_seconds 2`,
+		`muniment_node_forwards_total 10`,
+		`muniment_node_forward_failures_total 2`,
 		`muniment_log_events_total{type="signin.failed"} 2`,
 		`muniment_sign_ins_total{result="ok"} 1`,
 		`muniment_sign_ins_total{result="failed"} 2`,

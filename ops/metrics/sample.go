@@ -19,9 +19,14 @@ type Sample struct {
 	CheckpointSize    uint64
 	CheckpointTime    time.Time // zero: none yet
 	CheckpointFailing bool
-	Erasures          int       // not complete yet
-	Hashing, Queued   int       // passwords
-	CredentialEnd     time.Time // when the next secret or key ends; zero: none does
+	Erasures          int // not complete yet
+	Hashing, Queued   int // passwords
+
+	// Of a log that several nodes share.
+	Shared, Leads         bool
+	Left                  time.Duration // of the holder's lease
+	Forwarded, Unanswered uint64        // appends; Unanswered of them got no answer of the holder
+	CredentialEnd         time.Time     // when the next secret or key ends; zero: none does
 }
 
 // View is the state of a view.
@@ -81,6 +86,11 @@ var (
 	descHashing    = desc("password_pool_working", "Passwords that are being hashed.")
 	descCredential = desc("credential_next_end_timestamp_seconds", "When the next secret or key of an application or a machine user in use ends; 0 if none does.")
 	descQueued     = desc("password_pool_waiting", "Passwords that wait to be hashed.")
+	descLeads      = desc("node_leads", "Logs that this node appends to, of those that it shares with other nodes.")
+	descFollows    = desc("node_follows", "Logs that another node appends to, or none at the moment.")
+	descLease      = desc("node_lease_seconds", "For how long the holder's lease lasts, as far as is known; the least of all shared logs.")
+	descForwards   = desc("node_forwards_total", "Appends that were forwarded to the node that holds the log.")
+	descUnanswered = desc("node_forward_failures_total", "Forwarded appends that the holder did not answer, or that reached one who holds the log no more.")
 )
 
 // sampler collects what is sampled.
@@ -89,7 +99,8 @@ type sampler struct{ m *Metrics }
 // Describe implements prometheus.Collector.
 func (*sampler) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descInstances, descSize, descWaiting, descRetries, descPosition, descLag, descStopped, descCheckpoint,
-		descUncovered, descSigned, descFailing, descErasures, descHashing, descQueued, descCredential} {
+		descUncovered, descSigned, descFailing, descErasures, descHashing, descQueued, descCredential,
+		descLeads, descFollows, descLease, descForwards, descUnanswered} {
 		out <- d
 	}
 }
@@ -118,6 +129,31 @@ func (c *sampler) Collect(out chan<- prometheus.Metric) {
 	gauge(descErasures, float64(t.Erasures))
 	gauge(descHashing, float64(t.Hashing))
 	gauge(descQueued, float64(t.Queued))
+	c.nodes(out, all)
+}
+
+// nodes collects what concerns logs that several nodes share, if there are any.
+func (*sampler) nodes(out chan<- prometheus.Metric, all []Sample) {
+	var leads, follows, forwarded, unanswered float64
+	left := time.Duration(-1)
+	for _, s := range all {
+		if !s.Shared {
+			continue
+		}
+		leads, follows = leads+bit(s.Leads), follows+bit(!s.Leads)
+		forwarded, unanswered = forwarded+float64(s.Forwarded), unanswered+float64(s.Unanswered)
+		if left < 0 || s.Left < left {
+			left = s.Left
+		}
+	}
+	if left < 0 {
+		return
+	}
+	out <- prometheus.MustNewConstMetric(descLeads, prometheus.GaugeValue, leads)
+	out <- prometheus.MustNewConstMetric(descFollows, prometheus.GaugeValue, follows)
+	out <- prometheus.MustNewConstMetric(descLease, prometheus.GaugeValue, left.Seconds())
+	out <- prometheus.MustNewConstMetric(descForwards, prometheus.CounterValue, forwarded)
+	out <- prometheus.MustNewConstMetric(descUnanswered, prometheus.CounterValue, unanswered)
 }
 
 // stamp is a time in seconds since 1970; 0 for none.
