@@ -301,5 +301,5 @@ func (r *HTTPReport) writeText(w io.Writer) {
 		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%s\t%s\t>= %.2f\t%s\t%s\t%s\t%s\t\n", k.Name, k.PerSecond, k.Bare, k.Ratio, k.Lowest, k.Highest, k.CPURatio, k.CPU, k.BareCPU, k.Target, k.P50, k.P99, k.BareP50, k.BareP99)
 	}
 	t.Flush()
-	fmt.Fprintf(w, "\nbare: a net/http handler that returns the same bytes; for changes, after one record of that size was group-committed\n")
+	fmt.Fprintf(w, "\nbare: a net/http handler that returns the same bytes; for changes, after one record of that size was group-committed\nCPU: processor time of one request, client included; in the middle of the rounds, as all figures are\n")
 }
