@@ -99,6 +99,9 @@ func (s *sequencer) loadFree(ctx context.Context) error {
 // join takes the log for the first time, or begins to follow it.
 func (s *sequencer) join(ctx context.Context) error {
 	l := s.log
+	if err := s.letRunOut(ctx); err != nil {
+		return err
+	}
 	for {
 		err := s.take(ctx)
 		if !s.peer.follows() {
@@ -116,6 +119,31 @@ func (s *sequencer) join(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// letRunOut waits for a lease if the store does not know any more what another
+// node published last, for then it may not know of its lease either: that node
+// may still answer reads without asking. Either it publishes again meanwhile, or
+// its lease is over.
+func (s *sequencer) letRunOut(ctx context.Context) error {
+	l, n := s.log, s.log.nodes
+	for end := time.Now().Add(n.lease); time.Now().Before(end); {
+		st, err := n.store.Standing(ctx, l.id)
+		switch {
+		case fault.Is(err, fault.NotFound):
+			return nil
+		case err != nil:
+			return err
+		case st.Known || st.Holder.ID.IsZero() || st.Holder.ID == l.opts.Holder:
+			return nil
+		}
+		select {
+		case <-time.After(n.poll()):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // follow notes who holds the log.

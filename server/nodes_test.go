@@ -15,6 +15,7 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/eventlog/logtest"
 	"muniment.dev/eventlog/memlog"
+	"muniment.dev/fault"
 	"muniment.dev/node"
 	"muniment.dev/seal/erasure"
 	"muniment.dev/user"
@@ -143,6 +144,15 @@ func TestErasureOnNodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	key, _, err := b.Core.Log.AssignedKey(t.Context(), event.SubjectID{ID: subject})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []*hand{a, b} {
+		if _, err := h.Core.Keys.Get(t.Context(), h.Core.Log.ID(), key); err != nil {
+			t.Fatal(err)
+		}
+	}
 	must[*munimentv1.EraseUserResponse](t)(b.API.User.EraseUser(c.as(b, owner), &munimentv1.EraseUserRequest{UserId: id}))
 	for _, h := range []*hand{a, b} {
 		for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -153,6 +163,9 @@ func TestErasureOnNodes(t *testing.T) {
 				st, _ := h.Core.Erasure.Status(event.SubjectID{ID: subject})
 				t.Fatalf("the erasure is not complete: %+v", st)
 			}
+		}
+		if _, err := h.Core.Keys.Get(t.Context(), h.Core.Log.ID(), key); !fault.Is(err, fault.Erased) {
+			t.Fatalf("a node has the key: %v", err)
 		}
 		u, err := h.API.User.GetUser(c.as(h, owner), &munimentv1.GetUserRequest{UserId: id})
 		if err == nil && strings.Contains(u.String(), "Canary") {

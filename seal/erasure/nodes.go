@@ -43,10 +43,16 @@ type cursor struct {
 // errWaiting says that other nodes have not forgotten yet.
 var errWaiting = fault.New(fault.Unavailable, "another node has not forgotten yet what was erased; its word is waited for, or the end of its lease")
 
-// Dropper is a Destroyer that keeps keys in memory, of which another node's
+// Forgetter is a Destroyer that keeps keys in memory, of which another node's
 // Destroy says nothing to it.
-type Dropper interface {
-	Drop(log event.LogID, ids ...event.KeyID)
+type Forgetter interface {
+	Forget(log event.LogID, ids ...event.KeyID)
+}
+
+func (p *Process) forgetKeys(e erasure) {
+	if f, ok := p.Keys.(Forgetter); ok && len(e.keys) > 0 {
+		f.Forget(p.Log.ID(), e.keys...)
+	}
 }
 
 func (p *Process) cursor(ctx context.Context) (c cursor, err error) {
@@ -198,6 +204,9 @@ func (p *Process) watch(ctx context.Context) error {
 		if p.isDone(e) {
 			continue
 		}
+		if _, known := p.Status(e.subject); !known { // not to be opened from now on
+			p.forgetKeys(e)
+		}
 		done, err := p.IsComplete(ctx, e.subject)
 		if err != nil {
 			return err
@@ -233,9 +242,7 @@ func (p *Process) forgetHere(ctx context.Context) error {
 			return err
 		}
 		for _, e := range gone {
-			if d, ok := p.Keys.(Dropper); ok {
-				d.Drop(p.Log.ID(), e.keys...)
-			}
+			p.forgetKeys(e)
 			p.Log.Forget(e.subject)
 			if err := p.forget(ctx, e); err != nil {
 				return err
