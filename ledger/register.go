@@ -70,6 +70,8 @@ func Admit(ctx context.Context, store eventlog.Store, log event.LogID, reg Regis
 		return 0, ErrNoRegister
 	case state.IsZero():
 		return 1, nil
+	case !exists && state.Size == 0: // agreed upon, and nothing was ever acknowledged
+		return state.Term + 1, nil
 	case !exists:
 		return 0, ErrNoLog
 	}
@@ -81,6 +83,20 @@ func Admit(ctx context.Context, store eventlog.Store, log event.LogID, reg Regis
 		return 0, err
 	}
 	return state.Term + 1, nil
+}
+
+// Agree settles which log several nodes make that start at once on a store
+// without one: the first to say so in the register that they share.
+func Agree(ctx context.Context, reg Register, mine event.LogID) (event.LogID, error) {
+	err := reg.CompareAndSwap(ctx, State{}, State{Log: mine, Tree: Tree{Root: eventlog.Head{}.Root()}})
+	if err == nil {
+		return mine, nil
+	}
+	state, lost := reg.Load(ctx)
+	if lost == nil && state.IsZero() {
+		lost = err
+	}
+	return state.Log, fault.Wrap("agree with other nodes on the log to be made", lost)
 }
 
 // OpenLog opens a log for writing as its register admits it, and has the

@@ -62,7 +62,7 @@ type Options struct {
 	Store    eventlog.Store   // the engine; closed with the core
 	Host     string           // host name in the log's origin, fixed when the instance is made
 	Name     string           // of the instance, when it is made
-	Register string           // path of the register; default register.json in Data
+	Register string           // where the register is: a path, postgres:// or etcd://; default register.json in Data
 	RootKey  string           // path of the root key; default root.key in Data
 	Keys     string           // where the subject keys are: a path or postgres://; default keys.db in Data
 	Views    string           // where the views are; default views.db in Data
@@ -98,6 +98,7 @@ type Core struct {
 	VerifierKey string
 
 	opts      Options
+	register  ledger.RegisterCloser
 	continued event.Instant          // when that generation began; zero for the first
 	nodeKey   atomic.Pointer[[]byte] // with which nodes know each other
 	stop      context.CancelFunc
@@ -180,6 +181,10 @@ func (c *Core) openLog(ctx context.Context) error {
 		return err
 	}
 	c.onClose(c.Keys.Close)
+	if c.register, err = ledger.OpenRegister(ctx, c.opts.Register); err != nil {
+		return err
+	}
+	c.onClose(c.register.Close)
 	id, err := c.logID(ctx)
 	if err != nil {
 		return err
@@ -188,7 +193,7 @@ func (c *Core) openLog(ctx context.Context) error {
 	// start that is interrupted can be repeated.
 	o := eventlog.Options{Clock: c.opts.Clock, Logger: c.opts.Logger, Observer: c.opts.Observer}
 	c.opts.Nodes.options(&o, id, &c.nodeKey)
-	c.Log, err = ledger.OpenLog(ctx, c.opts.Store, id, ledger.NewFileRegister(c.opts.Register), o)
+	c.Log, err = ledger.OpenLog(ctx, c.opts.Store, id, c.register, o)
 	if err != nil {
 		return fault.Wrap("open the log as its register admits it", err)
 	}
@@ -214,11 +219,14 @@ func (c *Core) logID(ctx context.Context) (event.LogID, error) {
 	}
 	switch len(logs) {
 	case 0:
-		state, err := ledger.NewFileRegister(c.opts.Register).Load(ctx)
-		if err != nil || state.IsZero() {
-			return c.opts.Hosted.newLog(), err
+		state, err := c.register.Load(ctx)
+		switch {
+		case err != nil || !state.IsZero():
+			return state.Log, err // Admit will say if the log is missing
+		case c.opts.Nodes != nil:
+			return ledger.Agree(ctx, c.register, c.opts.Hosted.newLog())
 		}
-		return state.Log, nil // Admit will say that the log is missing
+		return c.opts.Hosted.newLog(), nil
 	case 1:
 		return logs[0], nil
 	}
@@ -250,11 +258,11 @@ func (c *Core) openDerived(ctx context.Context) error {
 	}
 	c.VerifierKey = signer.VerifierKey()
 	c.Prover = ledger.NewProver(c.Log.Store(), c.Log.ID())
-	c.Publisher, err = ledger.StartPublisher(ctx, c.Log, signer, ledger.NewFileRegister(c.opts.Register), ledger.PublisherOptions{Logger: c.opts.Logger})
+	c.Publisher, err = ledger.StartPublisher(ctx, c.Log, signer, c.register, ledger.PublisherOptions{Logger: c.opts.Logger})
 	if err != nil {
 		return err
 	}
-	if c.Views, err = view.Open(ctx, view.File(filepath.Join(c.opts.Data, "views.db")), c.Log, c.Sealer.Decode, Views(), view.Options{Prepare: c.Sealer.Prefetch, Logger: c.opts.Logger}); err != nil {
+	if c.Views, err = view.Open(ctx, view.File(c.opts.Views), c.Log, c.Sealer.Decode, Views(), view.Options{Prepare: c.Sealer.Prefetch, Logger: c.opts.Logger}); err != nil {
 		return err
 	}
 	c.onClose(c.Views.Close)
@@ -277,13 +285,18 @@ func (c *Core) slow(ctx context.Context) error {
 }
 
 func (c *Core) startErasure(ctx context.Context) error {
+	list, err := erasure.OpenList(ctx, erasure.ListPath(c.opts.Register), c.Log.ID())
+	if err != nil {
+		return err
+	}
+	c.onClose(list.Close)
 	c.Erasure = &erasure.Process{
 		Log: c.Log, Keys: c.Keys, Logger: c.opts.Logger,
 		Registered: func(ctx context.Context, p event.Position) error {
 			_, err := c.Publisher.WaitFor(ctx, p)
 			return err
 		},
-		List: erasure.NewList(erasure.ListPath(c.opts.Register), c.Log.ID()),
+		List: list,
 		Forget: append(slices.Clone(c.opts.Forget), []erasure.Forget{
 			{Name: "views", Do: func(ctx context.Context, s event.SubjectID) error { return c.Views.Forget(ctx, s) }},
 			{Name: "folded states", Do: func(context.Context, event.SubjectID) error { c.Runner.Forget(); return nil }},

@@ -11,7 +11,6 @@ import (
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
 	"muniment.dev/instance"
-	"muniment.dev/ledger"
 	"muniment.dev/ops"
 	"muniment.dev/seal"
 )
@@ -46,7 +45,7 @@ func (s *Server) answerStatus(ctx context.Context, _ func(any)) (any, error) { r
 // Status is how the server is, for operators.
 func (s *Server) Status(ctx context.Context) (*ops.Status, error) {
 	l := layout(s.config)
-	state, err := ledger.NewFileRegister(l.Register).Load(ctx) // before the mark, which is never behind it
+	state, err := s.Core.register.Load(ctx) // before the mark, which is never behind it
 	m := s.Core.Log.Mark()
 	if dir, err := filepath.Abs(l.Dir); err == nil {
 		l.Dir = dir

@@ -9,8 +9,9 @@ import (
 	"muniment.dev/eventlog/pebblelog"
 	"muniment.dev/eventlog/pglog"
 	"muniment.dev/fault"
+	"muniment.dev/ledger"
 	"muniment.dev/ops"
-	"muniment.dev/pgdb"
+	"muniment.dev/seal"
 )
 
 // layout is where the parts of an instance are.
@@ -59,33 +60,21 @@ func openStore(ctx context.Context, c Config, x Extra, fatal func(error), logger
 // openDatabase opens the engine on PostgreSQL, after a look at whether the keys
 // would be where they must not be.
 func openDatabase(ctx context.Context, c Config, logger *slog.Logger) (eventlog.Store, error) {
-	if pgdb.Is(c.Keys) {
-		if err := apart(ctx, c.Database, c.Keys); err != nil {
-			return nil, err
-		}
+	sameCluster, err := seal.Apart(ctx, c.Keys, c.Database)
+	if err != nil {
+		return nil, err
+	}
+	if sameCluster {
+		logger.Warn("the key database is on the server of the log's database: a backup of that server holds both, and what was erased comes back with it; put it on another")
+	}
+	if err := ledger.RegisterApart(ctx, c.Register, c.Database); err != nil {
+		return nil, err
 	}
 	o := pglog.Options{DSN: c.Database, MigrateDSN: c.DatabaseOwner, EraseDSN: c.DatabaseErase, Logger: logger}
 	if c.DatabaseOwner != "" || c.DatabaseErase != "" {
 		o.Roles = pglog.DefaultRoles()
 	}
 	return pglog.Open(ctx, o)
-}
-
-// apart refuses keys in the log's own database: whoever has the log, or a
-// backup of it, would have the keys.
-func apart(ctx context.Context, log, keys string) error {
-	a, err := pgdb.IdentityOf(ctx, log, "log's database")
-	if err != nil {
-		return err
-	}
-	b, err := pgdb.IdentityOf(ctx, keys, "key database")
-	if err != nil {
-		return err
-	}
-	if a == b {
-		return fault.Field("keys", "is the database of the log: every backup of the log would hold the keys to it, and nobody could be erased; name another database")
-	}
-	return nil
 }
 
 // Holds reports whether the settings name an instance that exists.
