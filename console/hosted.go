@@ -38,7 +38,7 @@ func (v *visit) hostedInstances() error {
 	if err != nil {
 		return v.c.AsFault(err)
 	}
-	if err := v.travels(); err != nil {
+	if err := v.travels("list", "hosted_instances"); err != nil {
 		return err
 	}
 	return v.show("hostedlist", hostedNav, "Instances", hostedList{Rows: got.GetInstances(), Next: got.GetNextPageToken(), Paged: token != "",
@@ -139,7 +139,7 @@ func (v *visit) hosted() error {
 		}
 		p.Events = events.GetEvents()
 	}
-	if err := v.travels(); err != nil {
+	if err := v.travels("object", "instance:"+in.GetId()); err != nil {
 		return err
 	}
 	return v.show("hosted", hostedNav, in.GetName(), p)

@@ -67,7 +67,7 @@ func (s *Service) compareObject(ctx context.Context, l *looker, b view.Between, 
 	stream, err := event.ParseStream(object)
 	parts, ok := objects[stream.Kind]
 	if err != nil || !ok || stream.ID.IsZero() {
-		return fault.Field("filter.object", "write it as kind:id; the kinds are user, organization, project and application")
+		return fault.Field("filter.object", "write it as kind:id; the kinds are user, organization, project, application, session and instance, a hosted one")
 	}
 	if err := s.exists(ctx, l, parts[0], stream.ID); err != nil {
 		return err
@@ -99,15 +99,30 @@ func (s *Service) exists(ctx context.Context, l *looker, p part, id event.ID) er
 		return err
 	}
 	for _, r := range ranges {
-		var person event.ID
-		if src.user != "" {
-			person = r.ID(src.user)
+		ok, err := l.knows(ctx, src, r)
+		if err != nil {
+			return err
 		}
-		if l.Sees(r.ID(src.organization), person) {
+		if ok {
 			return nil
 		}
 	}
 	return errNotFound
+}
+
+// knows reports whether the caller may see a row that no condition selected.
+func (l *looker) knows(ctx context.Context, src source, r view.Row) (bool, error) {
+	var person event.ID
+	if src.user != "" {
+		person = r.ID(src.user)
+	}
+	switch {
+	case src.organization != "":
+		return l.Sees(r.ID(src.organization), person), nil
+	case src.whole:
+		return l.Sees(event.ID{}, event.ID{}), nil
+	}
+	return l.sees(ctx, src, r)
 }
 
 func (s *Service) compareList(ctx context.Context, l *looker, b view.Between, req *munimentv1.CompareRequest, resp *munimentv1.CompareResponse) (err error) {

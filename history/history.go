@@ -20,10 +20,12 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/grant"
+	"muniment.dev/hosting"
 	"muniment.dev/member"
 	"muniment.dev/org"
 	"muniment.dev/policy"
 	"muniment.dev/project"
+	"muniment.dev/session"
 	"muniment.dev/user"
 	"muniment.dev/view"
 )
@@ -46,12 +48,13 @@ func New(c adapter.Core, e Events) *Service { return &Service{c, e} }
 
 // source is a list that can be asked for: a table, and the columns by which it
 // is decided who may see a row. Of a row without an organization of its own, its
-// project's or its user's counts.
+// project's counts, or without a project its user's.
 type source struct {
 	list, table        string
 	organization, user string
 	id, project        string // columns that filters and objects select by
 	deactivated, gone  string // columns by which a holding is deactivated, or none
+	whole              bool   // rows are the affair of the whole instance
 }
 
 var sources = []source{
@@ -62,6 +65,10 @@ var sources = []source{
 	{list: "applications", table: app.Table, organization: "organization", project: "project", id: "id"},
 	{list: "grants", table: grant.Roles, user: "user", project: "project", deactivated: "deactivated", gone: "project_removed"},
 	{list: "members", table: member.Table, organization: "organization", user: "user", id: "id"},
+	{list: "sessions", table: session.Table, user: "user", id: "id"},
+	{list: "user_applications", table: session.UserApplications, user: "user"},
+	{list: "hosted_instances", table: hosting.Table, id: "id", whole: true},
+	{list: "hosted_instance_hosts", table: hosting.Hosts, id: "instance", whole: true},
 	{list: "password_policies", table: policy.OfPasswords.Table(), organization: "organization"},
 	{list: "lockout_policies", table: policy.OfLockout.Table(), organization: "organization"},
 	{list: "session_policies", table: policy.OfSessions.Table(), organization: "organization"},
@@ -73,7 +80,9 @@ type part struct{ list, column string }
 
 // objects are the kinds of thing that can be compared, the thing itself first.
 var objects = map[string][]part{
-	"user": {{"users", "id"}, {"grants", "user"}, {"members", "user"}},
+	"user":     {{"users", "id"}, {"grants", "user"}, {"members", "user"}, {"sessions", "user"}, {"user_applications", "user"}},
+	"session":  {{"sessions", "id"}},
+	"instance": {{"hosted_instances", "id"}, {"hosted_instance_hosts", "instance"}},
 	"organization": {{"organizations", "id"}, {"members", "organization"}, {"password_policies", "organization"}, {"lockout_policies", "organization"},
 		{"session_policies", "organization"}, {"token_policies", "organization"}},
 	"project":     {{"projects", "id"}, {"roles", "project"}, {"grants", "project"}},
@@ -108,7 +117,10 @@ func (s *Service) look(ctx context.Context) (*looker, error) {
 // visible are the conditions for rows that the caller may see, where the table
 // itself tells.
 func (l *looker) visible(s source) []view.Cond {
-	if s.organization == "" {
+	switch {
+	case s.whole && !l.Sees(event.ID{}, event.ID{}):
+		return []view.Cond{view.In[event.ID](s.id)} // none
+	case s.organization == "":
 		return nil
 	}
 	return l.Visible(s.organization, s.user)
@@ -117,7 +129,7 @@ func (l *looker) visible(s source) []view.Cond {
 // sees reports whether the caller may see a row of a table that does not itself
 // tell whose it is.
 func (l *looker) sees(ctx context.Context, s source, row view.Row) (bool, error) {
-	if s.organization != "" {
+	if s.organization != "" || s.whole {
 		return true, nil // by a condition already
 	}
 	var of, person event.ID
@@ -127,7 +139,11 @@ func (l *looker) sees(ctx context.Context, s source, row view.Row) (bool, error)
 	if l.Sees(event.ID{}, person) {
 		return true, nil
 	}
-	of, err := l.ownerOf(ctx, project.Table, row.ID(s.project))
+	table, owner := project.Table, s.project
+	if owner == "" {
+		table, owner = user.Table, s.user
+	}
+	of, err := l.ownerOf(ctx, table, row.ID(owner))
 	return err == nil && !of.IsZero() && l.Sees(of, person), err
 }
 

@@ -82,8 +82,8 @@ func TestComparePerson(t *testing.T) {
 		t.Errorf("after the erasure: %q", s)
 	}
 	for field, req := range map[string]*munimentv1.CompareRequest{
-		"filter.object": {Filter: &munimentv1.Comparison{Object: "session:" + ada}},
-		"filter.list":   {Filter: &munimentv1.Comparison{List: "sessions"}},
+		"filter.object": {Filter: &munimentv1.Comparison{Object: "grant:" + ada}},
+		"filter.list":   {Filter: &munimentv1.Comparison{List: "keys"}},
 		"to_position":   {Filter: &munimentv1.Comparison{List: "users"}, FromPosition: to, ToPosition: from},
 		"from_position": {Filter: &munimentv1.Comparison{List: "users"}, FromPosition: at() + 1000},
 		"page_token":    {Filter: &munimentv1.Comparison{List: "users"}, PageToken: "AAAA"},
