@@ -162,6 +162,7 @@ func TestChanges(t *testing.T) {
 		{person + "/edit", "", []string{"email", "hopper@analytical.example", "given", "Grace", "family", "Hopper", "show", "Grace Hopper"}, "ChangeEmail " + graceID + " hopper@analytical.example", "The profile is changed"},
 		{person + "/roles", "", []string{"role", booksID + ":auditor"}, "GrantRole " + graceID + " " + booksID + " auditor", "The role is given"},
 		{person, person + "/withdraw", []string{"role", booksID + ":editor"}, "WithdrawRole " + graceID + " " + booksID + " editor", "The role is withdrawn"},
+		{person + "/applications/" + appID + "/end", "", nil, "EndUserApplication " + graceID + " " + appID, "The application holds nothing of theirs any more."},
 		{person + "/grants/" + booksID + "/deactivate", "", nil, "DeactivateGrant " + graceID + " " + booksID, "The roles stand in no token any more."},
 		{person + "/grants/" + booksID + "/reactivate", "", nil, "ReactivateGrant " + graceID + " " + booksID, "Active again."},
 		{"/account", "/console/sessions/" + phoneID + "/end", nil, "EndSession " + phoneID, "The session is ended"},

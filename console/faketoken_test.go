@@ -29,3 +29,18 @@ func (b *backend) RotateSigningKeys(ctx context.Context, r *munimentv1.RotateSig
 	c, err := b.change(ctx, "RotateSigningKeys", strconv.FormatBool(r.GetDistrust()))
 	return &munimentv1.RotateSigningKeysResponse{Change: c}, err
 }
+
+func (b *backend) EndUserApplication(ctx context.Context, r *munimentv1.EndUserApplicationRequest) (*munimentv1.EndUserApplicationResponse, error) {
+	c, err := b.change(ctx, "EndUserApplication", r.GetUserId(), r.GetApplicationId())
+	return &munimentv1.EndUserApplicationResponse{Change: c}, err
+}
+
+func (b *backend) ListUserApplications(_ context.Context, r *munimentv1.ListUserApplicationsRequest) (*munimentv1.ListUserApplicationsResponse, error) {
+	if r.GetUserId() == robotID {
+		return &munimentv1.ListUserApplicationsResponse{}, nil
+	}
+	return &munimentv1.ListUserApplicationsResponse{Applications: []*munimentv1.UserApplication{
+		{ApplicationId: appID, Name: "Bookkeeping", Scopes: []string{"openid", "email"}, ConsentedScopes: []string{"openid", "email", "profile"}, Consented: ago(40 * 24 * time.Hour), Used: ago(3 * time.Hour)},
+		{ApplicationId: spaID, Name: "Till", Scopes: []string{"openid"}, Used: ago(9 * 24 * time.Hour)},
+	}}, nil
+}

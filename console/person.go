@@ -15,6 +15,7 @@ type personPage struct {
 	Grants     []grantRow
 	Members    []memberRow
 	Sessions   []*munimentv1.Session
+	Apps       []usedApp
 	Ended      bool // ended sessions are shown, too
 	Events     []*munimentv1.Event
 	Erasure    *munimentv1.GetErasureResponse
@@ -85,6 +86,9 @@ func (v *visit) fillPerson(id string, p *personPage) error {
 		return err
 	}
 	p.Sessions = sessions.GetSessions()
+	if p.Apps, err = v.usedApps(id, p.Sessions); err != nil {
+		return err
+	}
 	if !p.SeesEvents {
 		return nil
 	}
