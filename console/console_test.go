@@ -220,6 +220,7 @@ func TestChanges(t *testing.T) {
 		{"/account", "", []string{"given", "Augusta Ada", "family", "Lovelace", "show", "Ada Lovelace"}, "ChangeProfile " + adaID + " Augusta Ada ", "Your name is changed"},
 		{"/account", "/account/applications/" + appID + "/end", nil, "EndMyApplication " + appID, "holds nothing of yours any more"},
 		{"/console/instance/keys/rotate", "", nil, "RotateSigningKeys false", "Other keys sign from now on"},
+		{"/console/instance/keys/schedule", "", []string{"every_seconds", "30", "announce_seconds", "0.5", "remain_seconds", "2"}, "ChangeSigningKeySchedule 2592000 43200 172800", "The schedule is changed."},
 		{"/console/instance/keys/distrust", "", nil, "RotateSigningKeys true", "Verifies only"},
 		{"/account/password", "", []string{"old", "correct horse battery", "new", "another horse", "same", "another horse"}, "ChangePassword", "Your password is changed"},
 	} {

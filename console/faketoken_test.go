@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -22,7 +23,7 @@ func (b *backend) ListSigningKeys(context.Context, *munimentv1.ListSigningKeysRe
 		{Id: "F56BXcStLBdSPkrKmDBFSPqav9YdD4k30IDLjS8kCpg", Algorithm: "ES256", Status: munimentv1.SigningKeyStatus_SIGNING_KEY_STATUS_RETIRED, Announced: ago(190 * 24 * time.Hour), Activated: ago(183 * 24 * time.Hour), Until: ago(-24 * time.Hour)},
 		{Id: "opS19mqroHnhGr2cDVT4bxmcyxYUk5Qm5CZw2c6IaoM", Algorithm: "ES256", Status: munimentv1.SigningKeyStatus_SIGNING_KEY_STATUS_CURRENT, Announced: ago(13 * 24 * time.Hour), Activated: ago(6 * 24 * time.Hour)},
 		{Id: "kHnhGr2cDVT4bxmcyxYUk5Qm5CZw2c6IaoMopS19mqr", Algorithm: "RS256", Status: munimentv1.SigningKeyStatus_SIGNING_KEY_STATUS_NEXT, Announced: ago(time.Hour)},
-	}}, nil
+	}, EverySeconds: 90 * 86400, AnnounceSeconds: 7 * 86400, RemainSeconds: 7 * 86400}, nil
 }
 
 func (b *backend) RotateSigningKeys(ctx context.Context, r *munimentv1.RotateSigningKeysRequest) (*munimentv1.RotateSigningKeysResponse, error) {
@@ -43,4 +44,9 @@ func (b *backend) ListUserApplications(_ context.Context, r *munimentv1.ListUser
 		{ApplicationId: appID, Name: "Bookkeeping", Scopes: []string{"openid", "email"}, ConsentedScopes: []string{"openid", "email", "profile"}, Consented: ago(40 * 24 * time.Hour), Used: ago(3 * time.Hour)},
 		{ApplicationId: spaID, Name: "Till", Scopes: []string{"openid"}, Used: ago(9 * 24 * time.Hour)},
 	}}, nil
+}
+
+func (b *backend) ChangeSigningKeySchedule(ctx context.Context, r *munimentv1.ChangeSigningKeyScheduleRequest) (*munimentv1.ChangeSigningKeyScheduleResponse, error) {
+	c, err := b.change(ctx, "ChangeSigningKeySchedule", fmt.Sprint(r.GetEverySeconds(), r.GetAnnounceSeconds(), r.GetRemainSeconds()))
+	return &munimentv1.ChangeSigningKeyScheduleResponse{Change: c}, err
 }

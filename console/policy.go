@@ -25,7 +25,7 @@ type policyKind struct {
 // policyField is one number, or one yes or no, of a policy.
 type policyField struct {
 	Name, Label, Hint string
-	Unit              string // "minutes": asked for in them, sent in seconds; else what is counted
+	Unit              string // "minutes", or "days" of seconds: asked for in them, sent in seconds; else what is counted
 	None              string // what 0 means; empty: it means nothing
 	Check             bool
 	of                func(*munimentv1.GetPoliciesResponse) int64
@@ -40,7 +40,21 @@ type policyChange struct {
 	reason      string
 }
 
-const minutes = "minutes"
+const (
+	minutes = "minutes"
+	days    = "days" // of what the API counts in seconds
+)
+
+// per is how many of the API's units are one of what is typed.
+func (f policyField) per() float64 {
+	switch {
+	case f.Unit == minutes:
+		return 60
+	case f.Unit == days && strings.HasSuffix(f.Name, "_seconds"):
+		return 86400
+	}
+	return 1
+}
 
 func yes(b bool) int64 {
 	if b {
@@ -124,12 +138,9 @@ func sendToken(v *visit, c policyChange) error {
 	return err
 }
 
-// amount is a number as it is typed: in minutes where it is of seconds.
+// amount is a number as it is typed: in minutes or days where it is of seconds.
 func (f policyField) amount(n int64) string {
-	if f.Unit != minutes {
-		return strconv.FormatInt(n, 10)
-	}
-	return strconv.FormatFloat(float64(n)/60, 'f', -1, 64)
+	return strconv.FormatFloat(math.Round(float64(n)/f.per()*1e6)/1e6, 'f', -1, 64)
 }
 
 // says is a value in words.
@@ -165,12 +176,12 @@ func span(d time.Duration) string {
 
 // read is what was typed for a number, in the API's unit.
 func (f policyField) read(typed string) (int64, bool) {
-	if f.Unit != minutes {
+	if f.per() == 1 {
 		n, err := strconv.ParseInt(typed, 10, 64)
 		return n, err == nil
 	}
 	m, err := strconv.ParseFloat(typed, 64)
-	return int64(math.Round(m * 60)), err == nil && math.Abs(m) < 1e9
+	return int64(math.Round(m * f.per())), err == nil && math.Abs(m) < 1e9
 }
 
 // policiesPage is the data of policies.html.
@@ -247,6 +258,7 @@ func (v *visit) policies() error {
 type policyForm struct {
 	policyKind
 	Org, Where, Back string
+	BackWord, Nav    string
 	Inputs           []policyInput
 	Acknowledged     []string // named before
 	Asked            string   // what has to be acknowledged now; empty: nothing
@@ -286,7 +298,7 @@ func (v *visit) newPolicyForm() (policyForm, *munimentv1.GetPoliciesResponse, er
 	if err != nil {
 		return policyForm{}, nil, err
 	}
-	f := policyForm{policyKind: k, Org: org, Back: policiesPath(org), Where: "the whole instance", Source: sourceBadge(k.source(got))}
+	f := policyForm{policyKind: k, Org: org, Back: policiesPath(org), BackWord: "Policies", Nav: "policies", Where: "the whole instance", Source: sourceBadge(k.source(got))}
 	if org != "" {
 		f.Where = v.orgName(org)
 	}
@@ -305,7 +317,7 @@ func (v *visit) editPolicy() error {
 }
 
 func (v *visit) policyForm(status int, f policyForm) error {
-	return v.showAs(status, "policyform", page.View{Nav: "policies", Title: f.Heading, Data: f})
+	return v.showAs(status, "policyform", page.View{Nav: f.Nav, Title: f.Heading, Data: f})
 }
 
 func (v *visit) changePolicy() error {
@@ -314,9 +326,22 @@ func (v *visit) changePolicy() error {
 		return err
 	}
 	f.Command = v.command()
-	c := policyChange{scope: scopeOf(f.Org), values: map[string]int64{}, acknowledge: v.r.PostForm["acknowledge"], command: f.Command, reason: v.form("reason")}
-	bad := false
-	for _, field := range f.fields {
+	c, ok := v.typedPolicy(&f, f.fields)
+	if !ok {
+		return v.policyForm(http.StatusUnprocessableEntity, f)
+	}
+	if err := f.send(v, c); err != nil {
+		return v.policyFailed(f, c, err)
+	}
+	return v.done(f.Back, f.Heading+": changed.")
+}
+
+// typedPolicy reads what was typed, and keeps it to be shown again; false if it
+// is no numbers.
+func (v *visit) typedPolicy(f *policyForm, fields []policyField) (c policyChange, good bool) {
+	c = policyChange{scope: scopeOf(f.Org), values: map[string]int64{}, acknowledge: v.r.PostForm["acknowledge"], command: f.Command, reason: v.form("reason")}
+	good = true
+	for _, field := range fields {
 		in := policyInput{policyField: field, Value: v.form(field.Name)}
 		n, ok := field.read(in.Value)
 		if field.Check {
@@ -324,18 +349,12 @@ func (v *visit) changePolicy() error {
 			in.Value = strconv.FormatInt(n, 10)
 		}
 		if !ok {
-			in.Error, bad = "Enter a number.", true
+			in.Error, good = "Enter a number.", false
 		}
 		c.values[field.Name] = n
 		f.Inputs = append(f.Inputs, in)
 	}
-	if bad {
-		return v.policyForm(http.StatusUnprocessableEntity, f)
-	}
-	if err := f.send(v, c); err != nil {
-		return v.policyFailed(f, c, err)
-	}
-	return v.done(f.Back, f.Heading+": changed.")
+	return c, good
 }
 
 // risk finds the name that a refusal wants acknowledged.
@@ -358,7 +377,7 @@ func (v *visit) policyFailed(f policyForm, c policyChange, err error) error {
 	for i := range f.Inputs {
 		if f.Inputs[i].Name == field {
 			f.Inputs[i].Error = page.Sentence(msg)
-			if f.Inputs[i].Unit == minutes {
+			if f.Inputs[i].per() != 1 {
 				f.Inputs[i].Error = "This is outside of what is allowed. " + f.Inputs[i].Hint
 			}
 			return v.policyForm(status, f)

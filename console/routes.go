@@ -87,6 +87,9 @@ func (o *Console) routes() map[string]func(*visit) error {
 		"GET /console/instance/keys/{a}":  (*visit).askKeys,
 		"POST /console/instance/keys/{a}": (*visit).rotateKeys,
 
+		"GET /console/instance/keys/schedule":  (*visit).editSchedule,
+		"POST /console/instance/keys/schedule": (*visit).changeSchedule,
+
 		"GET /console/instances":           (*visit).hostedInstances,
 		"GET /console/instances/new":       (*visit).newHosted,
 		"POST /console/instances/new":      (*visit).createHosted,

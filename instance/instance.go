@@ -28,6 +28,7 @@ func Events() []event.Descriptor {
 		event.Describe[Renamed]("instance.renamed", 1, "{actor} renamed the instance to {name}"),
 		event.Describe[DefaultOrganizationChanged]("instance.default-organization.changed", 1, "{actor} made {organization} the organization of new people"),
 		event.Describe[LinksChanged]("instance.links.changed", 1, "{actor} changed the links of the sign-in page"),
+		event.Describe[KeyScheduleChanged]("instance.key-schedule.changed", 1, "{actor} changed the schedule of signing keys"),
 		event.Describe[SigningKeyCreated]("instance.signing-key.created", 1, "{actor} announced the {algorithm} signing key {key}"),
 		event.Describe[SigningKeyActivated]("instance.signing-key.activated", 1, "{actor} made {key} the {algorithm} key that signs tokens"),
 		event.Describe[SigningKeyRetired]("instance.signing-key.retired", 1, "{actor} retired the {algorithm} signing key {key}"),
@@ -42,6 +43,8 @@ func Stream(id event.ID) event.Stream { return event.Stream{Kind: "instance", ID
 type State struct {
 	Created
 	Keys []SigningKey // that verify, in the order of their announcement
+
+	schedule Schedule // zero: nothing was said
 }
 
 // Evolve folds one fact of the instance's stream.
@@ -49,6 +52,8 @@ func Evolve(s State, f event.Fact) State {
 	switch p := f.Payload.(type) {
 	case Created:
 		s.Created = p
+	case KeyScheduleChanged:
+		s.schedule = Schedule{p.Every, p.Announce, p.Remain}
 	default:
 		s.Keys = evolveKeys(s.Keys, f)
 	}

@@ -109,13 +109,6 @@ func (s State) Algorithms() []string {
 	return out
 }
 
-// Schedule is when keys take their steps, in microseconds.
-type Schedule struct {
-	Every    event.Instant // how long a key signs
-	Announce event.Instant // how long it is published before
-	Remain   event.Instant // how long it verifies afterwards: longer than any token lives
-}
-
 // NewKey is a key that was made.
 type NewKey struct {
 	Key, Algorithm  string
@@ -127,7 +120,6 @@ type Rotate struct {
 	Instance   event.ID
 	Algorithms []string
 	Fresh      []NewKey // keys to be used where one is wanted; see State.Wants
-	Schedule   Schedule
 	// At once: the next key signs from now on, whether it is time or not.
 	AtOnce bool
 	// Distrust, with AtOnce: the keys before are removed and not retired,
@@ -145,7 +137,7 @@ func (s State) Wants(c Rotate) []string {
 		current, signs := s.Key(alg)
 		next, announced := s.key(alg, Next)
 		announced = announced && next.At >= c.Since
-		return announced || signs && !c.AtOnce && current.At >= c.Since && c.Now < current.Activated+c.Schedule.Every-c.Schedule.Announce
+		return announced || signs && !c.AtOnce && current.At >= c.Since && c.Now < current.Activated+s.KeySchedule().every()-s.KeySchedule().announce()
 	})
 }
 
@@ -189,7 +181,8 @@ func (s State) steps(alg string, c Rotate) []any {
 		next.SigningKeyCreated = SigningKeyCreated{c.Instance, k.Key, alg, k.Public, event.Seal(k.Private), c.Now}
 		announced, out = true, append(out, next.SigningKeyCreated)
 	}
-	due := c.AtOnce || !signs || current.At < c.Since || c.Now >= current.Activated+c.Schedule.Every && c.Now >= next.At+c.Schedule.Announce
+	sch := s.KeySchedule()
+	due := c.AtOnce || !signs || current.At < c.Since || c.Now >= current.Activated+sch.every() && c.Now >= next.At+sch.announce()
 	if !announced || !due {
 		return out
 	}
@@ -199,7 +192,7 @@ func (s State) steps(alg string, c Rotate) []any {
 	case c.AtOnce && c.Distrust:
 		out = append(out, SigningKeyRemoved{c.Instance, current.Key, alg})
 	default:
-		out = append(out, SigningKeyRetired{c.Instance, current.Key, alg, c.Now + c.Schedule.Remain})
+		out = append(out, SigningKeyRetired{c.Instance, current.Key, alg, c.Now + sch.remain()})
 	}
 	return out
 }

@@ -10,10 +10,13 @@ import (
 	"muniment.dev/instance"
 )
 
+// The tests count in hours.
+const hour = event.Instant(3_600_000_000)
+
 func in(payload any) event.New { return event.New{Stream: instance.Stream(id), Payload: payload} }
 
 func key(alg, name string, at event.Instant) event.New {
-	return in(instance.SigningKeyCreated{Instance: id, Key: name, Algorithm: alg, Public: []byte("public " + name), Private: event.Seal([]byte("private " + name)), At: at})
+	return in(instance.SigningKeyCreated{Instance: id, Key: name, Algorithm: alg, Public: []byte("public " + name), Private: event.Seal([]byte("private " + name)), At: at * hour})
 }
 
 func fresh(alg, name string) instance.NewKey {
@@ -21,11 +24,11 @@ func fresh(alg, name string) instance.NewKey {
 }
 
 func activated(alg, name string, at event.Instant) event.New {
-	return in(instance.SigningKeyActivated{Instance: id, Key: name, Algorithm: alg, At: at})
+	return in(instance.SigningKeyActivated{Instance: id, Key: name, Algorithm: alg, At: at * hour})
 }
 
 func retired(name string, until event.Instant) event.New {
-	return in(instance.SigningKeyRetired{Instance: id, Key: name, Algorithm: "ES256", Until: until})
+	return in(instance.SigningKeyRetired{Instance: id, Key: name, Algorithm: "ES256", Until: until * hour})
 }
 
 func removed(name string) event.New {
@@ -43,18 +46,19 @@ func payloads(events ...event.New) (out []any) {
 // step twice, or before its time.
 func TestRotating(t *testing.T) {
 	at := func(now event.Instant, keys ...instance.NewKey) instance.Rotate {
-		return instance.Rotate{Instance: id, Algorithms: []string{"ES256"}, Fresh: keys, Schedule: instance.Schedule{Every: 100, Announce: 10, Remain: 20}, Now: now}
+		return instance.Rotate{Instance: id, Algorithms: []string{"ES256"}, Fresh: keys, Now: now * hour}
 	}
+	scheduled := in(instance.KeyScheduleChanged{Instance: id, Every: 100 * 3600, Announce: 10 * 3600, Remain: 20 * 3600})
 	once, distrust := at(50, fresh("ES256", "b")), at(50, fresh("ES256", "b"))
 	once.AtOnce, distrust.AtOnce, distrust.Distrust = true, true, true
-	first := []event.New{created, key("ES256", "a", 1), activated("ES256", "a", 1)}
+	first := []event.New{created, scheduled, key("ES256", "a", 1), activated("ES256", "a", 1)}
 	with := func(more ...event.New) []event.New { return append(append([]event.New{}, first...), more...) }
 	admin := event.New{Stream: event.Stream{Kind: "member", ID: eve}, Payload: authz.MemberAdded{Member: eve, User: eve, Role: "admin"}}
 	type is = decidetest.Case[instance.Rotate]
 	decidetest.Run(t, registry, instance.Rotating,
-		is{Name: "the first signs at once", Given: []event.New{created}, When: at(1, fresh("ES256", "a")), Then: payloads(first[1:]...)},
+		is{Name: "the first signs at once", Given: []event.New{created, scheduled}, When: at(1, fresh("ES256", "a")), Then: payloads(first[2:]...)},
 		is{Name: "somebody was faster", Given: first, When: at(2, fresh("ES256", "x"))},
-		is{Name: "beside another algorithm's", Given: []event.New{created, key("RS256", "r", 1), activated("RS256", "r", 1)}, When: at(1, fresh("ES256", "a")), Then: payloads(first[1:]...)},
+		is{Name: "beside another algorithm's", Given: []event.New{created, scheduled, key("RS256", "r", 1), activated("RS256", "r", 1)}, When: at(1, fresh("ES256", "a")), Then: payloads(first[2:]...)},
 		is{Name: "the next is not due", Given: first, When: at(90, fresh("ES256", "b"))},
 		is{Name: "the next is announced", Given: first, When: at(91, fresh("ES256", "b")), Then: payloads(key("ES256", "b", 91))},
 		is{Name: "no key was made", Given: first, When: at(91)},

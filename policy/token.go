@@ -1,6 +1,9 @@
 package policy
 
-import "muniment.dev/event"
+import (
+	"muniment.dev/event"
+	"muniment.dev/instance"
+)
 
 // Token is how long the tokens of applications last, in seconds.
 type Token struct {
@@ -40,8 +43,8 @@ func DefaultToken() Token {
 
 func (t Token) check() error {
 	return firstOf(
-		within("policy.access_seconds", t.Access, minute, day),
-		within("policy.id_seconds", t.ID, minute, day),
+		within("policy.access_seconds", t.Access, minute, instance.LongestToken),
+		within("policy.id_seconds", t.ID, minute, instance.LongestToken),
 		within("policy.refresh_idle_seconds", t.RefreshIdle, 10*minute, t.RefreshLifetime),
 		within("policy.refresh_lifetime_seconds", t.RefreshLifetime, 10*minute, 365*day),
 	)

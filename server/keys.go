@@ -14,22 +14,10 @@ import (
 	"time"
 
 	"muniment.dev/decide"
-	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/instance"
 	"muniment.dev/oidc"
 )
-
-// keySchedule is when signing keys take their steps. A key that is retired
-// remains longer than any token lives, and long enough for ID tokens that come
-// back as hints.
-func keySchedule() instance.Schedule {
-	const day = instant24h
-	return instance.Schedule{Every: 90 * day, Announce: 7 * day, Remain: 7 * day}
-}
-
-// instant24h is a day in microseconds.
-const instant24h = event.Instant(24 * time.Hour / time.Microsecond)
 
 // keyring gives the OpenID provider the instance's signing keys, which stand
 // in the log. It implements oidc.Keys.
@@ -117,7 +105,7 @@ func (k *keyring) rotate(ctx context.Context, algs ...string) error {
 	if err != nil {
 		return err
 	}
-	c := instance.Rotate{Instance: k.core.Sealer.Instance.ID, Algorithms: algs, Schedule: keySchedule(), Since: k.core.continued, Now: instant(k.core.Log.Now())}
+	c := instance.Rotate{Instance: k.core.Sealer.Instance.ID, Algorithms: algs, Since: k.core.continued, Now: instant(k.core.Log.Now())}
 	for _, alg := range st.Wants(c) {
 		fresh, err := newKey(alg)
 		if err != nil {

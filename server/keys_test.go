@@ -149,3 +149,46 @@ func TestRotateNow(t *testing.T) {
 	_, err := w.API.Instance.RotateSigningKeys(w.as(w.hire("o@example.org", munimentv1.MemberRole_MEMBER_ROLE_OWNER, false)), &munimentv1.RotateSigningKeysRequest{})
 	w.refused(fault.Denied, "an organization's owner rotates", err)
 }
+
+// Keys take their steps by the schedule that is set, and a token that lives as
+// long as one can is good until its end, whatever comes due meanwhile.
+func TestKeyScheduleHolds(t *testing.T) {
+	const day, second = 24 * time.Hour, int64(86400)
+	var ahead atomic.Int64
+	w := newWorldWith(t, Extra{Passwords: quick, Clock: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }})
+	ctx := w.as(w.owner)
+	pass := func(d time.Duration) {
+		t.Helper()
+		for step := time.Hour; d > 0; d -= step {
+			ahead.Add(int64(min(step, d)))
+			if err := w.Server.keys.rotateDue(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	must[*munimentv1.ChangeTokenPolicyResponse](t)(w.API.Policy.ChangeTokenPolicy(ctx, &munimentv1.ChangeTokenPolicyRequest{Acknowledge: []string{"long-access-tokens"},
+		Scope:  &munimentv1.Scope{Level: &munimentv1.Scope_Instance{Instance: true}},
+		Policy: &munimentv1.TokenPolicy{AccessSeconds: second, IdSeconds: second, RefreshIdleSeconds: second, RefreshLifetimeSeconds: 20 * second}}))
+	_, err := w.API.Instance.ChangeSigningKeySchedule(ctx, &munimentv1.ChangeSigningKeyScheduleRequest{EverySeconds: second, AnnounceSeconds: 3600, RemainSeconds: second})
+	w.refused(fault.Invalid, "a key that is gone before its tokens", err)
+	must[*munimentv1.ChangeSigningKeyScheduleResponse](t)(w.API.Instance.ChangeSigningKeySchedule(ctx, &munimentv1.ChangeSigningKeyScheduleRequest{
+		EverySeconds: second, AnnounceSeconds: 3600, RemainSeconds: second + 3600, Acknowledge: []string{"short-announcements"}}))
+	if l := must[*munimentv1.ListSigningKeysResponse](t)(w.API.Instance.ListSigningKeys(ctx, &munimentv1.ListSigningKeysRequest{})); l.GetEverySeconds() != second || l.GetAnnounceSeconds() != 3600 || l.GetRemainSeconds() != second+3600 {
+		t.Errorf("the schedule is %v", l)
+	}
+	w.offline(w.browser()) // makes the first key
+	pass(day - time.Minute)
+	m := w.offline(w.browser())
+	id, secret := signedBy(t, m["access_token"]), m["access_token"].(string)
+	pass(day - 2*time.Minute)
+	if keys, _ := w.published(); !slices.Contains(keys, id) || signedBy(t, w.offline(w.browser())["access_token"]) == id {
+		t.Errorf("a day later %s is not among %v, or signs still", id, keys)
+	}
+	if w.userinfo(secret) != 200 {
+		t.Error("a token outlived the key that verifies it")
+	}
+	pass(day)
+	if keys, _ := w.published(); slices.Contains(keys, id) {
+		t.Errorf("two days later: %v", keys)
+	}
+}

@@ -317,7 +317,7 @@ func (s *Server) services(c adapter.Core) api.Services {
 	return api.Services{
 		User: users, Organization: orgapi.New(c, net.DefaultResolver), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Policy: policyapi.New(c),
 		Session: sessions, Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Sessions: sessions, Members: members, Grants: grants, Events: events},
-		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.VerifierKey, NewKey: newKey, Schedule: keySchedule()}),
+		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.VerifierKey, NewKey: newKey}),
 		Hosted:   hostingapi.New(c, s.extra.Hosting),
 	}
 }

@@ -28,7 +28,6 @@ type Needs struct {
 	Prover      *ledger.Prover
 	VerifierKey string // of the checkpoints
 	NewKey      func(algorithm string) (instance.NewKey, error)
-	Schedule    instance.Schedule // of signing keys
 }
 
 // Service implements munimentv1connect.InstanceServiceHandler.

@@ -34,12 +34,23 @@ func (s *Service) ListSigningKeys(ctx context.Context, _ *munimentv1.ListSigning
 	if err != nil {
 		return nil, err
 	}
-	out := &munimentv1.ListSigningKeysResponse{}
+	sch := st.KeySchedule()
+	out := &munimentv1.ListSigningKeysResponse{EverySeconds: sch.Every, AnnounceSeconds: sch.Announce, RemainSeconds: sch.Remain}
 	for _, k := range st.Keys {
 		out.Keys = append(out.Keys, &munimentv1.SigningKey{Id: k.Key, Algorithm: k.Algorithm, Status: keyStatus[k.Status],
 			Announced: adapter.Time(moment(k.At)), Activated: adapter.Time(moment(k.Activated)), Until: adapter.Time(moment(k.Until))})
 	}
 	return out, nil
+}
+
+// ChangeSigningKeySchedule says when signing keys take their steps.
+func (s *Service) ChangeSigningKeySchedule(ctx context.Context, req *munimentv1.ChangeSigningKeyScheduleRequest) (*munimentv1.ChangeSigningKeyScheduleResponse, error) {
+	res, err := adapter.Run(ctx, s.core, instance.ChangingKeySchedule, req, instance.ChangeKeySchedule{Instance: s.needs.Instance.Instance, Acknowledge: req.GetAcknowledge(),
+		Schedule: instance.Schedule{Every: req.GetEverySeconds(), Announce: req.GetAnnounceSeconds(), Remain: req.GetRemainSeconds()}})
+	if err != nil {
+		return nil, err
+	}
+	return &munimentv1.ChangeSigningKeyScheduleResponse{Change: adapter.Change(res)}, nil
 }
 
 // moment is an instant as a time; zero stays zero.
@@ -68,7 +79,7 @@ func (s *Service) RotateSigningKeys(ctx context.Context, req *munimentv1.RotateS
 	if len(algs) == 0 { // no token was ever signed
 		algs = []string{"ES256"}
 	}
-	c := instance.Rotate{Instance: s.needs.Instance.Instance, Algorithms: algs, Schedule: s.needs.Schedule, AtOnce: true, Distrust: req.GetDistrust(),
+	c := instance.Rotate{Instance: s.needs.Instance.Instance, Algorithms: algs, AtOnce: true, Distrust: req.GetDistrust(),
 		Now: event.Instant(s.core.Runner.Log.Now().UnixMicro())}
 	// Keys cost something to make: not for those whom the decider refuses.
 	for _, alg := range st.Wants(c) {

@@ -300,6 +300,9 @@ var changes = []change{
 		return &munimentv1.EndUserApplicationRequest{UserId: user, ApplicationId: app}
 	}},
 	{silent: true, request: func(*Instance, string) proto.Message { return &munimentv1.RotateSigningKeysRequest{} }},
+	{silent: true, request: func(i *Instance, _ string) proto.Message {
+		return &munimentv1.ChangeSigningKeyScheduleRequest{EverySeconds: 86400*30 + i.n.Add(1), AnnounceSeconds: 86400, RemainSeconds: 2 * 86400}
+	}},
 }
 
 // ownChanges are the methods by which people change what is their own; other

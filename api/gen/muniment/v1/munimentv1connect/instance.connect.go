@@ -48,6 +48,9 @@ const (
 	// InstanceServiceListSigningKeysProcedure is the fully-qualified name of the InstanceService's
 	// ListSigningKeys RPC.
 	InstanceServiceListSigningKeysProcedure = "/muniment.v1.InstanceService/ListSigningKeys"
+	// InstanceServiceChangeSigningKeyScheduleProcedure is the fully-qualified name of the
+	// InstanceService's ChangeSigningKeySchedule RPC.
+	InstanceServiceChangeSigningKeyScheduleProcedure = "/muniment.v1.InstanceService/ChangeSigningKeySchedule"
 	// InstanceServiceRotateSigningKeysProcedure is the fully-qualified name of the InstanceService's
 	// RotateSigningKeys RPC.
 	InstanceServiceRotateSigningKeysProcedure = "/muniment.v1.InstanceService/RotateSigningKeys"
@@ -79,6 +82,9 @@ type InstanceServiceClient interface {
 	// ListSigningKeys answers the keys by which tokens of this instance are
 	// verified, as the address jwks_uri publishes them, with where each stands.
 	ListSigningKeys(context.Context, *v1.ListSigningKeysRequest) (*v1.ListSigningKeysResponse, error)
+	// ChangeSigningKeySchedule says when signing keys take their steps. It
+	// replaces all three numbers, and holds within ten minutes.
+	ChangeSigningKeySchedule(context.Context, *v1.ChangeSigningKeyScheduleRequest) (*v1.ChangeSigningKeyScheduleResponse, error)
 	// RotateSigningKeys makes other keys sign from now on, before the schedule
 	// would. Tokens that the keys before signed stay good until they expire,
 	// unless those keys are distrusted.
@@ -131,6 +137,12 @@ func NewInstanceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(instanceServiceMethods.ByName("ListSigningKeys")),
 			connect.WithClientOptions(opts...),
 		),
+		changeSigningKeySchedule: connect.NewClient[v1.ChangeSigningKeyScheduleRequest, v1.ChangeSigningKeyScheduleResponse](
+			httpClient,
+			baseURL+InstanceServiceChangeSigningKeyScheduleProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("ChangeSigningKeySchedule")),
+			connect.WithClientOptions(opts...),
+		),
 		rotateSigningKeys: connect.NewClient[v1.RotateSigningKeysRequest, v1.RotateSigningKeysResponse](
 			httpClient,
 			baseURL+InstanceServiceRotateSigningKeysProcedure,
@@ -170,6 +182,7 @@ type instanceServiceClient struct {
 	getCheckpoint             *connect.Client[v1.GetCheckpointRequest, v1.GetCheckpointResponse]
 	getConsistencyProof       *connect.Client[v1.GetConsistencyProofRequest, v1.GetConsistencyProofResponse]
 	listSigningKeys           *connect.Client[v1.ListSigningKeysRequest, v1.ListSigningKeysResponse]
+	changeSigningKeySchedule  *connect.Client[v1.ChangeSigningKeyScheduleRequest, v1.ChangeSigningKeyScheduleResponse]
 	rotateSigningKeys         *connect.Client[v1.RotateSigningKeysRequest, v1.RotateSigningKeysResponse]
 	listExpiringCredentials   *connect.Client[v1.ListExpiringCredentialsRequest, v1.ListExpiringCredentialsResponse]
 	renameInstance            *connect.Client[v1.RenameInstanceRequest, v1.RenameInstanceResponse]
@@ -207,6 +220,15 @@ func (c *instanceServiceClient) GetConsistencyProof(ctx context.Context, req *v1
 // ListSigningKeys calls muniment.v1.InstanceService.ListSigningKeys.
 func (c *instanceServiceClient) ListSigningKeys(ctx context.Context, req *v1.ListSigningKeysRequest) (*v1.ListSigningKeysResponse, error) {
 	response, err := c.listSigningKeys.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ChangeSigningKeySchedule calls muniment.v1.InstanceService.ChangeSigningKeySchedule.
+func (c *instanceServiceClient) ChangeSigningKeySchedule(ctx context.Context, req *v1.ChangeSigningKeyScheduleRequest) (*v1.ChangeSigningKeyScheduleResponse, error) {
+	response, err := c.changeSigningKeySchedule.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -272,6 +294,9 @@ type InstanceServiceHandler interface {
 	// ListSigningKeys answers the keys by which tokens of this instance are
 	// verified, as the address jwks_uri publishes them, with where each stands.
 	ListSigningKeys(context.Context, *v1.ListSigningKeysRequest) (*v1.ListSigningKeysResponse, error)
+	// ChangeSigningKeySchedule says when signing keys take their steps. It
+	// replaces all three numbers, and holds within ten minutes.
+	ChangeSigningKeySchedule(context.Context, *v1.ChangeSigningKeyScheduleRequest) (*v1.ChangeSigningKeyScheduleResponse, error)
 	// RotateSigningKeys makes other keys sign from now on, before the schedule
 	// would. Tokens that the keys before signed stay good until they expire,
 	// unless those keys are distrusted.
@@ -320,6 +345,12 @@ func NewInstanceServiceHandler(svc InstanceServiceHandler, opts ...connect.Handl
 		connect.WithSchema(instanceServiceMethods.ByName("ListSigningKeys")),
 		connect.WithHandlerOptions(opts...),
 	)
+	instanceServiceChangeSigningKeyScheduleHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceChangeSigningKeyScheduleProcedure,
+		svc.ChangeSigningKeySchedule,
+		connect.WithSchema(instanceServiceMethods.ByName("ChangeSigningKeySchedule")),
+		connect.WithHandlerOptions(opts...),
+	)
 	instanceServiceRotateSigningKeysHandler := connect.NewUnaryHandlerSimple(
 		InstanceServiceRotateSigningKeysProcedure,
 		svc.RotateSigningKeys,
@@ -360,6 +391,8 @@ func NewInstanceServiceHandler(svc InstanceServiceHandler, opts ...connect.Handl
 			instanceServiceGetConsistencyProofHandler.ServeHTTP(w, r)
 		case InstanceServiceListSigningKeysProcedure:
 			instanceServiceListSigningKeysHandler.ServeHTTP(w, r)
+		case InstanceServiceChangeSigningKeyScheduleProcedure:
+			instanceServiceChangeSigningKeyScheduleHandler.ServeHTTP(w, r)
 		case InstanceServiceRotateSigningKeysProcedure:
 			instanceServiceRotateSigningKeysHandler.ServeHTTP(w, r)
 		case InstanceServiceListExpiringCredentialsProcedure:
@@ -393,6 +426,10 @@ func (UnimplementedInstanceServiceHandler) GetConsistencyProof(context.Context, 
 
 func (UnimplementedInstanceServiceHandler) ListSigningKeys(context.Context, *v1.ListSigningKeysRequest) (*v1.ListSigningKeysResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.InstanceService.ListSigningKeys is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) ChangeSigningKeySchedule(context.Context, *v1.ChangeSigningKeyScheduleRequest) (*v1.ChangeSigningKeyScheduleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.InstanceService.ChangeSigningKeySchedule is not implemented"))
 }
 
 func (UnimplementedInstanceServiceHandler) RotateSigningKeys(context.Context, *v1.RotateSigningKeysRequest) (*v1.RotateSigningKeysResponse, error) {
