@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -119,5 +120,35 @@ func TestInspectDirectory(t *testing.T) {
 		if _, err := command(t, "inspect", wrong, "--data", dir); cli.ExitCode(err) != cli.ExitUsage {
 			t.Errorf("%s: %v", wrong, err)
 		}
+	}
+}
+
+// O04: the sums of a data directory are counted without a server, and are those
+// of its records.
+func TestStatsOfDirectory(t *testing.T) {
+	dir, _ := directory(t)
+	text, err := command(t, "stats", "--data", dir, "--json")
+	var got struct {
+		TotalEvents, Counted, Streams string
+		TreeDepth                     int
+		Types                         []struct{ Type, Events string }
+	}
+	if err != nil || json.Unmarshal([]byte(text), &got) != nil || got.TotalEvents != got.Counted || got.TreeDepth == 0 {
+		t.Fatalf("%v: %s", err, text)
+	}
+	all, err := command(t, "timeline", "--data", dir, "--plain")
+	if n, _ := strconv.Atoi(got.TotalEvents); err != nil || n != strings.Count(all, "\n") {
+		t.Errorf("%v: %s events, the timeline has %d", err, got.TotalEvents, strings.Count(all, "\n"))
+	}
+	for _, c := range got.Types {
+		if n := strings.Count(all, "  "+c.Type+" "); strconv.Itoa(n) != c.Events {
+			t.Errorf("%s: %s, the timeline has %d", c.Type, c.Events, n)
+		}
+	}
+	if words, err := command(t, "stats", "--data", dir); err != nil || !strings.Contains(words, "tree depth") || !strings.Contains(words, "instance.created") {
+		t.Errorf("%v: %s", err, words)
+	}
+	if _, err := command(t, "stats", "--data", "/nowhere"); cli.ExitCode(err) != cli.ExitUsage {
+		t.Errorf("no directory: %v", err)
 	}
 }

@@ -27,6 +27,8 @@ func (c *command) download(ctx context.Context, env Env, call *connect.Client[dy
 	defer stream.Close()
 	var count, position uint64
 	complete := false
+	show := newBar(env.Stderr)
+	defer show.clear()
 	for stream.Receive() {
 		m := stream.Msg().ProtoReflect()
 		if _, err := env.Stdout.Write(m.Get(chunk(c.method)).Bytes()); err != nil {
@@ -35,7 +37,9 @@ func (c *command) download(ctx context.Context, env Env, call *connect.Client[dy
 		fields := m.Descriptor().Fields()
 		count, position = m.Get(fields.ByName("count")).Uint(), m.Get(fields.ByName("position")).Uint()
 		complete = m.Get(fields.ByName("complete")).Bool()
+		show.draw(done(m))
 	}
+	show.clear()
 	if complete && stream.Err() == nil {
 		fmt.Fprintf(env.Stderr, "%s up to position %d.\n", events(count), position)
 		return nil
@@ -68,4 +72,16 @@ func events(n uint64) string {
 		return "1 event"
 	}
 	return fmt.Sprintf("%d events", n)
+}
+
+// done is how much of a file has come, and of how much; of bytes where the
+// stream counts them, else of records. of is 0 if that is not said.
+func done(m protoreflect.Message) (n, of uint64) {
+	for _, names := range [][2]protoreflect.Name{{"bytes_done", "bytes_total"}, {"position", "last_position"}} {
+		a, b := m.Descriptor().Fields().ByName(names[0]), m.Descriptor().Fields().ByName(names[1])
+		if a != nil && b != nil {
+			return m.Get(a).Uint(), m.Get(b).Uint()
+		}
+	}
+	return 0, 0
 }

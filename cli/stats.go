@@ -15,6 +15,9 @@ import (
 
 	"muniment.dev/api"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/audit/auditapi"
+	"muniment.dev/audit/stats"
+	"muniment.dev/fault"
 )
 
 // words are the commands that are written for people: they ask the same API as
@@ -22,7 +25,7 @@ import (
 func words() []word {
 	return []word{
 		{"inspect", "Show one event: what happened, its context, its proof.", inspect},
-		{"stats", "How much is in the log, by type, and how fast it grows.", stats},
+		{"stats", "How much is in the log, by type, and how fast it grows.", statistics},
 		{"timeline", "What happened, event by event, oldest first.", timeline},
 	}
 }
@@ -93,8 +96,9 @@ func answered(err error) error {
 	return &failure{msg: "the server cannot be reached, or did not understand"}
 }
 
-func stats(ctx context.Context, env Env, args []string) error {
-	a := ask("stats", "", "How much is in the log, by type, and how fast it grows: sums that the server keeps. For those who may read the events of the whole instance.")
+func statistics(ctx context.Context, env Env, args []string) error {
+	a := ask("stats", "[flags]", "How much is in the log, by type, and how fast it grows: sums that the server keeps, for those who may read the events of the whole instance. Or with --data counted in the directory of a server that is stopped, which is not changed.")
+	dir := a.String("data", "", "data directory to read, instead of asking a server")
 	rest, help, err := a.parse(env, args)
 	if err != nil || help {
 		return err
@@ -102,19 +106,37 @@ func stats(ctx context.Context, env Env, args []string) error {
 	if len(rest) > 0 {
 		return &Usage{clean(rest[0]) + " is not expected here"}
 	}
-	c, err := a.clients(ctx, env)
+	got, err := a.statistics(ctx, env, *dir)
 	if err != nil {
 		return err
-	}
-	got, err := c.Event.GetStatistics(ctx, &munimentv1.GetStatisticsRequest{})
-	if err != nil {
-		return answered(err)
 	}
 	if a.json {
 		return printJSON(env.Stdout, proto.Message(got), "")
 	}
 	writeStatistics(env.Stdout, got)
 	return nil
+}
+
+// statistics are the sums that the server keeps, or those of a directory.
+func (a *asked) statistics(ctx context.Context, env Env, dir string) (*munimentv1.GetStatisticsResponse, error) {
+	if dir != "" {
+		r, err := openDirectory(ctx, dir, false)
+		if err != nil {
+			return nil, err
+		}
+		defer r.Close()
+		st, err := stats.Of(r.Records(ctx), time.Now())
+		if err != nil {
+			return nil, &failure{msg: clean(fault.Public(err))}
+		}
+		return auditapi.Answer(st, time.Now()), nil
+	}
+	c, err := a.clients(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	got, err := c.Event.GetStatistics(ctx, &munimentv1.GetStatisticsRequest{})
+	return got, answered(err)
 }
 
 func writeStatistics(w io.Writer, s *munimentv1.GetStatisticsResponse) {

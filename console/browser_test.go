@@ -109,6 +109,7 @@ var pagesToSee = [][3]string{
 	{"instance", "/console/instance", "Analytical Engines"},
 	{"statistics", "/console/statistics", "Statistics"},
 	{"signing-keys", "/console/instance/keys", "Signing keys"},
+	{"signing-keys-schedule", "/console/instance/keys/schedule", "Schedule of signing keys"},
 	{"hosted-list", "/console/instances", "Instances"},
 	{"hosted-new", "/console/instances/new", "Create an instance"},
 	{"hosted", "/console/instances/" + hostedID, "Difference Works"},

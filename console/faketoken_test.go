@@ -23,7 +23,11 @@ func (b *backend) ListSigningKeys(context.Context, *munimentv1.ListSigningKeysRe
 		{Id: "F56BXcStLBdSPkrKmDBFSPqav9YdD4k30IDLjS8kCpg", Algorithm: "ES256", Status: munimentv1.SigningKeyStatus_SIGNING_KEY_STATUS_RETIRED, Announced: ago(190 * 24 * time.Hour), Activated: ago(183 * 24 * time.Hour), Until: ago(-24 * time.Hour)},
 		{Id: "opS19mqroHnhGr2cDVT4bxmcyxYUk5Qm5CZw2c6IaoM", Algorithm: "ES256", Status: munimentv1.SigningKeyStatus_SIGNING_KEY_STATUS_CURRENT, Announced: ago(13 * 24 * time.Hour), Activated: ago(6 * 24 * time.Hour)},
 		{Id: "kHnhGr2cDVT4bxmcyxYUk5Qm5CZw2c6IaoMopS19mqr", Algorithm: "RS256", Status: munimentv1.SigningKeyStatus_SIGNING_KEY_STATUS_NEXT, Announced: ago(time.Hour)},
-	}, EverySeconds: 90 * 86400, AnnounceSeconds: 7 * 86400, RemainSeconds: 7 * 86400}, nil
+	}}, nil
+}
+
+func (b *backend) GetSigningKeySchedule(context.Context, *munimentv1.GetSigningKeyScheduleRequest) (*munimentv1.GetSigningKeyScheduleResponse, error) {
+	return &munimentv1.GetSigningKeyScheduleResponse{EverySeconds: 90 * 86400, AnnounceSeconds: 7 * 86400, RemainSeconds: 7 * 86400}, nil
 }
 
 func (b *backend) RotateSigningKeys(ctx context.Context, r *munimentv1.RotateSigningKeysRequest) (*munimentv1.RotateSigningKeysResponse, error) {

@@ -23,8 +23,12 @@ func (v *visit) signingKeys() error {
 	if err != nil {
 		return v.c.AsFault(err)
 	}
+	sch, err := v.c.API.Instance.GetSigningKeySchedule(v.ctx, &munimentv1.GetSigningKeyScheduleRequest{})
+	if err != nil {
+		return v.c.AsFault(err)
+	}
 	return v.show("keys", "instance", "Signing keys", keysPage{Keys: got.GetKeys(), Can: v.me.Writes(""), Curl: v.same("instance list-signing-keys", "/v1/signing-keys"),
-		Every: seconds(got.GetEverySeconds()), Announce: seconds(got.GetAnnounceSeconds()), Remain: seconds(got.GetRemainSeconds())})
+		Every: seconds(sch.GetEverySeconds()), Announce: seconds(sch.GetAnnounceSeconds()), Remain: seconds(sch.GetRemainSeconds())})
 }
 
 func keyStatus(s munimentv1.SigningKeyStatus) badge {
@@ -99,7 +103,7 @@ func scheduleForm() policyForm {
 }
 
 func (v *visit) editSchedule() error {
-	got, err := v.c.API.Instance.ListSigningKeys(v.ctx, &munimentv1.ListSigningKeysRequest{})
+	got, err := v.c.API.Instance.GetSigningKeySchedule(v.ctx, &munimentv1.GetSigningKeyScheduleRequest{})
 	if err != nil {
 		return v.c.AsFault(err)
 	}

@@ -88,6 +88,11 @@ func (r *Reading) Events(ctx context.Context, f trail.Filter) iter.Seq2[*trail.E
 	}
 }
 
+// Records yields all records as they are stored, in order.
+func (r *Reading) Records(ctx context.Context) iter.Seq2[*event.Record, error] {
+	return ahead(r.store.Records(ctx, r.Log, 1, r.Size))
+}
+
 // Inspection is all that there is to say of one record.
 type Inspection struct {
 	*trail.Entry

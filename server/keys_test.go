@@ -173,7 +173,7 @@ func TestKeyScheduleHolds(t *testing.T) {
 	w.refused(fault.Invalid, "a key that is gone before its tokens", err)
 	must[*munimentv1.ChangeSigningKeyScheduleResponse](t)(w.API.Instance.ChangeSigningKeySchedule(ctx, &munimentv1.ChangeSigningKeyScheduleRequest{
 		EverySeconds: second, AnnounceSeconds: 3600, RemainSeconds: second + 3600, Acknowledge: []string{"short-announcements"}}))
-	if l := must[*munimentv1.ListSigningKeysResponse](t)(w.API.Instance.ListSigningKeys(ctx, &munimentv1.ListSigningKeysRequest{})); l.GetEverySeconds() != second || l.GetAnnounceSeconds() != 3600 || l.GetRemainSeconds() != second+3600 {
+	if l := must[*munimentv1.GetSigningKeyScheduleResponse](t)(w.API.Instance.GetSigningKeySchedule(ctx, &munimentv1.GetSigningKeyScheduleRequest{})); l.GetEverySeconds() != second || l.GetAnnounceSeconds() != 3600 || l.GetRemainSeconds() != second+3600 {
 		t.Errorf("the schedule is %v", l)
 	}
 	w.offline(w.browser()) // makes the first key

@@ -68,7 +68,7 @@ func (s *Service) export(ctx context.Context, req *munimentv1.ExportEventsReques
 	if err := s.record(ctx, sight, audit.Read{Filter: "export: " + f.String(), From: int64(after) + 1, To: int64(upto)}); err != nil {
 		return err
 	}
-	e := &export{form: form, send: stream.Send, at: after}
+	e := &export{form: form, send: stream.Send, at: after, upto: max(after, upto)}
 	e.buf.WriteString(form.first)
 	for e.at < upto {
 		if err := s.exportRun(ctx, e, f, upto, details{fields: true, leaf: req.GetWithLeaf()}); err != nil {
@@ -135,6 +135,7 @@ type export struct {
 	buf   bytes.Buffer
 	count uint64
 	at    event.Position // everything up to here was looked at
+	upto  event.Position // and is going to be up to here
 }
 
 func (e *export) add(m *munimentv1.Event) error {
@@ -152,7 +153,7 @@ func (e *export) add(m *munimentv1.Event) error {
 }
 
 func (e *export) flush(complete bool) error {
-	err := e.send(&munimentv1.ExportEventsResponse{Chunk: e.buf.Bytes(), Position: uint64(e.at), Count: e.count, Complete: complete})
+	err := e.send(&munimentv1.ExportEventsResponse{Chunk: e.buf.Bytes(), Position: uint64(e.at), Count: e.count, Complete: complete, LastPosition: uint64(e.upto)})
 	e.buf.Reset()
 	return err
 }

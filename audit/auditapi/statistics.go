@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
@@ -31,9 +32,13 @@ func (s *Service) GetStatistics(ctx context.Context, _ *munimentv1.GetStatistics
 	if !sight.All {
 		return nil, s.refused(ctx, authz.Denied(readStatistics))
 	}
-	st := s.Statistics.Statistics()
+	return Answer(s.Statistics.Statistics(), s.Runner.Log.Now()), nil
+}
+
+// Answer is what the API says of statistics at a time.
+func Answer(st *stats.Statistics, now time.Time) *munimentv1.GetStatisticsResponse {
 	out := &munimentv1.GetStatisticsResponse{TotalEvents: st.Events, Counted: uint64(st.Counted), EventsPerSecond: float64(st.Minute) / 60,
-		AverageEventsPerSecond: st.PerSecond(s.Runner.Log.Now()), RecordBytes: st.Bytes, Streams: st.Streams, TreeDepth: uint32(st.TreeDepth()),
+		AverageEventsPerSecond: st.PerSecond(now), RecordBytes: st.Bytes, Streams: st.Streams, TreeDepth: uint32(st.TreeDepth()),
 		FailedSignIns: st.Types[typeFailed], Refusals: st.Types[typeRefused]}
 	if st.Counted > 0 {
 		out.AverageRecordBytes = float64(st.Bytes) / float64(st.Counted)
@@ -47,7 +52,7 @@ func (s *Service) GetStatistics(ctx context.Context, _ *munimentv1.GetStatistics
 	})
 	out.Hours = periods(st.Hours)
 	out.Days = periods(st.Days[max(0, len(st.Days)-maxDays):])
-	return out, nil
+	return out
 }
 
 const readStatistics = "read the statistics of the whole instance"

@@ -2,6 +2,7 @@ package stats
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -13,14 +14,33 @@ import (
 func (c *Counter) Statistics() *Statistics {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.statistics(c.log.Mark().Size, c.log.Now())
+}
+
+func (c *Counter) statistics(size event.Position, now time.Time) *Statistics {
 	k := &c.sums
-	s := &Statistics{Events: uint64(c.log.Mark().Size), Counted: k.Position, Bytes: k.Bytes, Streams: k.Streams,
+	s := &Statistics{Events: uint64(size), Counted: k.Position, Bytes: k.Bytes, Streams: k.Streams,
 		Types: maps.Clone(k.Types), First: k.First, Last: k.Last, Hours: periods(k.Hours, hour), Days: periods(k.Days, day)}
-	c.tick(c.log.Now().Unix())
+	c.tick(now.Unix())
 	for _, n := range c.recent {
 		s.Minute += n
 	}
 	return s
+}
+
+// Of counts records that do not grow, as of a time.
+func Of(records iter.Seq2[*event.Record, error], now time.Time) (*Statistics, error) {
+	c := &Counter{sums: empty(event.LogID{})}
+	for r, err := range records {
+		if err != nil {
+			return nil, err
+		}
+		if c.add(r); r.Position%chunk == 0 {
+			c.trim()
+		}
+	}
+	c.trim()
+	return c.statistics(c.sums.Position, now), nil
 }
 
 // Wait returns when everything up to a position was counted.

@@ -194,6 +194,49 @@ func TestTokenFromEnvironment(t *testing.T) {
 	}
 }
 
+// What is written for people asks a real server with a token, as it does of a
+// directory: sums, what happened, one event with its proof, a file. That the log
+// was read stands in it.
+func TestWordsOfServer(t *testing.T) {
+	in := install(t)
+	env := []string{"MUNIMENT_TOKEN=" + in.login(), "MUNIMENT_URL=" + in.url, "XDG_CONFIG_HOME=/nowhere", "HOME=/nowhere"}
+	say := func(args ...string) string {
+		t.Helper()
+		return done(t, env, "muniment", args...)
+	}
+	if out := say("stats"); !strings.Contains(out, "tree depth") || !strings.Contains(out, "user.registered") {
+		t.Errorf("stats prints\n%s", out)
+	}
+	var sums struct{ TotalEvents, Streams string }
+	decode(t, say("stats", "--json"), &sums)
+	if sums.TotalEvents == "" || sums.Streams == "" {
+		t.Errorf("stats as JSON: %+v", sums)
+	}
+	if out := say("timeline", "--type", "user.*", "--plain"); !strings.Contains(out, "user.registered") || strings.Contains(out, "organization.added") {
+		t.Errorf("timeline prints\n%s", out)
+	}
+	var one struct {
+		Type, LeafHash, Result string
+		N                      uint64
+	}
+	decode(t, say("inspect", "1", "--json"), &one)
+	if one.N != 1 || one.Type != "instance.created" || len(one.LeafHash) != 64 || !strings.HasPrefix(one.Result, "valid") {
+		t.Errorf("inspect as JSON: %+v", one)
+	}
+	if out := say("event", "export"); !strings.Contains(out, `"complete":"true"`) {
+		t.Errorf("the export is not whole:\n%s", out)
+	}
+	if out := say("timeline", "--type", "audit.read", "--plain"); strings.Count(out, "audit.read") < 3 {
+		t.Errorf("that it was read is not all in the log:\n%s", out)
+	}
+	bad := append([]string{"MUNIMENT_TOKEN=nonsense"}, env[1:]...)
+	for _, args := range [][]string{{"stats"}, {"timeline"}, {"inspect", "1"}} {
+		if stdout, stderr, code := finish(t, bad, "muniment", args...); code != 1 || stdout != "" || stderr == "" {
+			t.Errorf("%v with a token that is none: exit code %d\n%s%s", args, code, stdout, stderr)
+		}
+	}
+}
+
 // Without a browser the address is printed, and works when it is opened by
 // hand; interrupting it signs nobody in.
 func TestLoginWithoutBrowser(t *testing.T) {

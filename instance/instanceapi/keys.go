@@ -34,13 +34,25 @@ func (s *Service) ListSigningKeys(ctx context.Context, _ *munimentv1.ListSigning
 	if err != nil {
 		return nil, err
 	}
-	sch := st.KeySchedule()
-	out := &munimentv1.ListSigningKeysResponse{EverySeconds: sch.Every, AnnounceSeconds: sch.Announce, RemainSeconds: sch.Remain}
+	out := &munimentv1.ListSigningKeysResponse{}
 	for _, k := range st.Keys {
 		out.Keys = append(out.Keys, &munimentv1.SigningKey{Id: k.Key, Algorithm: k.Algorithm, Status: keyStatus[k.Status],
 			Announced: adapter.Time(moment(k.At)), Activated: adapter.Time(moment(k.Activated)), Until: adapter.Time(moment(k.Until))})
 	}
 	return out, nil
+}
+
+// GetSigningKeySchedule answers when signing keys take their steps.
+func (s *Service) GetSigningKeySchedule(ctx context.Context, _ *munimentv1.GetSigningKeyScheduleRequest) (*munimentv1.GetSigningKeyScheduleResponse, error) {
+	if _, err := call.CallerOf(ctx); err != nil {
+		return nil, err
+	}
+	st, err := s.instance(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sch := st.KeySchedule()
+	return &munimentv1.GetSigningKeyScheduleResponse{EverySeconds: sch.Every, AnnounceSeconds: sch.Announce, RemainSeconds: sch.Remain}, nil
 }
 
 // ChangeSigningKeySchedule says when signing keys take their steps.

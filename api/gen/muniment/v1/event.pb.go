@@ -843,7 +843,9 @@ type ExportEventsResponse struct {
 	// How many events are in the file so far.
 	Count uint64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
 	// The file is whole; only in the last message.
-	Complete      bool `protobuf:"varint,4,opt,name=complete,proto3" json:"complete,omitempty"`
+	Complete bool `protobuf:"varint,4,opt,name=complete,proto3" json:"complete,omitempty"`
+	// Up to which position the file will go.
+	LastPosition  uint64 `protobuf:"varint,5,opt,name=last_position,json=lastPosition,proto3" json:"last_position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -904,6 +906,13 @@ func (x *ExportEventsResponse) GetComplete() bool {
 		return x.Complete
 	}
 	return false
+}
+
+func (x *ExportEventsResponse) GetLastPosition() uint64 {
+	if x != nil {
+		return x.LastPosition
+	}
+	return 0
 }
 
 type GetEventRequest struct {
@@ -2264,12 +2273,13 @@ const file_muniment_v1_event_proto_rawDesc = "" +
 	"\x13ExportEventsRequest\x120\n" +
 	"\x06filter\x18\x01 \x01(\v2\x18.muniment.v1.EventFilterR\x06filter\x121\n" +
 	"\x06format\x18\x02 \x01(\x0e2\x19.muniment.v1.ExportFormatR\x06format\x12\x1b\n" +
-	"\twith_leaf\x18\x03 \x01(\bR\bwithLeaf\"z\n" +
+	"\twith_leaf\x18\x03 \x01(\bR\bwithLeaf\"\x9f\x01\n" +
 	"\x14ExportEventsResponse\x12\x14\n" +
 	"\x05chunk\x18\x01 \x01(\fR\x05chunk\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x04R\bposition\x12\x14\n" +
 	"\x05count\x18\x03 \x01(\x04R\x05count\x12\x1a\n" +
-	"\bcomplete\x18\x04 \x01(\bR\bcomplete\"H\n" +
+	"\bcomplete\x18\x04 \x01(\bR\bcomplete\x12#\n" +
+	"\rlast_position\x18\x05 \x01(\x04R\flastPosition\"H\n" +
 	"\x0fGetEventRequest\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x04R\bposition\x12\x19\n" +
 	"\bevent_id\x18\x02 \x01(\tR\aeventId\"\x89\x02\n" +

@@ -675,13 +675,7 @@ func (*ListSigningKeysRequest) Descriptor() ([]byte, []int) {
 type ListSigningKeysResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The keys, in the order in which they were published.
-	Keys []*SigningKey `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
-	// How long a key signs, in seconds.
-	EverySeconds int64 `protobuf:"varint,2,opt,name=every_seconds,json=everySeconds,proto3" json:"every_seconds,omitempty"`
-	// How long it is published before it signs.
-	AnnounceSeconds int64 `protobuf:"varint,3,opt,name=announce_seconds,json=announceSeconds,proto3" json:"announce_seconds,omitempty"`
-	// How long it is published afterwards.
-	RemainSeconds int64 `protobuf:"varint,4,opt,name=remain_seconds,json=remainSeconds,proto3" json:"remain_seconds,omitempty"`
+	Keys          []*SigningKey `protobuf:"bytes,1,rep,name=keys,proto3" json:"keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -723,21 +717,99 @@ func (x *ListSigningKeysResponse) GetKeys() []*SigningKey {
 	return nil
 }
 
-func (x *ListSigningKeysResponse) GetEverySeconds() int64 {
+type GetSigningKeyScheduleRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSigningKeyScheduleRequest) Reset() {
+	*x = GetSigningKeyScheduleRequest{}
+	mi := &file_muniment_v1_instance_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSigningKeyScheduleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSigningKeyScheduleRequest) ProtoMessage() {}
+
+func (x *GetSigningKeyScheduleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_instance_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSigningKeyScheduleRequest.ProtoReflect.Descriptor instead.
+func (*GetSigningKeyScheduleRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{10}
+}
+
+type GetSigningKeyScheduleResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long a key signs, in seconds.
+	EverySeconds int64 `protobuf:"varint,1,opt,name=every_seconds,json=everySeconds,proto3" json:"every_seconds,omitempty"`
+	// How long it is published before it signs.
+	AnnounceSeconds int64 `protobuf:"varint,2,opt,name=announce_seconds,json=announceSeconds,proto3" json:"announce_seconds,omitempty"`
+	// How long it is published afterwards.
+	RemainSeconds int64 `protobuf:"varint,3,opt,name=remain_seconds,json=remainSeconds,proto3" json:"remain_seconds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSigningKeyScheduleResponse) Reset() {
+	*x = GetSigningKeyScheduleResponse{}
+	mi := &file_muniment_v1_instance_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSigningKeyScheduleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSigningKeyScheduleResponse) ProtoMessage() {}
+
+func (x *GetSigningKeyScheduleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_instance_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSigningKeyScheduleResponse.ProtoReflect.Descriptor instead.
+func (*GetSigningKeyScheduleResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetSigningKeyScheduleResponse) GetEverySeconds() int64 {
 	if x != nil {
 		return x.EverySeconds
 	}
 	return 0
 }
 
-func (x *ListSigningKeysResponse) GetAnnounceSeconds() int64 {
+func (x *GetSigningKeyScheduleResponse) GetAnnounceSeconds() int64 {
 	if x != nil {
 		return x.AnnounceSeconds
 	}
 	return 0
 }
 
-func (x *ListSigningKeysResponse) GetRemainSeconds() int64 {
+func (x *GetSigningKeyScheduleResponse) GetRemainSeconds() int64 {
 	if x != nil {
 		return x.RemainSeconds
 	}
@@ -766,7 +838,7 @@ type ChangeSigningKeyScheduleRequest struct {
 
 func (x *ChangeSigningKeyScheduleRequest) Reset() {
 	*x = ChangeSigningKeyScheduleRequest{}
-	mi := &file_muniment_v1_instance_proto_msgTypes[10]
+	mi := &file_muniment_v1_instance_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +850,7 @@ func (x *ChangeSigningKeyScheduleRequest) String() string {
 func (*ChangeSigningKeyScheduleRequest) ProtoMessage() {}
 
 func (x *ChangeSigningKeyScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_instance_proto_msgTypes[10]
+	mi := &file_muniment_v1_instance_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +863,7 @@ func (x *ChangeSigningKeyScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeSigningKeyScheduleRequest.ProtoReflect.Descriptor instead.
 func (*ChangeSigningKeyScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{10}
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ChangeSigningKeyScheduleRequest) GetEverySeconds() int64 {
@@ -846,7 +918,7 @@ type ChangeSigningKeyScheduleResponse struct {
 
 func (x *ChangeSigningKeyScheduleResponse) Reset() {
 	*x = ChangeSigningKeyScheduleResponse{}
-	mi := &file_muniment_v1_instance_proto_msgTypes[11]
+	mi := &file_muniment_v1_instance_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +930,7 @@ func (x *ChangeSigningKeyScheduleResponse) String() string {
 func (*ChangeSigningKeyScheduleResponse) ProtoMessage() {}
 
 func (x *ChangeSigningKeyScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_instance_proto_msgTypes[11]
+	mi := &file_muniment_v1_instance_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +943,7 @@ func (x *ChangeSigningKeyScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeSigningKeyScheduleResponse.ProtoReflect.Descriptor instead.
 func (*ChangeSigningKeyScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{11}
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ChangeSigningKeyScheduleResponse) GetChange() *Change {
@@ -896,7 +968,7 @@ type RotateSigningKeysRequest struct {
 
 func (x *RotateSigningKeysRequest) Reset() {
 	*x = RotateSigningKeysRequest{}
-	mi := &file_muniment_v1_instance_proto_msgTypes[12]
+	mi := &file_muniment_v1_instance_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +980,7 @@ func (x *RotateSigningKeysRequest) String() string {
 func (*RotateSigningKeysRequest) ProtoMessage() {}
 
 func (x *RotateSigningKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_instance_proto_msgTypes[12]
+	mi := &file_muniment_v1_instance_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +993,7 @@ func (x *RotateSigningKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateSigningKeysRequest.ProtoReflect.Descriptor instead.
 func (*RotateSigningKeysRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{12}
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RotateSigningKeysRequest) GetDistrust() bool {
@@ -955,7 +1027,7 @@ type RotateSigningKeysResponse struct {
 
 func (x *RotateSigningKeysResponse) Reset() {
 	*x = RotateSigningKeysResponse{}
-	mi := &file_muniment_v1_instance_proto_msgTypes[13]
+	mi := &file_muniment_v1_instance_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1039,7 @@ func (x *RotateSigningKeysResponse) String() string {
 func (*RotateSigningKeysResponse) ProtoMessage() {}
 
 func (x *RotateSigningKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_instance_proto_msgTypes[13]
+	mi := &file_muniment_v1_instance_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1052,7 @@ func (x *RotateSigningKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateSigningKeysResponse.ProtoReflect.Descriptor instead.
 func (*RotateSigningKeysResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{13}
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RotateSigningKeysResponse) GetChange() *Change {
@@ -1004,7 +1076,7 @@ type RenameInstanceRequest struct {
 
 func (x *RenameInstanceRequest) Reset() {
 	*x = RenameInstanceRequest{}
-	mi := &file_muniment_v1_instance_proto_msgTypes[14]
+	mi := &file_muniment_v1_instance_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1016,7 +1088,7 @@ func (x *RenameInstanceRequest) String() string {
 func (*RenameInstanceRequest) ProtoMessage() {}
 
 func (x *RenameInstanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_instance_proto_msgTypes[14]
+	mi := &file_muniment_v1_instance_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1029,7 +1101,7 @@ func (x *RenameInstanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameInstanceRequest.ProtoReflect.Descriptor instead.
 func (*RenameInstanceRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{14}
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RenameInstanceRequest) GetName() string {
@@ -1063,7 +1135,7 @@ type RenameInstanceResponse struct {
 
 func (x *RenameInstanceResponse) Reset() {
 	*x = RenameInstanceResponse{}
-	mi := &file_muniment_v1_instance_proto_msgTypes[15]
+	mi := &file_muniment_v1_instance_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1075,7 +1147,7 @@ func (x *RenameInstanceResponse) String() string {
 func (*RenameInstanceResponse) ProtoMessage() {}
 
 func (x *RenameInstanceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_instance_proto_msgTypes[15]
+	mi := &file_muniment_v1_instance_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1088,7 +1160,7 @@ func (x *RenameInstanceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameInstanceResponse.ProtoReflect.Descriptor instead.
 func (*RenameInstanceResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{15}
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RenameInstanceResponse) GetChange() *Change {
@@ -1114,7 +1186,7 @@ type ChangeDefaultOrganizationRequest struct {
 
 func (x *ChangeDefaultOrganizationRequest) Reset() {
 	*x = ChangeDefaultOrganizationRequest{}
-	mi := &file_muniment_v1_instance_proto_msgTypes[16]
+	mi := &file_muniment_v1_instance_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1126,7 +1198,7 @@ func (x *ChangeDefaultOrganizationRequest) String() string {
 func (*ChangeDefaultOrganizationRequest) ProtoMessage() {}
 
 func (x *ChangeDefaultOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_instance_proto_msgTypes[16]
+	mi := &file_muniment_v1_instance_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1139,7 +1211,7 @@ func (x *ChangeDefaultOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeDefaultOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*ChangeDefaultOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{16}
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ChangeDefaultOrganizationRequest) GetOrganizationId() string {
@@ -1180,7 +1252,7 @@ type ChangeDefaultOrganizationResponse struct {
 
 func (x *ChangeDefaultOrganizationResponse) Reset() {
 	*x = ChangeDefaultOrganizationResponse{}
-	mi := &file_muniment_v1_instance_proto_msgTypes[17]
+	mi := &file_muniment_v1_instance_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1192,7 +1264,7 @@ func (x *ChangeDefaultOrganizationResponse) String() string {
 func (*ChangeDefaultOrganizationResponse) ProtoMessage() {}
 
 func (x *ChangeDefaultOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_instance_proto_msgTypes[17]
+	mi := &file_muniment_v1_instance_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1205,7 +1277,7 @@ func (x *ChangeDefaultOrganizationResponse) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use ChangeDefaultOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*ChangeDefaultOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{17}
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ChangeDefaultOrganizationResponse) GetChange() *Change {
@@ -1233,7 +1305,7 @@ type ChangeLinksRequest struct {
 
 func (x *ChangeLinksRequest) Reset() {
 	*x = ChangeLinksRequest{}
-	mi := &file_muniment_v1_instance_proto_msgTypes[18]
+	mi := &file_muniment_v1_instance_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1245,7 +1317,7 @@ func (x *ChangeLinksRequest) String() string {
 func (*ChangeLinksRequest) ProtoMessage() {}
 
 func (x *ChangeLinksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_instance_proto_msgTypes[18]
+	mi := &file_muniment_v1_instance_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1258,7 +1330,7 @@ func (x *ChangeLinksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeLinksRequest.ProtoReflect.Descriptor instead.
 func (*ChangeLinksRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{18}
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ChangeLinksRequest) GetPrivacyPolicyUrl() string {
@@ -1306,7 +1378,7 @@ type ChangeLinksResponse struct {
 
 func (x *ChangeLinksResponse) Reset() {
 	*x = ChangeLinksResponse{}
-	mi := &file_muniment_v1_instance_proto_msgTypes[19]
+	mi := &file_muniment_v1_instance_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1318,7 +1390,7 @@ func (x *ChangeLinksResponse) String() string {
 func (*ChangeLinksResponse) ProtoMessage() {}
 
 func (x *ChangeLinksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_instance_proto_msgTypes[19]
+	mi := &file_muniment_v1_instance_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1331,7 +1403,7 @@ func (x *ChangeLinksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeLinksResponse.ProtoReflect.Descriptor instead.
 func (*ChangeLinksResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{19}
+	return file_muniment_v1_instance_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ChangeLinksResponse) GetChange() *Change {
@@ -1386,12 +1458,14 @@ const file_muniment_v1_instance_proto_rawDesc = "" +
 	"\tannounced\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tannounced\x128\n" +
 	"\tactivated\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tactivated\x120\n" +
 	"\x05until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x18\n" +
-	"\x16ListSigningKeysRequest\"\xbd\x01\n" +
+	"\x16ListSigningKeysRequest\"F\n" +
 	"\x17ListSigningKeysResponse\x12+\n" +
-	"\x04keys\x18\x01 \x03(\v2\x17.muniment.v1.SigningKeyR\x04keys\x12#\n" +
-	"\revery_seconds\x18\x02 \x01(\x03R\feverySeconds\x12)\n" +
-	"\x10announce_seconds\x18\x03 \x01(\x03R\x0fannounceSeconds\x12%\n" +
-	"\x0eremain_seconds\x18\x04 \x01(\x03R\rremainSeconds\"\xf6\x01\n" +
+	"\x04keys\x18\x01 \x03(\v2\x17.muniment.v1.SigningKeyR\x04keys\"\x1e\n" +
+	"\x1cGetSigningKeyScheduleRequest\"\x96\x01\n" +
+	"\x1dGetSigningKeyScheduleResponse\x12#\n" +
+	"\revery_seconds\x18\x01 \x01(\x03R\feverySeconds\x12)\n" +
+	"\x10announce_seconds\x18\x02 \x01(\x03R\x0fannounceSeconds\x12%\n" +
+	"\x0eremain_seconds\x18\x03 \x01(\x03R\rremainSeconds\"\xf6\x01\n" +
 	"\x1fChangeSigningKeyScheduleRequest\x12#\n" +
 	"\revery_seconds\x18\x01 \x01(\x03R\feverySeconds\x12)\n" +
 	"\x10announce_seconds\x18\x02 \x01(\x03R\x0fannounceSeconds\x12%\n" +
@@ -1438,14 +1512,14 @@ const file_muniment_v1_instance_proto_rawDesc = "" +
 	"\x1eSIGNING_KEY_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17SIGNING_KEY_STATUS_NEXT\x10\x01\x12\x1e\n" +
 	"\x1aSIGNING_KEY_STATUS_CURRENT\x10\x02\x12\x1e\n" +
-	"\x1aSIGNING_KEY_STATUS_RETIRED\x10\x032\xd5\n" +
-	"\n" +
+	"\x1aSIGNING_KEY_STATUS_RETIRED\x10\x032\xe8\v\n" +
 	"\x0fInstanceService\x12f\n" +
 	"\vGetInstance\x12\x1f.muniment.v1.GetInstanceRequest\x1a .muniment.v1.GetInstanceResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/instance\x12n\n" +
 	"\rGetCheckpoint\x12!.muniment.v1.GetCheckpointRequest\x1a\".muniment.v1.GetCheckpointResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/checkpoint\x12\x87\x01\n" +
 	"\x13GetConsistencyProof\x12'.muniment.v1.GetConsistencyProofRequest\x1a(.muniment.v1.GetConsistencyProofResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/consistency-proof\x12v\n" +
-	"\x0fListSigningKeys\x12#.muniment.v1.ListSigningKeysRequest\x1a$.muniment.v1.ListSigningKeysResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/signing-keys\x12\xa3\x01\n" +
-	"\x18ChangeSigningKeySchedule\x12,.muniment.v1.ChangeSigningKeyScheduleRequest\x1a-.muniment.v1.ChangeSigningKeyScheduleResponse\"*\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/signing-keys:changeSchedule\x12\x86\x01\n" +
+	"\x0fListSigningKeys\x12#.muniment.v1.ListSigningKeysRequest\x1a$.muniment.v1.ListSigningKeysResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/signing-keys\x12\x90\x01\n" +
+	"\x15GetSigningKeySchedule\x12).muniment.v1.GetSigningKeyScheduleRequest\x1a*.muniment.v1.GetSigningKeyScheduleResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/signing-key-schedule\x12\xa3\x01\n" +
+	"\x18ChangeSigningKeySchedule\x12,.muniment.v1.ChangeSigningKeyScheduleRequest\x1a-.muniment.v1.ChangeSigningKeyScheduleResponse\"*\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/signing-key-schedule:change\x12\x86\x01\n" +
 	"\x11RotateSigningKeys\x12%.muniment.v1.RotateSigningKeysRequest\x1a&.muniment.v1.RotateSigningKeysResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/signing-keys:rotate\x12\x96\x01\n" +
 	"\x17ListExpiringCredentials\x12+.muniment.v1.ListExpiringCredentialsRequest\x1a,.muniment.v1.ListExpiringCredentialsResponse\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/expiring-credentials\x12y\n" +
 	"\x0eRenameInstance\x12\".muniment.v1.RenameInstanceRequest\x1a#.muniment.v1.RenameInstanceResponse\"\x1e\x82\xd3\xe4\x93\x02\x18:\x01*\"\x13/v1/instance:rename\x12\xad\x01\n" +
@@ -1465,7 +1539,7 @@ func file_muniment_v1_instance_proto_rawDescGZIP() []byte {
 }
 
 var file_muniment_v1_instance_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_muniment_v1_instance_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_muniment_v1_instance_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_muniment_v1_instance_proto_goTypes = []any{
 	(SigningKeyStatus)(0),                     // 0: muniment.v1.SigningKeyStatus
 	(*Instance)(nil),                          // 1: muniment.v1.Instance
@@ -1478,59 +1552,63 @@ var file_muniment_v1_instance_proto_goTypes = []any{
 	(*SigningKey)(nil),                        // 8: muniment.v1.SigningKey
 	(*ListSigningKeysRequest)(nil),            // 9: muniment.v1.ListSigningKeysRequest
 	(*ListSigningKeysResponse)(nil),           // 10: muniment.v1.ListSigningKeysResponse
-	(*ChangeSigningKeyScheduleRequest)(nil),   // 11: muniment.v1.ChangeSigningKeyScheduleRequest
-	(*ChangeSigningKeyScheduleResponse)(nil),  // 12: muniment.v1.ChangeSigningKeyScheduleResponse
-	(*RotateSigningKeysRequest)(nil),          // 13: muniment.v1.RotateSigningKeysRequest
-	(*RotateSigningKeysResponse)(nil),         // 14: muniment.v1.RotateSigningKeysResponse
-	(*RenameInstanceRequest)(nil),             // 15: muniment.v1.RenameInstanceRequest
-	(*RenameInstanceResponse)(nil),            // 16: muniment.v1.RenameInstanceResponse
-	(*ChangeDefaultOrganizationRequest)(nil),  // 17: muniment.v1.ChangeDefaultOrganizationRequest
-	(*ChangeDefaultOrganizationResponse)(nil), // 18: muniment.v1.ChangeDefaultOrganizationResponse
-	(*ChangeLinksRequest)(nil),                // 19: muniment.v1.ChangeLinksRequest
-	(*ChangeLinksResponse)(nil),               // 20: muniment.v1.ChangeLinksResponse
-	(*timestamppb.Timestamp)(nil),             // 21: google.protobuf.Timestamp
-	(*Read)(nil),                              // 22: muniment.v1.Read
-	(*Change)(nil),                            // 23: muniment.v1.Change
-	(*ListExpiringCredentialsRequest)(nil),    // 24: muniment.v1.ListExpiringCredentialsRequest
-	(*ListExpiringCredentialsResponse)(nil),   // 25: muniment.v1.ListExpiringCredentialsResponse
+	(*GetSigningKeyScheduleRequest)(nil),      // 11: muniment.v1.GetSigningKeyScheduleRequest
+	(*GetSigningKeyScheduleResponse)(nil),     // 12: muniment.v1.GetSigningKeyScheduleResponse
+	(*ChangeSigningKeyScheduleRequest)(nil),   // 13: muniment.v1.ChangeSigningKeyScheduleRequest
+	(*ChangeSigningKeyScheduleResponse)(nil),  // 14: muniment.v1.ChangeSigningKeyScheduleResponse
+	(*RotateSigningKeysRequest)(nil),          // 15: muniment.v1.RotateSigningKeysRequest
+	(*RotateSigningKeysResponse)(nil),         // 16: muniment.v1.RotateSigningKeysResponse
+	(*RenameInstanceRequest)(nil),             // 17: muniment.v1.RenameInstanceRequest
+	(*RenameInstanceResponse)(nil),            // 18: muniment.v1.RenameInstanceResponse
+	(*ChangeDefaultOrganizationRequest)(nil),  // 19: muniment.v1.ChangeDefaultOrganizationRequest
+	(*ChangeDefaultOrganizationResponse)(nil), // 20: muniment.v1.ChangeDefaultOrganizationResponse
+	(*ChangeLinksRequest)(nil),                // 21: muniment.v1.ChangeLinksRequest
+	(*ChangeLinksResponse)(nil),               // 22: muniment.v1.ChangeLinksResponse
+	(*timestamppb.Timestamp)(nil),             // 23: google.protobuf.Timestamp
+	(*Read)(nil),                              // 24: muniment.v1.Read
+	(*Change)(nil),                            // 25: muniment.v1.Change
+	(*ListExpiringCredentialsRequest)(nil),    // 26: muniment.v1.ListExpiringCredentialsRequest
+	(*ListExpiringCredentialsResponse)(nil),   // 27: muniment.v1.ListExpiringCredentialsResponse
 }
 var file_muniment_v1_instance_proto_depIdxs = []int32{
-	21, // 0: muniment.v1.Instance.created:type_name -> google.protobuf.Timestamp
-	21, // 1: muniment.v1.Instance.position_time:type_name -> google.protobuf.Timestamp
-	22, // 2: muniment.v1.GetInstanceRequest.read:type_name -> muniment.v1.Read
+	23, // 0: muniment.v1.Instance.created:type_name -> google.protobuf.Timestamp
+	23, // 1: muniment.v1.Instance.position_time:type_name -> google.protobuf.Timestamp
+	24, // 2: muniment.v1.GetInstanceRequest.read:type_name -> muniment.v1.Read
 	1,  // 3: muniment.v1.GetInstanceResponse.instance:type_name -> muniment.v1.Instance
 	0,  // 4: muniment.v1.SigningKey.status:type_name -> muniment.v1.SigningKeyStatus
-	21, // 5: muniment.v1.SigningKey.announced:type_name -> google.protobuf.Timestamp
-	21, // 6: muniment.v1.SigningKey.activated:type_name -> google.protobuf.Timestamp
-	21, // 7: muniment.v1.SigningKey.until:type_name -> google.protobuf.Timestamp
+	23, // 5: muniment.v1.SigningKey.announced:type_name -> google.protobuf.Timestamp
+	23, // 6: muniment.v1.SigningKey.activated:type_name -> google.protobuf.Timestamp
+	23, // 7: muniment.v1.SigningKey.until:type_name -> google.protobuf.Timestamp
 	8,  // 8: muniment.v1.ListSigningKeysResponse.keys:type_name -> muniment.v1.SigningKey
-	23, // 9: muniment.v1.ChangeSigningKeyScheduleResponse.change:type_name -> muniment.v1.Change
-	23, // 10: muniment.v1.RotateSigningKeysResponse.change:type_name -> muniment.v1.Change
-	23, // 11: muniment.v1.RenameInstanceResponse.change:type_name -> muniment.v1.Change
-	23, // 12: muniment.v1.ChangeDefaultOrganizationResponse.change:type_name -> muniment.v1.Change
-	23, // 13: muniment.v1.ChangeLinksResponse.change:type_name -> muniment.v1.Change
+	25, // 9: muniment.v1.ChangeSigningKeyScheduleResponse.change:type_name -> muniment.v1.Change
+	25, // 10: muniment.v1.RotateSigningKeysResponse.change:type_name -> muniment.v1.Change
+	25, // 11: muniment.v1.RenameInstanceResponse.change:type_name -> muniment.v1.Change
+	25, // 12: muniment.v1.ChangeDefaultOrganizationResponse.change:type_name -> muniment.v1.Change
+	25, // 13: muniment.v1.ChangeLinksResponse.change:type_name -> muniment.v1.Change
 	2,  // 14: muniment.v1.InstanceService.GetInstance:input_type -> muniment.v1.GetInstanceRequest
 	4,  // 15: muniment.v1.InstanceService.GetCheckpoint:input_type -> muniment.v1.GetCheckpointRequest
 	6,  // 16: muniment.v1.InstanceService.GetConsistencyProof:input_type -> muniment.v1.GetConsistencyProofRequest
 	9,  // 17: muniment.v1.InstanceService.ListSigningKeys:input_type -> muniment.v1.ListSigningKeysRequest
-	11, // 18: muniment.v1.InstanceService.ChangeSigningKeySchedule:input_type -> muniment.v1.ChangeSigningKeyScheduleRequest
-	13, // 19: muniment.v1.InstanceService.RotateSigningKeys:input_type -> muniment.v1.RotateSigningKeysRequest
-	24, // 20: muniment.v1.InstanceService.ListExpiringCredentials:input_type -> muniment.v1.ListExpiringCredentialsRequest
-	15, // 21: muniment.v1.InstanceService.RenameInstance:input_type -> muniment.v1.RenameInstanceRequest
-	17, // 22: muniment.v1.InstanceService.ChangeDefaultOrganization:input_type -> muniment.v1.ChangeDefaultOrganizationRequest
-	19, // 23: muniment.v1.InstanceService.ChangeLinks:input_type -> muniment.v1.ChangeLinksRequest
-	3,  // 24: muniment.v1.InstanceService.GetInstance:output_type -> muniment.v1.GetInstanceResponse
-	5,  // 25: muniment.v1.InstanceService.GetCheckpoint:output_type -> muniment.v1.GetCheckpointResponse
-	7,  // 26: muniment.v1.InstanceService.GetConsistencyProof:output_type -> muniment.v1.GetConsistencyProofResponse
-	10, // 27: muniment.v1.InstanceService.ListSigningKeys:output_type -> muniment.v1.ListSigningKeysResponse
-	12, // 28: muniment.v1.InstanceService.ChangeSigningKeySchedule:output_type -> muniment.v1.ChangeSigningKeyScheduleResponse
-	14, // 29: muniment.v1.InstanceService.RotateSigningKeys:output_type -> muniment.v1.RotateSigningKeysResponse
-	25, // 30: muniment.v1.InstanceService.ListExpiringCredentials:output_type -> muniment.v1.ListExpiringCredentialsResponse
-	16, // 31: muniment.v1.InstanceService.RenameInstance:output_type -> muniment.v1.RenameInstanceResponse
-	18, // 32: muniment.v1.InstanceService.ChangeDefaultOrganization:output_type -> muniment.v1.ChangeDefaultOrganizationResponse
-	20, // 33: muniment.v1.InstanceService.ChangeLinks:output_type -> muniment.v1.ChangeLinksResponse
-	24, // [24:34] is the sub-list for method output_type
-	14, // [14:24] is the sub-list for method input_type
+	11, // 18: muniment.v1.InstanceService.GetSigningKeySchedule:input_type -> muniment.v1.GetSigningKeyScheduleRequest
+	13, // 19: muniment.v1.InstanceService.ChangeSigningKeySchedule:input_type -> muniment.v1.ChangeSigningKeyScheduleRequest
+	15, // 20: muniment.v1.InstanceService.RotateSigningKeys:input_type -> muniment.v1.RotateSigningKeysRequest
+	26, // 21: muniment.v1.InstanceService.ListExpiringCredentials:input_type -> muniment.v1.ListExpiringCredentialsRequest
+	17, // 22: muniment.v1.InstanceService.RenameInstance:input_type -> muniment.v1.RenameInstanceRequest
+	19, // 23: muniment.v1.InstanceService.ChangeDefaultOrganization:input_type -> muniment.v1.ChangeDefaultOrganizationRequest
+	21, // 24: muniment.v1.InstanceService.ChangeLinks:input_type -> muniment.v1.ChangeLinksRequest
+	3,  // 25: muniment.v1.InstanceService.GetInstance:output_type -> muniment.v1.GetInstanceResponse
+	5,  // 26: muniment.v1.InstanceService.GetCheckpoint:output_type -> muniment.v1.GetCheckpointResponse
+	7,  // 27: muniment.v1.InstanceService.GetConsistencyProof:output_type -> muniment.v1.GetConsistencyProofResponse
+	10, // 28: muniment.v1.InstanceService.ListSigningKeys:output_type -> muniment.v1.ListSigningKeysResponse
+	12, // 29: muniment.v1.InstanceService.GetSigningKeySchedule:output_type -> muniment.v1.GetSigningKeyScheduleResponse
+	14, // 30: muniment.v1.InstanceService.ChangeSigningKeySchedule:output_type -> muniment.v1.ChangeSigningKeyScheduleResponse
+	16, // 31: muniment.v1.InstanceService.RotateSigningKeys:output_type -> muniment.v1.RotateSigningKeysResponse
+	27, // 32: muniment.v1.InstanceService.ListExpiringCredentials:output_type -> muniment.v1.ListExpiringCredentialsResponse
+	18, // 33: muniment.v1.InstanceService.RenameInstance:output_type -> muniment.v1.RenameInstanceResponse
+	20, // 34: muniment.v1.InstanceService.ChangeDefaultOrganization:output_type -> muniment.v1.ChangeDefaultOrganizationResponse
+	22, // 35: muniment.v1.InstanceService.ChangeLinks:output_type -> muniment.v1.ChangeLinksResponse
+	25, // [25:36] is the sub-list for method output_type
+	14, // [14:25] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
 	14, // [14:14] is the sub-list for extension extendee
 	0,  // [0:14] is the sub-list for field type_name
@@ -1549,7 +1627,7 @@ func file_muniment_v1_instance_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_instance_proto_rawDesc), len(file_muniment_v1_instance_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

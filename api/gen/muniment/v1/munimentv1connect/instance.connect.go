@@ -48,6 +48,9 @@ const (
 	// InstanceServiceListSigningKeysProcedure is the fully-qualified name of the InstanceService's
 	// ListSigningKeys RPC.
 	InstanceServiceListSigningKeysProcedure = "/muniment.v1.InstanceService/ListSigningKeys"
+	// InstanceServiceGetSigningKeyScheduleProcedure is the fully-qualified name of the
+	// InstanceService's GetSigningKeySchedule RPC.
+	InstanceServiceGetSigningKeyScheduleProcedure = "/muniment.v1.InstanceService/GetSigningKeySchedule"
 	// InstanceServiceChangeSigningKeyScheduleProcedure is the fully-qualified name of the
 	// InstanceService's ChangeSigningKeySchedule RPC.
 	InstanceServiceChangeSigningKeyScheduleProcedure = "/muniment.v1.InstanceService/ChangeSigningKeySchedule"
@@ -82,6 +85,8 @@ type InstanceServiceClient interface {
 	// ListSigningKeys answers the keys by which tokens of this instance are
 	// verified, as the address jwks_uri publishes them, with where each stands.
 	ListSigningKeys(context.Context, *v1.ListSigningKeysRequest) (*v1.ListSigningKeysResponse, error)
+	// GetSigningKeySchedule answers when signing keys take their steps.
+	GetSigningKeySchedule(context.Context, *v1.GetSigningKeyScheduleRequest) (*v1.GetSigningKeyScheduleResponse, error)
 	// ChangeSigningKeySchedule says when signing keys take their steps. It
 	// replaces all three numbers, and holds within ten minutes.
 	ChangeSigningKeySchedule(context.Context, *v1.ChangeSigningKeyScheduleRequest) (*v1.ChangeSigningKeyScheduleResponse, error)
@@ -137,6 +142,12 @@ func NewInstanceServiceClient(httpClient connect.HTTPClient, baseURL string, opt
 			connect.WithSchema(instanceServiceMethods.ByName("ListSigningKeys")),
 			connect.WithClientOptions(opts...),
 		),
+		getSigningKeySchedule: connect.NewClient[v1.GetSigningKeyScheduleRequest, v1.GetSigningKeyScheduleResponse](
+			httpClient,
+			baseURL+InstanceServiceGetSigningKeyScheduleProcedure,
+			connect.WithSchema(instanceServiceMethods.ByName("GetSigningKeySchedule")),
+			connect.WithClientOptions(opts...),
+		),
 		changeSigningKeySchedule: connect.NewClient[v1.ChangeSigningKeyScheduleRequest, v1.ChangeSigningKeyScheduleResponse](
 			httpClient,
 			baseURL+InstanceServiceChangeSigningKeyScheduleProcedure,
@@ -182,6 +193,7 @@ type instanceServiceClient struct {
 	getCheckpoint             *connect.Client[v1.GetCheckpointRequest, v1.GetCheckpointResponse]
 	getConsistencyProof       *connect.Client[v1.GetConsistencyProofRequest, v1.GetConsistencyProofResponse]
 	listSigningKeys           *connect.Client[v1.ListSigningKeysRequest, v1.ListSigningKeysResponse]
+	getSigningKeySchedule     *connect.Client[v1.GetSigningKeyScheduleRequest, v1.GetSigningKeyScheduleResponse]
 	changeSigningKeySchedule  *connect.Client[v1.ChangeSigningKeyScheduleRequest, v1.ChangeSigningKeyScheduleResponse]
 	rotateSigningKeys         *connect.Client[v1.RotateSigningKeysRequest, v1.RotateSigningKeysResponse]
 	listExpiringCredentials   *connect.Client[v1.ListExpiringCredentialsRequest, v1.ListExpiringCredentialsResponse]
@@ -220,6 +232,15 @@ func (c *instanceServiceClient) GetConsistencyProof(ctx context.Context, req *v1
 // ListSigningKeys calls muniment.v1.InstanceService.ListSigningKeys.
 func (c *instanceServiceClient) ListSigningKeys(ctx context.Context, req *v1.ListSigningKeysRequest) (*v1.ListSigningKeysResponse, error) {
 	response, err := c.listSigningKeys.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetSigningKeySchedule calls muniment.v1.InstanceService.GetSigningKeySchedule.
+func (c *instanceServiceClient) GetSigningKeySchedule(ctx context.Context, req *v1.GetSigningKeyScheduleRequest) (*v1.GetSigningKeyScheduleResponse, error) {
+	response, err := c.getSigningKeySchedule.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -294,6 +315,8 @@ type InstanceServiceHandler interface {
 	// ListSigningKeys answers the keys by which tokens of this instance are
 	// verified, as the address jwks_uri publishes them, with where each stands.
 	ListSigningKeys(context.Context, *v1.ListSigningKeysRequest) (*v1.ListSigningKeysResponse, error)
+	// GetSigningKeySchedule answers when signing keys take their steps.
+	GetSigningKeySchedule(context.Context, *v1.GetSigningKeyScheduleRequest) (*v1.GetSigningKeyScheduleResponse, error)
 	// ChangeSigningKeySchedule says when signing keys take their steps. It
 	// replaces all three numbers, and holds within ten minutes.
 	ChangeSigningKeySchedule(context.Context, *v1.ChangeSigningKeyScheduleRequest) (*v1.ChangeSigningKeyScheduleResponse, error)
@@ -345,6 +368,12 @@ func NewInstanceServiceHandler(svc InstanceServiceHandler, opts ...connect.Handl
 		connect.WithSchema(instanceServiceMethods.ByName("ListSigningKeys")),
 		connect.WithHandlerOptions(opts...),
 	)
+	instanceServiceGetSigningKeyScheduleHandler := connect.NewUnaryHandlerSimple(
+		InstanceServiceGetSigningKeyScheduleProcedure,
+		svc.GetSigningKeySchedule,
+		connect.WithSchema(instanceServiceMethods.ByName("GetSigningKeySchedule")),
+		connect.WithHandlerOptions(opts...),
+	)
 	instanceServiceChangeSigningKeyScheduleHandler := connect.NewUnaryHandlerSimple(
 		InstanceServiceChangeSigningKeyScheduleProcedure,
 		svc.ChangeSigningKeySchedule,
@@ -391,6 +420,8 @@ func NewInstanceServiceHandler(svc InstanceServiceHandler, opts ...connect.Handl
 			instanceServiceGetConsistencyProofHandler.ServeHTTP(w, r)
 		case InstanceServiceListSigningKeysProcedure:
 			instanceServiceListSigningKeysHandler.ServeHTTP(w, r)
+		case InstanceServiceGetSigningKeyScheduleProcedure:
+			instanceServiceGetSigningKeyScheduleHandler.ServeHTTP(w, r)
 		case InstanceServiceChangeSigningKeyScheduleProcedure:
 			instanceServiceChangeSigningKeyScheduleHandler.ServeHTTP(w, r)
 		case InstanceServiceRotateSigningKeysProcedure:
@@ -426,6 +457,10 @@ func (UnimplementedInstanceServiceHandler) GetConsistencyProof(context.Context, 
 
 func (UnimplementedInstanceServiceHandler) ListSigningKeys(context.Context, *v1.ListSigningKeysRequest) (*v1.ListSigningKeysResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.InstanceService.ListSigningKeys is not implemented"))
+}
+
+func (UnimplementedInstanceServiceHandler) GetSigningKeySchedule(context.Context, *v1.GetSigningKeyScheduleRequest) (*v1.GetSigningKeyScheduleResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.InstanceService.GetSigningKeySchedule is not implemented"))
 }
 
 func (UnimplementedInstanceServiceHandler) ChangeSigningKeySchedule(context.Context, *v1.ChangeSigningKeyScheduleRequest) (*v1.ChangeSigningKeyScheduleResponse, error) {
