@@ -285,8 +285,14 @@ func (b *batch) full(limit int) bool {
 	return b != nil && (len(b.members) >= limit || b.bytes >= maxBatchBytes)
 }
 
+// unavailable says that nothing was changed, and why, if the store knows what to
+// do about it.
 func unavailable(err error) error {
-	return &fault.Error{Kind: fault.Unavailable, Msg: "the log cannot be written to at the moment; nothing was changed", Err: err}
+	f := &fault.Error{Kind: fault.Unavailable, Msg: "the log cannot be written to at the moment; nothing was changed", Err: err}
+	if fault.Is(err, fault.Unavailable) {
+		f.Msg = "nothing was changed: " + fault.Public(err)
+	}
+	return f
 }
 
 // commitFault tells those who waited what a failed commit means for them. A

@@ -77,6 +77,13 @@ type Store interface {
 	Close() error
 }
 
+// Readiness is what a Store may be besides: it says why a commit would be
+// refused at the moment (fault.Unavailable), for operators and balancers who ask
+// before anybody appends. It is cheap.
+type Readiness interface {
+	Ready(ctx context.Context) error
+}
+
 // Head is the end of a log: who may append to it, how long it is, and what
 // hashing on needs.
 type Head struct {

@@ -195,6 +195,18 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
+// onto is what a crash left of the disk, with one that fails in its place.
+func onto(opts Options, err error, match func(errorfs.Op) bool) Options {
+	mem := opts.FS.(interface{ Unwrap() vfs.FS }).Unwrap().(*vfs.MemFS)
+	opts.FS = errorfs.Wrap(mem.CrashClone(vfs.CrashCloneCfg{}), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if match(op) {
+			return err
+		}
+		return nil
+	}))
+	return opts
+}
+
 // Whoever waits for the disk when the store finds that it cannot go on is told
 // so, and does not wait for ever: erasing, closing, opening.
 func TestNobodyWaits(t *testing.T) {
@@ -212,14 +224,15 @@ func TestNobodyWaits(t *testing.T) {
 		"close": {onFile(".log", errorfs.OpFileClose, errorfs.OpFileWrite, errorfs.OpFileSyncData), func(s *Store, _ event.LogID, _ event.SubjectID, _ Options) error {
 			return s.Close()
 		}},
+		"open with too little room": {onFile("nothing"), func(_ *Store, _ event.LogID, _ event.SubjectID, opts Options) error {
+			_, err := Open("data", onto(opts, syscall.ENOSPC, onFile(".sst", errorfs.OpFileWrite)))
+			if !strings.Contains(err.Error(), "the disk is full; make room") {
+				t.Errorf("a start on a full disk: %v", err)
+			}
+			return err
+		}},
 		"open": {manifest, func(_ *Store, _ event.LogID, _ event.SubjectID, opts Options) error {
-			opts.FS = errorfs.Wrap(opts.FS.(interface{ Unwrap() vfs.FS }).Unwrap().(*vfs.MemFS).CrashClone(vfs.CrashCloneCfg{}), errorfs.InjectorFunc(func(op errorfs.Op) error {
-				if manifest(op) {
-					return syscall.EIO
-				}
-				return nil
-			}))
-			_, err := Open("data", opts)
+			_, err := Open("data", onto(opts, syscall.EIO, manifest))
 			return err
 		}},
 	} {

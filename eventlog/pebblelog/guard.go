@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -19,12 +18,11 @@ import (
 type guard struct {
 	vfs.FS
 	store *Store
-	armed atomic.Bool // the store is open; before that, errors go to Open
 }
 
-// check returns err, or stops the store and does not return.
+// check returns err, which Open then answers with, or, once that is done, stops the store and does not return.
 func (g *guard) check(err error) error {
-	if err == nil || !g.armed.Load() {
+	if err == nil || !g.store.opened.Load() {
 		return err
 	}
 	g.store.die(err)

@@ -48,7 +48,7 @@ func (s *Store) die(cause error) {
 		return
 	}
 	s.opts.Logger.Error("the log store cannot go on", "error", cause)
-	if s.opts.Fatal != nil {
+	if s.opts.Fatal != nil && s.opened.Load() { // else Open says it
 		go s.opts.Fatal(cause)
 	}
 }
@@ -78,6 +78,9 @@ func (s *Store) awaitDisk(do func() error) error {
 	}
 	return nil
 }
+
+// Ready implements eventlog.Readiness.
+func (s *Store) Ready(context.Context) error { return s.ready() }
 
 // ready says whether a commit may be begun. It refuses while a failure would
 // still be a clean one: nothing was written yet.
@@ -168,6 +171,10 @@ func (l *logger) Fatalf(format string, args ...any) {
 func (s *Store) listener() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
+			if !s.opened.Load() { // Open waits for it, and it would be tried for ever
+				s.die(err)
+				select {}
+			}
 			if !s.health.told(time.Now()) { // it tries again at once, and again
 				s.opts.Logger.Error("pebble background work failed", "error", err)
 			}

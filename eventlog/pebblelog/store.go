@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -65,6 +66,7 @@ type Store struct {
 
 	users  users
 	health health
+	opened atomic.Bool
 	names  atomic.Pointer[string] // name of the current manifest
 
 	mu   sync.Mutex                // guards logs
@@ -150,7 +152,7 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 			return nil, errors.Join(openFault(dir, err), s.Close())
 		}
 	}
-	g.armed.Store(true)
+	s.opened.Store(true)
 	return s, nil
 }
 
@@ -202,6 +204,8 @@ func openFault(dir string, err error) error {
 		f.Kind, f.Msg = fault.NotFound, fmt.Sprintf("there is no log store in %s", dir)
 	case pebble.IsCorruptionError(err):
 		f.Kind, f.Msg = fault.Corrupt, "the files of the log store are damaged; restore them from the mirror or a backup, do not delete any"
+	case errors.Is(err, syscall.ENOSPC):
+		f.Kind, f.Msg = fault.Unavailable, fmt.Sprintf("the log store in %s cannot be opened: the disk is full; make room and try again", dir)
 	default:
 		f.Kind, f.Msg = fault.Unavailable, fmt.Sprintf("the log store in %s cannot be opened; check that the disk is there and writable", dir)
 	}
