@@ -258,12 +258,22 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "log: "+fault.Public(err), http.StatusServiceUnavailable)
 		return
 	}
+	if store, can := s.Core.Log.Store().(eventlog.Readiness); can {
+		if err := store.Ready(r.Context()); err != nil {
+			http.Error(w, "changes: "+fault.Public(err), http.StatusServiceUnavailable)
+			return
+		}
+	}
 	if err := s.Core.Publisher.Err(); err != nil {
 		http.Error(w, "checkpoints: "+fault.Public(err), http.StatusServiceUnavailable)
 		return
 	}
-	if st := s.Core.Views.Status(); st.Stopped != nil {
+	switch st := s.Core.Views.Status(); {
+	case st.Stopped != nil:
 		http.Error(w, "views have stopped: "+fault.Public(st.Stopped)+"; the server's log says at which event", http.StatusServiceUnavailable)
+		return
+	case st.Retrying != nil:
+		http.Error(w, "views are being tried again: "+fault.Public(st.Retrying), http.StatusServiceUnavailable)
 		return
 	}
 	if lag := s.Core.Views.Lag(); lag > 5*time.Second {

@@ -176,7 +176,7 @@ func (s *Set) tail() {
 			}
 		case passes(err):
 			s.opts.Logger.Warn("the views could not follow the log and try again", slog.Any("err", err))
-			s.change(func(st *state) { st.retrying = err })
+			s.change(func(st *state) { st.retrying = diskFault(err) })
 			s.pause(delay)
 			delay = min(2*delay, lastRetry)
 		default:

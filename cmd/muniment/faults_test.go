@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -81,6 +82,19 @@ func (c *counter) decide(call sysfault.Call) sysfault.Answer {
 	return sysfault.Answer{Kill: c.blow.how == "kill", Fail: errnos[c.blow.how]}
 }
 
+// supervise starts a command whose calls are decided on.
+func supervise(t *testing.T, cmd *exec.Cmd, decide func(sysfault.Call) sysfault.Answer) (finished func()) {
+	t.Helper()
+	finished, err := sysfault.Start(cmd, decide)
+	if errors.Is(err, sysfault.ErrUnsupported) && os.Getenv("CI") != "true" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return finished
+}
+
 // suffer runs the victim under a blow and returns what it printed.
 func suffer(t *testing.T, base string, b blow) (c *counter, stdout, stderr string, state *os.ProcessState) {
 	t.Helper()
@@ -92,16 +106,7 @@ func suffer(t *testing.T, base string, b blow) (c *counter, stdout, stderr strin
 	cmd.Env = append(clean(os.Environ()), "MALLOC_ARENA_MAX=1")
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	finished, err := sysfault.Start(cmd, c.decide)
-	if errors.Is(err, sysfault.ErrUnsupported) {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	finished := supervise(t, cmd, c.decide)
 	limit := time.AfterFunc(2*time.Minute, func() { cmd.Process.Signal(syscall.SIGQUIT) })
 	_ = cmd.Wait() // its exit code is looked at
 	limit.Stop()

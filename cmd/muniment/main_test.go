@@ -64,14 +64,21 @@ type program struct {
 // test.
 func start(t *testing.T, env []string, name string, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, cmd: exec.Command(name, args...), exited: make(chan struct{}), grown: make(chan struct{})}
-	p.cmd.Env = append(clean(os.Environ()), env...)
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(clean(os.Environ()), env...)
+	return startAs(t, cmd, cmd.Start)
+}
+
+// startAs starts a command by a function, and ends it with the test.
+func startAs(t *testing.T, cmd *exec.Cmd, begin func() error) *program {
+	t.Helper()
+	p := &program{t: t, cmd: cmd, exited: make(chan struct{}), grown: make(chan struct{})}
 	p.cmd.Stderr = locked{&p.mu, &p.stderr}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
+	if err := begin(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -83,7 +90,7 @@ func start(t *testing.T, env []string, name string, args ...string) *program {
 		p.cmd.Process.Kill()
 		<-p.exited
 		if t.Failed() {
-			t.Logf("%s %s\n%s\n%s", name, strings.Join(args, " "), p.text(), p.errors())
+			t.Logf("%s\n%s\n%s", strings.Join(cmd.Args, " "), p.text(), p.errors())
 		}
 	})
 	return p
@@ -227,7 +234,13 @@ const ownerPassword = "correct horse battery"
 // install starts a server and opens the one-time link.
 func install(t *testing.T, flags ...string) *installation {
 	t.Helper()
-	in := serve(t, t.TempDir(), flags...)
+	return installIn(t, t.TempDir(), flags...)
+}
+
+// installIn is install in a directory.
+func installIn(t *testing.T, data string, flags ...string) *installation {
+	t.Helper()
+	in := serve(t, data, flags...)
 	in.link = in.await(`^  (http\S+/setup/\S+)$`)
 	in.owner = newPerson(t, "admin@localhost", ownerPassword)
 	in.owner.useLink(in.link)
