@@ -150,6 +150,7 @@ type Log struct {
 	close sync.Once
 
 	mark        atomic.Pointer[Mark]
+	lost        atomic.Pointer[fault.Error] // why the store is not the one that was read from; nil: it is
 	generations atomic.Pointer[[]Generation]
 
 	mu     sync.RWMutex // guards recent and moved

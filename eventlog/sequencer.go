@@ -289,7 +289,7 @@ func (b *batch) full(limit int) bool {
 // do about it.
 func unavailable(err error) error {
 	f := &fault.Error{Kind: fault.Unavailable, Msg: "the log cannot be written to at the moment; nothing was changed", Err: err}
-	if fault.Is(err, fault.Unavailable) {
+	if fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Refused) {
 		f.Msg = "nothing was changed: " + fault.Public(err)
 	}
 	return f
@@ -327,6 +327,9 @@ func (s *sequencer) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := l.continues(ctx, h); err != nil {
+		return err
+	}
 	t, err := loadTree(ctx, l.store, l.id, h)
 	if err != nil {
 		return err
@@ -336,6 +339,43 @@ func (s *sequencer) load(ctx context.Context) error {
 		return err
 	}
 	s.begins(h, t, g)
+	return nil
+}
+
+// continues refuses a log that lacks what was read from it before: its store was
+// put back to an older state under this process. Nothing is appended to it: what
+// is missing was acknowledged.
+func (l *Log) continues(ctx context.Context, h Head) error {
+	m := l.mark.Load()
+	if m == nil || m.Size == 0 {
+		return nil
+	}
+	if h.Size < m.Size {
+		return l.lose(fault.New(fault.Refused, "the log ends at position %d, but %d records were read from it before: its store was put back to an older state; stop the server, and look for a newer copy", h.Size, m.Size))
+	}
+	for r, err := range l.store.Records(ctx, l.id, m.Size, m.Size) {
+		if err != nil {
+			return err
+		}
+		if r.Hash() != m.Last {
+			return l.lose(fault.New(fault.Refused, "the record at position %d is not the one that was read before: its store was put back to an older state; stop the server, and look for a newer copy", m.Size))
+		}
+	}
+	l.lost.Store(nil)
+	return nil
+}
+
+func (l *Log) lose(err *fault.Error) error {
+	l.lost.Store(err)
+	return err
+}
+
+// Lost says that the store lacks what was read from it, and so is not appended
+// to; nil if nothing is known of that.
+func (l *Log) Lost() error {
+	if err := l.lost.Load(); err != nil {
+		return err
+	}
 	return nil
 }
 

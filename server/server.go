@@ -264,6 +264,10 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	if err := s.Core.Log.Lost(); err != nil {
+		http.Error(w, "changes: "+fault.Public(err), http.StatusServiceUnavailable)
+		return
+	}
 	if err := s.Core.Publisher.Err(); err != nil {
 		http.Error(w, "checkpoints: "+fault.Public(err), http.StatusServiceUnavailable)
 		return
