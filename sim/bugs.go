@@ -9,4 +9,7 @@ type Bugs struct {
 	NoErasureFence bool // the log forgets who was erased
 	PastMark       bool // views read what is shown and not durable yet
 	EarlyAck       bool // the store says yes before it has synced
+	NoFence        bool // the store takes a batch wherever the log is by then
+	AnyClock       bool // the log goes on however far the clock runs behind
+	RegisterBeside bool // the register is put back together with the log
 }

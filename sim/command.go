@@ -98,6 +98,9 @@ func (w *world) succeeded(o *op, c *command, before *decide.Result, res decide.R
 func (w *world) refused(o *op, c *command, err error) {
 	out, ok := w.journal.outcome(c.key())
 	switch kind := fault.KindOf(err); {
+	case w.older: // by what the log was once
+		c.refused = err
+		return
 	case errors.Is(err, eventlog.ErrCommandReused):
 		if !ok || out.Digest == w.digest(c) {
 			w.fail(fmt.Errorf("%s: its id is not used for anything else", c))

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"muniment.dev/event"
@@ -15,10 +16,34 @@ import (
 // vanish.
 type disk struct {
 	base    *memlog.Store         // what is synced
+	present *present              // the same, for nodes
 	durable func(*eventlog.Batch) // told of each batch when it is
+	torn    func(error)           // told of a batch that fits nowhere
+	noFence bool
+	landed  []*eventlog.Batch // that were synced, in order
 
 	mu     sync.Mutex
 	flying *flight
+}
+
+// present is the store as it is now: it may be put back to an older state.
+type present struct{ eventlog.Store }
+
+// rollBack puts the disk back to what it was after so many batches.
+func (d *disk) rollBack(batches int) error {
+	older := memlog.New()
+	for i, b := range d.landed[:batches] {
+		if i == 0 || b.Prev.Term != d.landed[i-1].Next.Term || b.Prev.Holder != d.landed[i-1].Next.Holder {
+			if _, err := older.Take(context.Background(), b.Log, b.Prev.Holder, b.Prev.Term); err != nil {
+				return err
+			}
+		}
+		if err := older.Commit(context.Background(), b); err != nil {
+			return err
+		}
+	}
+	d.base, d.present.Store = older, older
+	return nil
 }
 
 // flight is a batch that was written and not synced yet.
@@ -35,7 +60,8 @@ func (d *disk) write(b *eventlog.Batch) (*flight, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.flying != nil || h.Term != b.Prev.Term || h.Holder != b.Prev.Holder || h.Size != b.Prev.Size || h.Last != b.Prev.Last {
+	fits := d.flying == nil && (d.noFence || h.Term == b.Prev.Term && h.Holder == b.Prev.Holder && h.Size == b.Prev.Size && h.Last == b.Prev.Last)
+	if !fits {
 		return nil, fault.New(fault.Conflict, "the log is held by another (term %d)", h.Term)
 	}
 	d.flying = &flight{Batch: b}
@@ -52,8 +78,11 @@ func (d *disk) sync(f *flight, keep bool) bool {
 		f.landed, f.gone = keep, !keep
 		if keep {
 			if err := d.base.Commit(context.Background(), f.Batch); err != nil {
-				panic("sim: a batch that was written does not fit: " + err.Error())
+				d.torn(fmt.Errorf("the store took a batch that does not fit behind the log: %w", err))
+				f.landed, f.gone = false, true
+				return false
 			}
+			d.landed = append(d.landed, f.Batch)
 			d.durable(f.Batch)
 		}
 	}

@@ -7,8 +7,10 @@
 // order that follows from the seed: done, failed and lost, or failed but kept.
 // Meanwhile clients give random commands, repeat those whose outcome they do
 // not know, and use command ids twice; nodes crash, restart from the log, and
-// come back when another has taken over; the clock jumps. A model that shares
-// no code with the slices watches each record as it becomes durable.
+// come back when another has taken over; batches arrive late, or twice; the
+// clock jumps, also further back than the log bears with; at the end of some
+// runs the disk is put back to an older state. A model that shares no code with
+// the slices watches each record as it becomes durable.
 //
 // One seed is one run. The trace of two runs of one seed is the same; event
 // ids, keys and nonces, which come from the system's random source, are not,

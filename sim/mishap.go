@@ -41,6 +41,9 @@ func (w *world) hear() {
 				continue
 			}
 			w.say("%s serves, the log has %d records", n.name, n.log.Mark().Size)
+			if w.older {
+				w.fail(fmt.Errorf("%s serves a log that was put back to %d records", n.name, n.log.Mark().Size))
+			}
 			n.serving = !n.dead.Load()
 		default:
 		}
@@ -61,6 +64,11 @@ func (w *world) hear() {
 // back.
 func (w *world) tend() {
 	w.hear()
+	if w.back > 0 && (w.steps >= w.back || w.calm) {
+		w.say("the clock is set right")
+		w.offset.Store(max(w.offset.Load(), w.right))
+		w.back = 0
+	}
 	if w.steps >= w.until {
 		w.away.Store(false)
 		w.failing.Store(0)
@@ -74,6 +82,10 @@ func (w *world) tend() {
 // started looks at why a node did not start: what keeps a node from starting
 // for good must not happen in a world in which nothing is ever tampered with.
 func (w *world) started(n *node, err error) {
+	if w.older {
+		w.refusal = err
+		return
+	}
 	switch fault.KindOf(err) {
 	case fault.Unavailable, fault.Unknown, fault.Conflict:
 		return
@@ -143,6 +155,11 @@ func (w *world) jump() {
 		by = -time.Duration(w.rng.IntN(3000)) * time.Millisecond
 	case 1:
 		by *= 20
+	case 2: // beyond what the log bears with; soon somebody sets it right
+		if right := w.offset.Load(); w.back == 0 {
+			by = -time.Duration(6+w.rng.IntN(600)) * time.Second
+			w.right, w.back = right, w.steps+10+w.rng.IntN(100)
+		}
 	}
 	w.say("the clock jumps by %s", by)
 	w.offset.Add(int64(by))
@@ -188,6 +205,9 @@ func (w *world) shut(n *node) {
 
 // look holds the nodes against the journal at a quiet point.
 func (w *world) look() {
+	if w.older { // there is nothing to hold them against
+		return
+	}
 	size := w.journal.size()
 	for _, n := range w.nodes {
 		if !n.serving {

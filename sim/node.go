@@ -48,6 +48,9 @@ const (
 	viewsLane   = "views"
 )
 
+// maxSkew is how far the clock may run behind the log.
+const maxSkew = 5 * time.Second
+
 // newNode makes a node and begins to start it.
 func (w *world) newNode() *node {
 	w.births++
@@ -70,13 +73,17 @@ func (w *world) newNode() *node {
 // start does what server.Open does, in its order.
 func (n *node) start(ctx, erasures context.Context, views *tables) error {
 	w := n.world
-	st := &store{Store: w.disk.base, disk: w.disk, node: n, bugs: w.bugs}
+	st := &store{Store: w.disk.present, disk: w.disk, node: n, bugs: w.bugs}
 	reg := &register{w.reg, n}
+	skew := maxSkew
+	if w.bugs.AnyClock {
+		skew = 1 << 62
+	}
 	term, err := ledger.Admit(ctx, st, w.id, reg)
 	if err != nil {
 		return err
 	}
-	n.log, err = eventlog.Open(ctx, st, w.id, eventlog.Options{Clock: w.now, Term: term, Window: w.plan.window, Batch: w.plan.batch, Holder: n.holder()})
+	n.log, err = eventlog.Open(ctx, st, w.id, eventlog.Options{Clock: w.logClock, MaxSkew: skew, Term: term, Window: w.plan.window, Batch: w.plan.batch, Holder: n.holder()})
 	if err != nil {
 		return err
 	}

@@ -35,8 +35,11 @@ func Run(seed uint64, bugs Bugs) *Report {
 	if !w.failed() {
 		w.check()
 	}
+	if !w.failed() && w.plan.rollBack {
+		w.rollBack()
+	}
 	w.end()
-	if !w.failed() {
+	if !w.failed() && !w.older {
 		w.verify()
 	}
 	return &Report{Seed: seed, Err: w.err, Trace: w.trace, Hash: w.hash(), Events: int(w.journal.size()), Counts: w.counts}

@@ -173,6 +173,11 @@ func TestSimReaches(t *testing.T) {
 			}
 		}
 	}
+	for _, what := range []string{"send fails", "send fails but is kept", "write late"} {
+		if counts[what] == 0 {
+			t.Errorf("it never happened: %s", what)
+		}
+	}
 	if events < 100*40 {
 		t.Errorf("100 runs made only %d records", events)
 	}
@@ -189,12 +194,15 @@ func TestSimCatches(t *testing.T) {
 		bugs Bugs
 		says string
 	}{
-		"condition dropped":      {Bugs{NoCondition: true}, "has this address already"},
-		"query too narrow":       {Bugs{NarrowQuery: true}, "has this address already"},
-		"idempotence dropped":    {Bugs{NoIdempotence: true}, "did its work twice"},
-		"erasure fence dropped":  {Bugs{NoErasureFence: true}, "who was erased at"},
-		"read past the mark":     {Bugs{PastMark: true}, "the views have read to"},
-		"acknowledged too early": {Bugs{EarlyAck: true}, "was acknowledged"},
+		"condition dropped":       {Bugs{NoCondition: true}, "has this address already"},
+		"query too narrow":        {Bugs{NarrowQuery: true}, "has this address already"},
+		"idempotence dropped":     {Bugs{NoIdempotence: true}, "did its work twice"},
+		"erasure fence dropped":   {Bugs{NoErasureFence: true}, "who was erased at"},
+		"read past the mark":      {Bugs{PastMark: true}, "the views have read to"},
+		"acknowledged too early":  {Bugs{EarlyAck: true}, "was acknowledged"},
+		"fence dropped":           {Bugs{NoFence: true}, "does not fit behind the log"},
+		"any clock is good":       {Bugs{AnyClock: true}, "ahead of what the clock has said"},
+		"register beside the log": {Bugs{RegisterBeside: true}, "serves a log that was put back"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

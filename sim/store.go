@@ -2,8 +2,10 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
@@ -59,8 +61,70 @@ func (s *store) Take(ctx context.Context, log event.LogID, holder event.ID, atLe
 	return h, err
 }
 
-// Commit implements eventlog.Store.
+// Commit implements eventlog.Store. The network may deliver a batch late, when
+// its sender has given up on it, or once more.
 func (s *store) Commit(ctx context.Context, b *eventlog.Batch) error {
+	w := s.node.world
+	if ahead := b.Next.Time.UnixMicro() - w.highest.Load(); ahead > maxSkew.Microseconds() {
+		w.fail(fmt.Errorf("record %d has a time that is %s ahead of what the clock has said", b.Next.Size, time.Duration(ahead)*time.Microsecond))
+	}
+	switch s.echo(ctx, b) {
+	case late:
+		return errUnknown
+	case twice:
+		err := s.commit(ctx, b)
+		s.deliver(b)
+		if fault.Is(err, fault.Unavailable) { // the other may yet succeed
+			err = errUnknown
+		}
+		return err
+	}
+	return s.commit(ctx, b)
+}
+
+// The ways of a batch.
+const (
+	once = iota
+	late
+	twice
+)
+
+// echo decides how often, and when, a batch arrives.
+func (s *store) echo(ctx context.Context, b *eventlog.Batch) int {
+	w := s.node.world
+	if w.plan.echoes == 0 {
+		return once
+	}
+	g, err := w.bus.wait(ctx, s.node, "send")
+	switch {
+	case err != nil || g.verdict == proceed:
+		return once
+	case g.verdict == lose:
+		s.deliver(b)
+		return late
+	}
+	return twice
+}
+
+// deliver has a batch arrive when the driver wants it to, if the node lives
+// until then. Nobody waits for it. What must not be there is refused by the
+// store, or found by those who look at the records.
+func (s *store) deliver(b *eventlog.Batch) {
+	w := s.node.world
+	ctx := withLane(bg, fmt.Sprintf("echo%d", w.echo.Add(1)))
+	s.node.running.Go(func() {
+		if g, err := w.bus.wait(ctx, s.node, "write late"); err != nil || g.verdict == lose {
+			return
+		}
+		if f, err := s.disk.write(b); err == nil {
+			w.say("a batch of %s lands late, behind %d", s.node.name, b.Prev.Size)
+			s.disk.sync(f, true)
+		}
+	})
+}
+
+// commit is a batch that arrives.
+func (s *store) commit(ctx context.Context, b *eventlog.Batch) error {
 	var f *flight
 	err := s.act(ctx, "write", func(g permit) (err error) {
 		g.verdict = proceed // nothing was promised yet

@@ -26,6 +26,8 @@ type plan struct {
 	crashes  bool
 	rivals   bool // a second node takes over while the first lives
 	clocks   bool
+	rollBack bool // at the end the disk is put back to an older state
+	echoes   int  // percentage of batches that arrive late, or twice
 	window   int
 	batch    int
 }
@@ -35,6 +37,7 @@ func newPlan(r *rand.Rand) plan {
 		clients: 2 + r.IntN(7), commands: 40 + r.IntN(80),
 		faults: pick(r, 0, 0.01, 0.05, 0.15), reads: pick(r, 0, 0.005, 0.03), hasty: pick(r, 0, 10, 40),
 		mishaps: pick(r, 5, 15, 40), crashes: r.IntN(4) > 0, rivals: r.IntN(3) == 0, clocks: r.IntN(2) == 0,
+		rollBack: r.IntN(3) == 0, echoes: pick(r, 0, 0, 10, 30),
 		window: pick(r, 4, 32, 8192), batch: pick(r, 1, 4, 512),
 	}
 }
@@ -62,7 +65,13 @@ type world struct {
 	away     atomic.Bool   // the store does not answer
 	failing  atomic.Uint32 // reads that fail
 	until    int           // the step at which all is well again
+	back     int           // the step at which the clock is set right; 0: it is
+	right    int64         // to that offset
 	offset   atomic.Int64  // of the machine's clock
+	highest  atomic.Int64  // what the log's clock has said at most since all was at rest, in microseconds
+	echo     atomic.Int64  // numbers what arrives late or twice
+	refusal  error         // why a node did not start on it
+	older    bool          // the disk was put back to an older state
 
 	nodes   []*node // that are not gone
 	births  int
@@ -91,7 +100,7 @@ func newWorld(seed uint64, bugs Bugs) *world {
 	w.journal.sealer.Instance = w.instance
 	w.journal.model, w.journal.failed = w.model, w.fail
 	w.journal.tell = func(s string) { w.say("%s", s) }
-	w.disk = &disk{base: base, durable: w.journal.durable}
+	w.disk = &disk{base: base, present: &present{base}, durable: w.journal.durable, torn: w.fail, noFence: bugs.NoFence}
 	return w
 }
 
@@ -105,6 +114,17 @@ func (w *world) fresh() (id event.ID) {
 
 // now is the clock of the machine on which all nodes run.
 func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.offset.Load())) }
+
+// logClock is the clock of the logs.
+func (w *world) logClock() time.Time {
+	now := w.now()
+	for us := now.UnixMicro(); ; {
+		high := w.highest.Load()
+		if us <= high || w.highest.CompareAndSwap(high, us) {
+			return now
+		}
+	}
+}
 
 func (w *world) instant() event.Instant { return event.Instant(w.now().UnixMicro()) }
 
@@ -178,6 +198,9 @@ func (w *world) settle() {
 	w.collect()
 	w.tend()
 	w.look()
+	if len(w.idle()) == len(w.clients) && len(w.bus.list()) == 0 {
+		w.highest.Store(w.now().UnixMicro())
+	}
 }
 
 // pass lets time pass.
@@ -189,7 +212,13 @@ func (w *world) pass() {
 func (w *world) grant(waiting []*effect) {
 	e := waiting[w.rng.IntN(len(waiting))]
 	g := permit{coin: w.rng.IntN(2) == 0}
-	if !w.calm && w.rng.Float64() < w.plan.faults {
+	switch {
+	case w.calm:
+	case e.what == "send":
+		if w.rng.IntN(100) < w.plan.echoes {
+			g.verdict = lose + verdict(w.rng.IntN(2))
+		}
+	case w.rng.Float64() < w.plan.faults:
 		g.verdict = lose + verdict(w.rng.IntN(2))
 	}
 	w.say("%s%s", e, g.verdict)
