@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"muniment.dev/cell"
+	"muniment.dev/event"
+	"muniment.dev/eventlog/memlog"
 	"muniment.dev/fault"
 	"muniment.dev/internal/etcd"
 	"muniment.dev/internal/postgres"
@@ -269,4 +271,51 @@ func TestRegisterApart(t *testing.T) {
 	if err := RegisterApart(t.Context(), "/var/lib/register.json", c.DSN("")); err != nil {
 		t.Errorf("a file: %v", err)
 	}
+}
+
+// What a register said before a new generation is kept, once and for good, and
+// is not the register.
+func TestRegisterKeeps(t *testing.T) {
+	registers(t, func(t *testing.T, p *place) {
+		r := p.open(t)
+		k, ok := r.(Keeper)
+		if !ok {
+			t.Skip("keeps nothing")
+		}
+		for range 2 {
+			if err := k.Keep(t.Context(), state(7)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s, err := p.open(t).Load(t.Context()); err != nil || !s.IsZero() {
+			t.Errorf("the register says %v, %v", s, err)
+		}
+	})
+}
+
+// Nodes that begin at once agree on one log.
+func TestAgree(t *testing.T) {
+	registers(t, func(t *testing.T, p *place) {
+		agreed := make([]event.LogID, 4)
+		var wg sync.WaitGroup
+		for i := range agreed {
+			r := p.open(t)
+			wg.Go(func() {
+				var err error
+				if agreed[i], err = Agree(t.Context(), r, event.LogID{ID: event.NewID()}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		for _, id := range agreed {
+			if id != agreed[0] || id.IsZero() {
+				t.Fatalf("they agreed on %v", agreed)
+			}
+		}
+		// The log is admitted though it is not there yet.
+		if term, err := Admit(t.Context(), memlog.New(), agreed[0], p.open(t)); err != nil || term != 1 {
+			t.Errorf("term %d, %v", term, err)
+		}
+	})
 }

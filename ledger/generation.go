@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"muniment.dev/cell"
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
@@ -171,4 +172,20 @@ func (r *FileRegister) Keep(_ context.Context, s State) error {
 		return &fault.Error{Kind: fault.Unavailable, Msg: "the register's folder cannot be written to; check its disk", Err: err}
 	}
 	return unsure(r.disk.Rename(tmp, name))
+}
+
+// Keep implements Keeper: the state is a value of its own beside the register.
+func (r *KeptRegister) Keep(ctx context.Context, s State) error {
+	ctx, cancel := context.WithTimeout(ctx, swapLimit)
+	defer cancel()
+	v := cell.Value{Name: fmt.Sprintf("%s/%s-%d", r.name, s.Log, s.Size), Bytes: formatState(s)}
+	_, err := r.store.Put(ctx, v)
+	if !fault.Is(err, fault.Conflict) {
+		return err
+	}
+	old, err := r.store.Get(ctx, v.Name)
+	if err == nil && string(old.Bytes) != string(v.Bytes) {
+		err = fault.New(fault.Conflict, "another state of the same log and size is kept already; look at the register")
+	}
+	return err
 }

@@ -38,7 +38,7 @@ var ErrWithdrawn = fault.New(fault.Conflict, "somebody was erased meanwhile, and
 // erasure withdraws it.
 func TakeSnapshot(ctx context.Context, l Layout) (_ *Snapshot, err error) {
 	// The register first: a running server moves it on, always behind the log.
-	held, err := heldRegister(ctx, ledger.NewFileRegister(l.Register))
+	held, err := heldRegister(ctx, register(l.Register))
 	if err != nil {
 		return nil, err
 	}

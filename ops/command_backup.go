@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"muniment.dev/fault"
-	"muniment.dev/ledger"
 )
 
 type backupCommand struct {
@@ -55,7 +54,7 @@ func (c *backupCommand) run(ctx context.Context, s streams) (int, error) {
 	if o.VerifyOptions, o.Moved, err = c.options(s); err != nil {
 		return ExitUnchecked, err
 	}
-	if o.Register, err = heldRegister(ctx, ledger.NewFileRegister(l.Register)); err != nil {
+	if o.Register, err = heldRegister(ctx, register(l.Register)); err != nil {
 		return ExitUnchecked, err
 	}
 	b, err := Backup(ctx, l, o)
@@ -113,8 +112,8 @@ type restoreCommand struct {
 	To       string `required:"" help:"The new data directory: a folder that does not exist, or is empty." type:"path" placeholder:"DIR"`
 	KeysFrom string `help:"The backup file of the keys." type:"path" placeholder:"FILE"`
 	RootKey  string `help:"The file of the root key. It is copied into the new directory; leave it out if you keep it elsewhere (serve --root-key)." type:"path" placeholder:"FILE"`
-	Register string `help:"The register that survived, if there is one: it knows how long the log was last." type:"path" placeholder:"FILE"`
-	Erasures string `help:"The list of erasures that survived; by default the file beside the register (its name and .erased)." type:"path" placeholder:"FILE"`
+	Register string `help:"The register that survived, if there is one: it knows how long the log was last. A file, or postgres:// or etcd://." env:"MUNIMENT_REGISTER" placeholder:"PLACE"`
+	Erasures string `help:"Where the list of erasures is that survived; by default beside the register (the file's name and .erased)." placeholder:"PLACE"`
 	OldKeys  bool   `help:"Restore even though the keys are older than the log, and what the missing ones sealed cannot be read."`
 	JSON     bool   `name:"json" help:"Write the result as JSON."`
 

@@ -44,7 +44,7 @@ func (c *registerShow) run(ctx context.Context, s streams) (int, error) {
 	if err != nil {
 		return ExitUnchecked, err
 	}
-	held, err := heldRegister(ctx, ledger.NewFileRegister(l.Register))
+	held, err := heldRegister(ctx, register(l.Register))
 	if err != nil {
 		return ExitUnchecked, err
 	}
@@ -131,7 +131,7 @@ func (c *registerAdopt) run(ctx context.Context, s streams) (int, error) {
 	if err != nil {
 		return ExitUnchecked, err
 	}
-	reg, w := ledger.NewFileRegister(l.Register), writer{s.out}
+	reg, w := register(l.Register), writer{s.out}
 	var store eventlog.Store = nothing{}
 	log := event.LogID{}
 	if _, err := os.Stat(l.Log); err == nil {

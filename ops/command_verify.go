@@ -15,8 +15,8 @@ import (
 
 // where says which data directory, and what of it lies elsewhere.
 type where struct {
-	Register string `help:"Register file, if it is not in the data directory." type:"path" placeholder:"FILE"`
-	KeysDB   string `name:"keys-db" help:"Key database, if it is not in the data directory." type:"path" placeholder:"FILE"`
+	Register string `help:"Where the register is, if it is not in the data directory: a file, or postgres:// or etcd://." env:"MUNIMENT_REGISTER" placeholder:"PLACE"`
+	KeysDB   string `name:"keys-db" help:"Key database, if it is not in the data directory: a file, or postgres://." env:"MUNIMENT_KEYS" placeholder:"PLACE"`
 	RootKey  string `name:"root-key" help:"Root key file, if it is not in the data directory." type:"path" placeholder:"FILE"`
 }
 
@@ -55,7 +55,7 @@ func (c *verifyCommand) run(ctx context.Context, s streams) (int, error) {
 	if err != nil {
 		return ExitUnchecked, err
 	}
-	o := VerifyOptions{Register: ledger.NewFileRegister(l.Register)}
+	o := VerifyOptions{Register: register(l.Register)}
 	if o.Key, err = keyOf(c.Key); err != nil {
 		return ExitUnchecked, err
 	}
@@ -100,7 +100,7 @@ func (c *verifyCommand) write(out io.Writer, r *Report) error {
 // server.
 func VerifyDir(ctx context.Context, l Layout, o VerifyOptions) (*Report, error) {
 	if o.Register == nil {
-		o.Register = ledger.NewFileRegister(l.Register)
+		o.Register = register(l.Register)
 	}
 	return verifyDir(ctx, l, o)
 }

@@ -52,7 +52,7 @@ func GenerationsOf(ctx context.Context, l Layout) (*Generations, error) {
 		return nil, err
 	}
 	defer s.Close()
-	at, err := ledger.LookAtGenerations(ctx, s.store, s.Log.ID(), ledger.NewFileRegister(l.Register))
+	at, err := ledger.LookAtGenerations(ctx, s.store, s.Log.ID(), register(l.Register))
 	if at == nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func BeginGeneration(ctx context.Context, l Layout, p Program, o GenerationOptio
 	if err != nil {
 		return out, err
 	}
-	at, err := ledger.Begin(ctx, store, log, ledger.NewFileRegister(l.Register), out.checkpoint, eventlog.Options{})
+	at, err := ledger.Begin(ctx, store, log, register(l.Register), out.checkpoint, eventlog.Options{})
 	if err = errors.Join(err, store.Close()); err != nil {
 		return out, err
 	}
@@ -98,7 +98,7 @@ func considerGeneration(ctx context.Context, l Layout, p Program, o GenerationOp
 		return event.LogID{}, nil, err
 	}
 	defer s.Close()
-	at, err := ledger.LookAtGenerations(ctx, s.store, s.Log.ID(), ledger.NewFileRegister(l.Register))
+	at, err := ledger.LookAtGenerations(ctx, s.store, s.Log.ID(), register(l.Register))
 	if err != nil {
 		return event.LogID{}, nil, err
 	}

@@ -291,7 +291,7 @@ func (r *restoring) register() string {
 
 // compare says whether a server would write to what was restored.
 func (r *restoring) compare(ctx context.Context) (err error) {
-	reg := ledger.NewFileRegister(r.register())
+	reg := register(r.register())
 	if r.out.Register, err = reg.Load(ctx); err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ func (s *Stopped) Views(ctx context.Context, anew bool, progress func(view.Progr
 
 // register says what the register of a stopped directory is worth to its log.
 func (s *Stopped) register(ctx context.Context) RegisterStatus {
-	reg := ledger.NewFileRegister(s.Layout.Register)
+	reg := register(s.Layout.Register)
 	state, err := reg.Load(ctx)
 	out := RegisterStatus{Size: state.Size, Term: state.Term, Says: saidBy(state, err), Agrees: true}
 	if err == nil {

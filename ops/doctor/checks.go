@@ -51,7 +51,7 @@ func private(_ context.Context, p *Patient) []Finding {
 		path := secret[about]
 		info, err := os.Stat(path)
 		switch {
-		case path == "":
+		case path == "" || strings.Contains(path, "://"):
 		case os.IsNotExist(err):
 			all = append(all, found(Warning, about, "It is made at the first start; if there was one, stop and find it.", "%s is not there", path)...)
 		case err != nil:
