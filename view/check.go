@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -35,6 +36,10 @@ func (d Difference) String() string {
 // errErasedMeanwhile is not a difference.
 var errErasedMeanwhile = fault.New(fault.Conflict, "a subject was erased during the check, which cannot tell that from a difference; check again")
 
+// longest is how long a check may take; it is there because what has no limit
+// gets a short one.
+const longest = 24 * time.Hour
+
 // Check makes the views again from the log, beside the ones that serve, and
 // reports each row that differs. It returns the position that was compared.
 func (s *Set) Check(ctx context.Context, progress func(Progress), report func(Difference)) (at event.Position, err error) {
@@ -49,6 +54,8 @@ func (s *Set) Check(ctx context.Context, progress func(Progress), report func(Di
 	if progress == nil {
 		progress = func(Progress) {}
 	}
+	ctx, stop := context.WithTimeout(ctx, longest)
+	defer stop()
 	if err := s.Fresh(ctx, s.log.Mark().Size); err != nil {
 		return 0, fault.Wrap(op, err)
 	}

@@ -31,6 +31,7 @@ type statement struct {
 	args    []any
 	each    func([]any) error // takes the rows; the slice is used again for the next one, the values in it are not
 	changed *int64            // if not nil: how many rows it changed
+	once    bool              // it will not be run again, and has no parameters
 }
 
 // ending runs a commit; tests let commits fail with it, done or not.
@@ -55,7 +56,7 @@ func one(s statement) iter.Seq[statement] {
 func plain(texts []string) iter.Seq[statement] {
 	return func(yield func(statement) bool) {
 		for _, sql := range texts {
-			if !yield(statement{sql: sql}) {
+			if !yield(statement{sql: sql, once: true}) {
 				return
 			}
 		}
@@ -97,6 +98,9 @@ func ofDatabase(err error) bool {
 // has moved on with it, or put another one in its place. Who gets it looks
 // again.
 var errElsewhere = errors.New("the views are elsewhere")
+
+// errMoved says that another node has applied something meanwhile.
+var errMoved = errors.New("another node has moved the views")
 
 // contains tells whether the layout has a view of that name.
 func (l *layout) contains(name string) bool {

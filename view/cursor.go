@@ -31,7 +31,7 @@ const maxCursor = 4096
 
 var (
 	errCursor = fault.Field("cursor", "this is no place in this list; start again from its first page")
-	errMoved  = fault.New(fault.Conflict, "the list has changed at this place; start again from its first page")
+	errGone   = fault.New(fault.Conflict, "the list has changed at this place; start again from its first page")
 )
 
 func (c cursor) print() string {

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -27,6 +28,7 @@ type database struct {
 	ending ending // of what w writes
 	at     place
 	closed bool
+	newer  bool // it holds views of a later revision than this program knows
 
 	erasures atomic.Uint64 // that it has taken in
 }
@@ -56,11 +58,16 @@ type home interface {
 	// copy makes a copy of one state of live, from which nothing that was
 	// emptied can be read; nil if live itself is such.
 	copy(ctx context.Context, live *database) (*database, error)
-	// install puts d, which is finished, in the place of live, and returns what
-	// is live then. The caller holds the locks of live.
-	install(live, d *database) (*database, error)
-	// discard removes what is left of a database that was made beside live.
-	discard(d *database)
+	// install brings d to where live is, puts it in its place, and returns what
+	// is live then. The caller holds the locks of live. After an error
+	// live is closed if it does not serve any more.
+	install(live, d *database, catchUp func(event.Position) error) (*database, error)
+	// discard removes what is left of a database that was made beside live, and
+	// of one that was replaced.
+	discard(d *database) error
+	// claim waits until no other process works on the whole of it, as this one
+	// will until it calls release.
+	claim(ctx context.Context) (release func(), err error)
 	close()
 }
 
@@ -85,7 +92,11 @@ func (d *database) apply(facts []event.Fact, to place) error {
 	case err == nil:
 		d.at = to
 	case !errors.As(err, &bad):
-		d.find() // a commit that failed may have been one; the next attempt finds out if this cannot
+		// A commit that failed may have been one; the next attempt finds out if
+		// this cannot.
+		if lost := d.find(); errors.Is(err, errElsewhere) {
+			err = cmp.Or(lost, errMoved)
+		}
 	}
 	return err
 }

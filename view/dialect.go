@@ -17,8 +17,11 @@ type dialect struct {
 	zero     string // nothing, as that type
 	collate  string // what follows the type of text
 	tableEnd string // what follows a table's columns
+	keyed    bool   // every index ends with the key by itself
+	merges   bool   // rows of two tables are merged in order, by an index of each
 	begin    string // begins a transaction that writes
 	snapshot string // begins one that sees one state
+	unseen   string // what is done to a personal column of a table, so that nothing but the table holds its values
 	// What follows a column that may hold nothing where rows are put in order,
 	// ascending and descending: nothing comes before everything.
 	nulls [2]string
@@ -58,6 +61,8 @@ var sqlite = dialect{
 	position: "INTEGER",
 	zero:     "0",
 	tableEnd: " WITHOUT ROWID",
+	keyed:    true,
+	merges:   true,
 	begin:    "BEGIN IMMEDIATE",
 	snapshot: "BEGIN",
 	rows:     valuesRows,
@@ -115,6 +120,7 @@ var postgres = dialect{
 	collate:  ` COLLATE "C"`, // the order of bytes, as in SQLite and in Go
 	begin:    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
 	snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+	unseen:   "ALTER TABLE %s ALTER COLUMN %s SET STATISTICS 0", // ANALYZE keeps samples
 	nulls:    [2]string{" NULLS FIRST", " NULLS LAST"},
 	rows:     unnestRows,
 }

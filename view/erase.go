@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 
 	"muniment.dev/event"
@@ -67,6 +68,6 @@ func (s *Set) rewrite(ctx context.Context) error {
 	if d == nil || err != nil {
 		return err
 	}
-	defer s.home.discard(d)
-	return s.replace(ctx, d)
+	err = s.replace(ctx, d)
+	return cmp.Or(err, s.home.discard(d))
 }

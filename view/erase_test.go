@@ -3,6 +3,7 @@ package view_test
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -13,21 +14,41 @@ import (
 	"time"
 
 	"muniment.dev/event"
+	"muniment.dev/internal/postgres"
 	"muniment.dev/view"
 	"muniment.dev/view/viewtest"
 )
 
-// leftIn counts, by subject, the canaries that stand in the files of a folder.
+// leftIn counts, by subject, the canaries that stand in the files of views, or in
+// all files of the PostgreSQL database.
 func leftIn(t testing.TB, in view.Backend, of int) []int {
 	t.Helper()
-	folder := filepath.Dir(string(in.(view.File)))
 	counts := make([]int, of)
-	files, err := os.ReadDir(folder)
-	if err != nil {
+	folder := ""
+	if path, ok := in.(view.File); ok {
+		folder = filepath.Dir(string(path))
+	} else {
+		c := postgres.Connect(t, database)
+		var oid uint32
+		if err := c.QueryRow(ctx, "SELECT oid FROM pg_database WHERE datname = current_database()").Scan(&oid); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Exec(ctx, "CHECKPOINT"); err != nil {
+			t.Fatal(err)
+		}
+		folder = filepath.Join(postgres.Shared(t).Data(), "base", fmt.Sprint(oid))
+	}
+	var files []string
+	if err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, path)
+		}
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		b, err := os.ReadFile(filepath.Join(folder, f.Name()))
+		b, err := os.ReadFile(f)
 		if os.IsNotExist(err) {
 			continue // replaced meanwhile
 		}
@@ -35,7 +56,7 @@ func leftIn(t testing.TB, in view.Backend, of int) []int {
 			t.Fatal(err)
 		}
 		for i := range counts {
-			counts[i] += bytes.Count(bytes.ToLower(b), []byte(fmt.Sprintf("canary-%02d-", i)))
+			counts[i] += bytes.Count(b, []byte(fmt.Sprintf("anary-%02d-", i))) // either case
 		}
 	}
 	return counts

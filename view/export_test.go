@@ -3,6 +3,8 @@ package view
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -40,8 +42,45 @@ func (s *Set) Tamper(sql string, args ...any) error {
 	d := s.current()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, err := exec(context.Background(), d.w, sql, args...)
+	_, err := exec(context.Background(), d.w, d.translate(sql), args...)
 	return err
+}
+
+// translate writes SQL for files as PostgreSQL wants it.
+func (d *database) translate(sql string) string {
+	g, ok := d.kept.(*generation)
+	if !ok {
+		return sql
+	}
+	sql = regexp.MustCompile(`\b(now|past)_\w+`).ReplaceAllStringFunc(sql, d.lay.ground.name)
+	sql = strings.ReplaceAll(sql, `"_state"`, g.h.at+`"_state"`)
+	return regexp.MustCompile(`zeroblob\((\d+)\)`).ReplaceAllString(sql, `decode(repeat('00', $1), 'hex')`)
+}
+
+// explain explains a statement; what tells of a scan or of sorting is as SQLite
+// says it.
+func explain(ctx context.Context, c conn, d *dialect, sql string, args []any, each func(string)) error {
+	if d == &sqlite {
+		return query(ctx, c, "EXPLAIN QUERY PLAN "+sql, args, func(vals []any) error { each(fmt.Sprint(vals[3])); return nil })
+	}
+	if _, err := exec(ctx, c, "SET LOCAL enable_sort = off"); err != nil {
+		return err
+	}
+	var lines []string
+	err := query(ctx, c, "EXPLAIN "+sql, args, func(vals []any) error { lines = append(lines, fmt.Sprint(vals[0])); return nil })
+	if err != nil {
+		return err
+	}
+	// What two tables give, both in order and no more than a page, may be sorted.
+	joined := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, "Append") })
+	for i, line := range lines {
+		line = strings.ReplaceAll(line, "Seq Scan", "SCAN")
+		if i > joined {
+			line = strings.ReplaceAll(line, "Sort  (", "TEMP B-TREE (")
+		}
+		each(line)
+	}
+	return nil
 }
 
 // Plan explains how a page of a query is found.
@@ -69,10 +108,7 @@ func (s *Set) Plan(q Query) (lines []string, err error) {
 		}
 		for _, seg := range segs {
 			sql, args := p.sel.rows(p.order, p.desc, seg, 10)
-			if err := query(ctx, r.c, "EXPLAIN QUERY PLAN "+sql, args, func(vals []any) error {
-				lines = append(lines, fmt.Sprint(vals[3]))
-				return nil
-			}); err != nil {
+			if err := explain(ctx, r.c, r.t.ground.dialect, sql, args, func(line string) { lines = append(lines, line) }); err != nil {
 				return err
 			}
 		}
@@ -125,38 +161,37 @@ func (s *Set) TamperPlace() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.at.leaf[0] ^= 1
-	_, err := exec(context.Background(), d.w, `UPDATE "_state" SET "leaf" = ?`, d.at.leaf[:])
+	_, err := exec(context.Background(), d.w, d.translate(`UPDATE "_state" SET "leaf" = ?`), d.at.leaf[:])
 	return err
 }
 
 // TailPlans explains the statements that the tail runs.
 func (s *Set) TailPlans() (map[string][]string, error) {
 	plans := map[string][]string{}
-	err := s.current().read(context.Background(), func(ctx context.Context, sn *snapshot) error {
-		for _, t := range s.live.lay.tables {
-			list := []string{t.text(&t.sql.load), t.text(&t.sql.remove), t.history()}
+	d := s.current()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	err := d.w.in(d.lay.ground.begin, nil, func() error {
+		for _, t := range d.lay.tables {
+			list := append([]statement{t.text(&t.sql.load), t.text(&t.sql.remove)}, ids(t.history()))
 			for _, holder := range t.sql.holder {
 				list = append(list, t.text(&holder))
 			}
 			for _, both := range t.sql.clear {
-				list = append(list, both[0], both[1])
+				list = append(list, ids(both[0]), ids(both[1]))
 			}
 			for _, index := range t.Indexes {
 				sel := selection{t: t}
 				if i := t.index[index[0]]; t.bit[i] == 0 {
 					sel.conds = []string{quote(index[0]) + " = ?"}
 					sql, _ := sel.keys()
-					list = append(list, sql)
+					list = append(list, ids(sql))
 				}
 			}
-			for _, sql := range list {
-				args := make([]any, strings.Count(sql, "?"))
-				err := query(ctx, sn.c, "EXPLAIN QUERY PLAN "+sql, args, func(vals []any) error {
-					plans[sql] = append(plans[sql], fmt.Sprint(vals[3]))
-					return nil
-				})
+			for _, st := range list {
+				err := explain(context.Background(), d.w, t.ground.dialect, st.sql, st.args, func(line string) { plans[st.sql] = append(plans[st.sql], line) })
 				if err != nil {
-					return fmt.Errorf("%s: %w", sql, err)
+					return fmt.Errorf("%s: %w", st.sql, err)
 				}
 			}
 		}
@@ -165,10 +200,18 @@ func (s *Set) TailPlans() (map[string][]string, error) {
 	return plans, err
 }
 
-// text is a bulk statement for 16 rows.
-func (t *table) text(b *bulk) (sql string) {
-	for s := range t.bulk(b, 16, func(args []any, _ int) []any { return append(args, make([]any, len(b.types))...) }, nil) {
-		sql = s.sql
+// ids is a statement whose parameters are ids.
+func ids(sql string) statement {
+	args := make([]any, strings.Count(sql, "?"))
+	for i := range args {
+		args[i] = make([]byte, 16)
 	}
-	return sql
+	return statement{sql: sql, args: args}
+}
+
+// text is a bulk statement for 16 rows.
+func (t *table) text(b *bulk) (st statement) {
+	for st = range t.bulk(b, 16, func(args []any, _ int) []any { return append(args, make([]any, len(b.types))...) }, nil) {
+	}
+	return st
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"muniment.dev/event"
 	"muniment.dev/fault"
 )
 
@@ -148,13 +149,20 @@ func (h *files) copy(_ context.Context, live *database) (*database, error) {
 	return d, nil
 }
 
-func (h *files) install(live, d *database) (*database, error) {
+func (h *files) install(live, d *database, catchUp func(event.Position) error) (*database, error) {
+	if err := catchUp(live.at.position); err != nil {
+		return nil, err
+	}
 	if h.path == inMemory {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.closed = true // its connection lives on
 		return &database{kept: d.kept, lay: d.lay, w: d.w, at: d.at}, live.close()
 	}
+	return h.rename(live, d)
+}
+
+func (h *files) rename(live, d *database) (*database, error) {
 	path := d.kept.(*file).path
 	if err := d.shut(); err != nil {
 		return nil, err
@@ -193,7 +201,9 @@ func (h *files) install(live, d *database) (*database, error) {
 }
 
 // discard removes the file, if it is not the one that serves now.
-func (h *files) discard(d *database) { remove(d.kept.(*file).path) }
+func (h *files) discard(d *database) error { return remove(d.kept.(*file).path) }
+
+func (h *files) claim(context.Context) (func(), error) { return func() {}, nil }
 
 func (h *files) close() {}
 

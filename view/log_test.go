@@ -208,8 +208,7 @@ func TestUniqueExchange(t *testing.T) {
 	}
 }
 
-// A file that follows another log, or a log that was changed, is refused; a
-// damaged or missing one is made again.
+// Views that follow another log, or a log that was changed, are refused.
 func TestOtherLog(t *testing.T) {
 	in := stored(t)
 	l := newLog(t)
@@ -222,7 +221,7 @@ func TestOtherLog(t *testing.T) {
 	set.Close()
 	refused := func(l *viewtest.Log) {
 		t.Helper()
-		set, err := view.Open(ctx, in, l, l.Decode, []view.View{people()}, view.Options{})
+		set, err := view.Open(ctx, in, l, l.Decode, []view.View{people()}, view.Options{Patience: 100 * time.Millisecond})
 		if err == nil {
 			set.Close()
 		}
@@ -249,13 +248,20 @@ func TestOtherLog(t *testing.T) {
 	}
 	set.Close()
 	refused(l)
+}
 
+// A file that is damaged, or none of ours, is made again.
+func TestDamagedFile(t *testing.T) {
+	in := stored(t)
+	l := newLog(t)
+	ada := event.NewID()
+	l.Append(of(ada, added{User: ada, Org: ada}), of(ada, noise{}))
 	path := string(in.(view.File))
 	for _, content := range []string{"", "this is no database, whatever it says", strings.Repeat("SQLite format 3\x00", 300)} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		set = open(t, l, in, view.Options{})
+		set := open(t, l, in, view.Options{})
 		if n, _, err := set.Count(ctx, view.Query{Table: "people"}); n != 1 || err != nil {
 			t.Fatalf("%.10q: %d %v", content, n, err)
 		}

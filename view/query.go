@@ -223,11 +223,11 @@ func (p *page) anchor(ctx context.Context, c cursor) (Row, error) {
 		return Row{}, err
 	}
 	if len(found) == 0 {
-		return Row{}, errMoved
+		return Row{}, errGone
 	}
 	for _, col := range p.order {
 		if found[0].state(col) == event.Erased {
-			return Row{}, errMoved
+			return Row{}, errGone
 		}
 	}
 	return found[0], nil

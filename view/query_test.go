@@ -137,7 +137,7 @@ func TestPagingUnderInserts(t *testing.T) {
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		w := rand.New(rand.NewPCG(9, 9))
-		for {
+		for range 200 { // or who reads may never come to an end
 			select {
 			case <-stop:
 				return

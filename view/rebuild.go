@@ -1,7 +1,9 @@
 package view
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 
 	"muniment.dev/event"
@@ -19,6 +21,10 @@ const buildBatch = 10000
 // If it fails, with the same kinds of errors that stop a set, the old file
 // stays.
 func (s *Set) Rebuild(ctx context.Context, progress func(Progress)) error {
+	return s.rebuild(ctx, progress, func() bool { return true })
+}
+
+func (s *Set) rebuild(ctx context.Context, progress func(Progress), needed func() bool) error {
 	const op = "rebuild the views"
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
@@ -27,6 +33,10 @@ func (s *Set) Rebuild(ctx context.Context, progress func(Progress)) error {
 		return fault.Wrap(op, err)
 	}
 	defer release()
+	if !needed() {
+		s.change(func(st *state) { st.rebuilding = nil })
+		return nil
+	}
 	s.change(func(st *state) { st.rebuilding, st.rebuildErr = &Progress{}, nil })
 	err = s.build(ctx, newSuffix, func(p Progress) {
 		s.change(func(st *state) { st.rebuilding = &p })
@@ -35,6 +45,9 @@ func (s *Set) Rebuild(ctx context.Context, progress func(Progress)) error {
 		}
 	}, func(d *database) error { return s.replace(ctx, d) })
 	err = diskFault(err)
+	if errors.Is(err, errElsewhere) {
+		err = &fault.Error{Kind: fault.Unavailable, Msg: "another node put other tables in the place of these; the views are as it left them", Err: err}
+	}
 	s.change(func(st *state) { st.rebuilding, st.rebuildErr = nil, err })
 	return fault.Wrap(op, err)
 }
@@ -46,20 +59,30 @@ func (s *Set) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() { stop(); cancel() }
 }
 
+// rebuildInBackground builds views that are missing, unless another node does.
 func (s *Set) rebuildInBackground() {
-	if err := s.Rebuild(s.ctx, s.opts.Progress); err != nil && s.ctx.Err() == nil {
+	missing := func() bool { return len(s.current().lay.views) < len(s.all.views) }
+	for s.ctx.Err() == nil {
+		err := s.rebuild(s.ctx, s.opts.Progress, missing)
+		if err == nil || s.ctx.Err() != nil {
+			return
+		}
 		s.opts.Logger.Error("views that were declared anew could not be built", slog.Any("err", err))
+		if !passes(err) {
+			return
+		}
+		s.pause(lastRetry)
 	}
 }
 
 // build makes a database of all declared views, at least up to the mark as it
 // is now, and gives it to use, which owns it then.
-func (s *Set) build(ctx context.Context, purpose string, progress func(Progress), use func(*database) error) error {
+func (s *Set) build(ctx context.Context, purpose string, progress func(Progress), use func(*database) error) (err error) {
 	d, err := s.home.shadow(ctx, purpose)
 	if err != nil {
 		return err
 	}
-	defer s.home.discard(d)
+	defer func() { err = cmp.Or(err, s.home.discard(d)) }()
 	s.setShadow(d)
 	defer s.setShadow(nil)
 	goal := s.log.Mark().Size
@@ -86,6 +109,9 @@ func (s *Set) build(ctx context.Context, purpose string, progress func(Progress)
 func (s *Set) patientStep(ctx context.Context, d *database, upto event.Position, most int) (event.Position, error) {
 	for delay := firstRetry; ; delay = min(2*delay, lastRetry) {
 		reached, err := s.step(ctx, d, upto, most)
+		if errors.Is(err, errMoved) {
+			err = nil // a commit that seemed to have failed
+		}
 		if err == nil || !passes(err) || ctx.Err() != nil {
 			return reached, err
 		}
@@ -104,13 +130,17 @@ func (s *Set) setShadow(d *database) {
 func (s *Set) replace(ctx context.Context, d *database) error {
 	defer d.shut() // unless it is live then
 	for {
+		if err := s.look(ctx); err != nil && !passes(err) {
+			return err
+		}
 		// Most of the way while the old one serves.
 		for target := s.current().place().position; d.place().position < target; {
 			if _, err := s.patientStep(ctx, d, target, buildBatch); err != nil {
 				return err
 			}
 		}
-		if final, err := s.swap(ctx, d); final || !passes(err) || ctx.Err() != nil {
+		err := s.swap(ctx, d)
+		if err == nil || s.lost() || !passes(err) && !errors.Is(err, errMoved) || ctx.Err() != nil {
 			return err
 		}
 		s.pause(firstRetry)
@@ -118,32 +148,38 @@ func (s *Set) replace(ctx context.Context, d *database) error {
 }
 
 // swap brings d the rest of the way and puts it in the place of live, while
-// readers and the tail wait. Unless final, it can be tried again.
-func (s *Set) swap(ctx context.Context, d *database) (final bool, err error) {
+// readers and the tail wait.
+func (s *Set) swap(ctx context.Context, d *database) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	live := s.live
 	live.mu.Lock()
 	defer live.mu.Unlock()
-	for d.place().position < live.at.position {
-		if _, err := s.step(ctx, d, live.at.position, buildBatch); err != nil {
-			return false, err
+	next, err := s.home.install(live, d, func(upto event.Position) error {
+		for d.place().position < upto {
+			if _, err := s.step(ctx, d, upto, buildBatch); err != nil {
+				return err
+			}
 		}
-	}
-	next, err := s.home.install(live, d)
+		return nil
+	})
 	if err != nil {
-		err = fault.Wrap("replace the views", diskFault(err))
 		if live.closed {
-			s.change(func(st *state) { st.retrying = err })
+			s.change(func(st *state) { st.retrying = diskFault(err) })
 			s.running.Go(s.reopen)
 		}
-		return true, err
+		return fault.Wrap("replace the views", diskFault(err))
 	}
 	s.live, s.shadow = next, nil
 	s.change(func(st *state) { st.applied, st.stopped, st.retrying = next.at.position, nil, nil })
+	s.awaken()
+	return nil
+}
+
+// awaken wakes a tail that has stopped.
+func (s *Set) awaken() {
 	select {
 	case s.resume <- struct{}{}:
 	default:
 	}
-	return true, nil
 }

@@ -27,7 +27,7 @@ func (s *Set) serve(d *database) {
 	s.mu.Lock()
 	s.live, s.shadow = d, nil
 	s.mu.Unlock()
-	incomplete := len(d.lay.views) < len(s.all.views)
+	incomplete := len(d.lay.views) < len(s.all.views) && !d.newer
 	s.change(func(st *state) {
 		st.applied, st.stopped, st.retrying = d.at.position, nil, nil
 		if incomplete {
@@ -37,10 +37,7 @@ func (s *Set) serve(d *database) {
 	if incomplete {
 		s.running.Go(s.rebuildInBackground)
 	}
-	select {
-	case s.resume <- struct{}{}:
-	default:
-	}
+	s.awaken()
 }
 
 // lost reports whether there is nothing to work on: it is being opened again.
@@ -48,7 +45,7 @@ func (s *Set) lost() bool {
 	d := s.current()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.closed
+	return d.closed && d == s.current()
 }
 
 var errReopening = fault.New(fault.Unavailable, "the views are being opened again; try again in a moment")
@@ -57,7 +54,7 @@ var errReopening = fault.New(fault.Unavailable, "the views are being opened agai
 // do; others it returns as they are.
 func diskFault(err error) error {
 	var errno syscall.Errno
-	if code := sqliteCode(err); code != 0 && !passes(err) || code == 0 && !errors.As(err, &errno) {
+	if code := sqliteCode(err); code != 0 && !passes(err) || code == 0 && (passes(err) || !errors.As(err, &errno)) {
 		return err
 	}
 	f := &fault.Error{Kind: fault.Unavailable, Msg: "the file of views cannot be read or written; check its disk", Err: err}

@@ -131,12 +131,15 @@ func Open(ctx context.Context, in Backend, log Log, decode Decode, views []View,
 		return nil, fault.Wrap("open the views", diskFault(err))
 	}
 	s.live, s.state.applied = live, live.at.position
-	incomplete := len(live.lay.views) < len(s.all.views)
+	incomplete := len(live.lay.views) < len(s.all.views) && !live.newer
 	if incomplete {
 		s.state.rebuilding = &Progress{}
 	}
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.running.Go(s.tail)
+	if h, ok := s.home.(shared); ok && h.watched() {
+		s.running.Go(s.watch)
+	}
 	if incomplete {
 		s.running.Go(s.rebuildInBackground)
 	}
@@ -198,7 +201,12 @@ func (s *Set) occupy(ctx context.Context) (release func(), err error) {
 			<-s.busy
 			return nil, errReopening
 		}
-		return func() { <-s.busy }, nil
+		done, err := s.home.claim(ctx)
+		if err != nil {
+			<-s.busy
+			return nil, err
+		}
+		return func() { done(); <-s.busy }, nil
 	case <-s.ctx.Done():
 		return nil, errClosing
 	case <-ctx.Done():
@@ -215,31 +223,55 @@ type snapshot struct {
 	at event.Position
 }
 
-// read waits until the views are as fresh as r asks, and runs f on one state.
+// read waits until the views are as fresh as r asks, and runs f on one state. If
+// that state is not what was waited for, since others share the views, it looks
+// where they are and begins anew.
 func (s *Set) read(ctx context.Context, name string, r Read, f func(context.Context, *snapshot) error) error {
 	if s.all.tables[name] == nil {
 		return fault.New(fault.Internal, "there is no table %q in the views", name)
 	}
-	if err := s.settle(ctx, r); err != nil {
-		return err
+	for attempt := 0; ; attempt++ {
+		want, err := s.settle(ctx, r)
+		if err != nil {
+			return err
+		}
+		err = s.readOnce(ctx, name, want, f)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, errElsewhere) && attempt < 10 {
+			if err = s.look(ctx); err == nil {
+				continue
+			}
+		}
+		if errors.Is(err, errClosing) && s.ctx.Err() == nil {
+			err = errReopening
+		}
+		if ctx.Err() != nil || errors.Is(err, errElsewhere) || sqliteCode(err) != 0 && passes(err) {
+			return &fault.Error{Kind: fault.Unavailable, Op: "read " + name, Msg: "the read was not finished; try again", Err: err}
+		}
+		return fault.Wrap("read "+name, err)
 	}
+}
+
+func (s *Set) readOnce(ctx context.Context, name string, want event.Position, f func(context.Context, *snapshot) error) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	t := s.live.lay.tables[name]
 	if t == nil {
-		return s.unavailable("the view " + s.all.tables[name].view.Name + " is being built")
+		view := "the view " + s.all.tables[name].view.Name
+		if s.live.newer {
+			return fault.New(fault.Unavailable, "%s was made by a later version of this program, which another node runs; update this one", view)
+		}
+		return s.unavailable(view + " is being built")
 	}
-	err := s.live.read(ctx, func(ctx context.Context, sn *snapshot) error {
+	return s.live.read(ctx, func(ctx context.Context, sn *snapshot) error {
+		if sn.at < want {
+			return errElsewhere
+		}
 		sn.t = t
 		return f(ctx, sn)
 	})
-	if errors.Is(err, errClosing) && s.ctx.Err() == nil {
-		err = errReopening
-	}
-	if err != nil && (ctx.Err() != nil || sqliteCode(err) != 0 && passes(err)) {
-		return &fault.Error{Kind: fault.Unavailable, Op: "read " + name, Msg: "the read was not finished; try again", Err: err}
-	}
-	return fault.Wrap("read "+name, err)
 }
 
 // rows runs a query that gives columns, gone, since, until.

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"muniment.dev/event"
@@ -157,6 +158,13 @@ func (t *table) creates() []string {
 		"CREATE TABLE " + t.now() + " (" + cols.String() + ", PRIMARY KEY (" + t.names(t.key) + "))" + d.tableEnd,
 		"CREATE TABLE " + t.past() + " (" + cols.String() + ", " + colUntil + " " + d.position + " NOT NULL, PRIMARY KEY (" + t.names(t.key) + ", " + colUntil + "))" + d.tableEnd,
 	}
+	if d.unseen != "" {
+		for _, table := range []string{t.now(), t.past()} {
+			for _, column := range t.personalNames() {
+				out = append(out, fmt.Sprintf(d.unseen, table, column))
+			}
+		}
+	}
 	index := func(on, columns string) {
 		out = append(out, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quote(fmt.Sprintf("%s%s_%d", d.stem, t.Name, len(out))), on, columns))
 	}
@@ -165,6 +173,11 @@ func (t *table) creates() []string {
 	}
 	for _, names := range t.Indexes {
 		set := t.numbers(names)
+		for _, k := range t.key { // pages are put in order by it, too
+			if !d.keyed && !slices.Contains(set, k) {
+				set = append(set, k)
+			}
+		}
 		index(t.now(), t.inOrder(set, false))
 		index(t.past(), t.inOrder(set, false))
 	}
@@ -175,6 +188,21 @@ func (t *table) creates() []string {
 		if s != t.key[0] {
 			index(t.now(), t.names([]int{s}))
 			index(t.past(), t.names([]int{s}))
+		}
+	}
+	return out
+}
+
+// personalNames are the names of personal columns and of their normal forms.
+func (t *table) personalNames() (out []string) {
+	for i, c := range t.Columns {
+		if t.bit[i] != 0 {
+			out = append(out, quote(c.Name))
+		}
+	}
+	for _, c := range t.prefix {
+		if t.bit[c] != 0 {
+			out = append(out, quote(prefixCol+t.Columns[c].Name))
 		}
 	}
 	return out

@@ -59,6 +59,10 @@ func (q *selection) rows(order []int, desc bool, seg segment, limit int) (string
 		where, whereArgs := q.whereIn(a, more, moreArgs)
 		selects = append(selects, "SELECT "+q.t.names(q.t.allColumns())+", "+colGone+", "+colSince+", "+a.until+" FROM "+a.from+where)
 		args = append(args, whereArgs...)
+		if n := len(selects) - 1; len(order) > 0 && q.at != 0 && !q.t.ground.merges {
+			selects[n] = "(" + selects[n] + " ORDER BY " + q.t.inOrder(order, desc) + " LIMIT ?)"
+			args = append(args, int64(limit))
+		}
 	}
 	sql := strings.Join(selects, " UNION ALL ")
 	if len(order) > 0 {

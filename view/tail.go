@@ -45,6 +45,7 @@ type state struct {
 	retrying   error
 	rebuilding *Progress
 	rebuildErr error
+	idle       func() // wakes a tail that waits for the log; or nil
 }
 
 func (s *Set) change(f func(*state)) {
@@ -127,13 +128,14 @@ func (s *Set) wait() (done func()) {
 	return func() { count(-1) }
 }
 
-// settle is Fresh as far as a read wants it, with the set's patience.
-func (s *Set) settle(ctx context.Context, r Read) error {
+// settle is Fresh as far as a read wants it, with the set's patience. It returns
+// the position that the read must see.
+func (s *Set) settle(ctx context.Context, r Read) (event.Position, error) {
 	mark := s.log.Mark().Size
 	want := mark
 	switch {
 	case r.At > mark:
-		return fault.Field("at", "position %d lies behind the end of the log, which is at %d", r.At, mark)
+		return 0, fault.Field("at", "position %d lies behind the end of the log, which is at %d", r.At, mark)
 	case r.Stale || r.AtLeast > 0:
 		want = max(r.At, r.AtLeast)
 	}
@@ -141,17 +143,17 @@ func (s *Set) settle(ctx context.Context, r Read) error {
 	applied := s.state.applied
 	s.state.mu.Unlock()
 	if applied >= want {
-		return nil
+		return want, nil
 	}
 	ctx, span := trace.Start(ctx, "view wait", trace.Attr{Key: "muniment.position", Value: int64(want)})
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Patience)
 	defer cancel()
 	if err := s.Fresh(ctx, want); err != nil {
 		span.End(fault.KindOf(err).String())
-		return err
+		return want, err
 	}
 	span.End("")
-	return nil
+	return want, nil
 }
 
 // How long the tail waits after an error that may pass, at first and at most.
@@ -173,6 +175,12 @@ func (s *Set) tail() {
 		case err == nil || errors.Is(err, errReplaced) || s.ctx.Err() != nil:
 			if applied {
 				delay = firstRetry
+			}
+		case errors.Is(err, errMoved) || errors.Is(err, errElsewhere):
+			s.home.(shared).yield()
+			if err := s.look(s.ctx); err != nil {
+				s.pause(delay)
+				delay = min(2*delay, lastRetry)
 			}
 		case passes(err):
 			s.opts.Logger.Warn("the views could not follow the log and try again", slog.Any("err", err))
@@ -210,17 +218,24 @@ func (s *Set) follow() (applied bool, err error) {
 	at := s.state.applied
 	s.state.mu.Unlock()
 	if s.log.Mark().Size <= at {
-		if err := s.log.Wait(s.ctx, at); err != nil {
-			return false, errLogClosed // or ours: the loop looks
+		if h, ok := s.home.(shared); ok {
+			h.rest()
 		}
-		return false, nil
+		return false, s.idle(at)
+	}
+	if h, ok := s.home.(shared); ok {
+		if mine, err := s.turn(h); !mine || err != nil {
+			return false, err
+		}
 	}
 	s.state.mu.Lock()
 	if s.state.behind.IsZero() {
 		s.state.behind = time.Now()
 	}
 	s.state.mu.Unlock()
-	s.collect(at)
+	if h, ok := s.home.(shared); !ok || !h.watched() { // else who waits elsewhere is not known here
+		s.collect(at)
+	}
 	began, upto := time.Now(), s.log.Mark().Size
 	d := s.current()
 	reached, err := s.step(s.ctx, d, upto, s.opts.Batch)
@@ -261,6 +276,23 @@ func (s *Set) collect(at event.Position) {
 			return
 		}
 	}
+}
+
+// idle waits until the log has grown, or the views have been moved back.
+func (s *Set) idle(at event.Position) error {
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	s.state.mu.Lock()
+	s.state.idle = cancel
+	applied := s.state.applied
+	s.state.mu.Unlock()
+	if applied != at {
+		return nil
+	}
+	if err := s.log.Wait(ctx, at); err != nil && ctx.Err() == nil {
+		return errLogClosed
+	}
+	return nil // or the set is closed: the loop looks
 }
 
 // step reads records behind d's place, most of them at most and none behind

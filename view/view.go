@@ -2,7 +2,8 @@
 //
 // A View is declared as data in its slice: tables, the event types it consumes,
 // and a pure function from one event to the changes it makes. A Set keeps the
-// views of one log in one SQLite file. What is promised:
+// views of one log in one SQLite file, or in a schema of PostgreSQL that nodes
+// may share. What is promised:
 //
 //   - Every event is applied exactly once, in order; none is skipped. An event
 //     that cannot be applied stops the set, which says why and answers
@@ -14,7 +15,7 @@
 //   - Columns that are personal belong to a subject. When the log says that the
 //     subject was erased they read as erased, at all positions; Forget removes
 //     their bytes from the file.
-//   - The file is disposable: deleted, it is made again from the log.
+//   - The file, or the schema, is disposable: deleted, it is made again from the log.
 //
 // What is not promised: that the file is a backup, or that it can be read by
 // another revision of the views. Design: docs/concepts.md, "Views".

@@ -22,6 +22,9 @@ import (
 // cannot.
 type Log struct {
 	*eventlog.Log
+	// Backend, if not nil, is where Open keeps views, instead of in memory.
+	Backend func() view.Backend
+
 	t   testing.TB
 	reg *event.Registry
 
@@ -142,11 +145,15 @@ func (l *Log) Decode(_ context.Context, r *event.Record) (event.Fact, error) {
 	return desc.Decode(r, opened)
 }
 
-// Open opens views that follow the log, in memory. They are closed when the
+// Open opens views that follow the log. They are closed when the
 // test ends, after they were found to be what the log gives from the start.
 func (l *Log) Open(views ...view.View) *view.Set {
 	l.t.Helper()
-	set, err := view.Open(context.Background(), view.File(""), l, l.Decode, views, view.Options{})
+	in := view.Backend(view.File(""))
+	if l.Backend != nil {
+		in = l.Backend()
+	}
+	set, err := view.Open(context.Background(), in, l, l.Decode, views, view.Options{})
 	if err != nil {
 		l.t.Fatal(err)
 	}
