@@ -17,13 +17,18 @@ type party struct {
 	*Instance
 	rng          *rand.Rand
 	people, orgs []string
+	projects     []string
 }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
-// command is a random command that could take an owner away.
+// command is a random command that could take an owner away, or one of those
+// that happen beside.
 func (p *party) command() proto.Message {
 	u, o := pick(p.rng, p.people...), pick(p.rng, p.orgs...)
+	if p.rng.IntN(4) == 0 {
+		return p.beside(u, o)
+	}
 	scope := In(pick(p.rng, "", "", o))
 	role := func() munimentv1.MemberRole { return pick(p.rng, roles()...) }
 	return pick[proto.Message](p.rng,
@@ -39,6 +44,27 @@ func (p *party) command() proto.Message {
 		&munimentv1.ChangeLockoutPolicyRequest{Scope: scope, Policy: &munimentv1.LockoutPolicy{Attempts: 1 + p.rng.Int64N(3), WindowSeconds: 60, DurationSeconds: 86400}, Acknowledge: []string{"typing-errors", "strangers-lock-out"}},
 		&munimentv1.ChangeSessionPolicyRequest{Scope: scope, Policy: &munimentv1.SessionPolicy{LifetimeSeconds: 300 + p.rng.Int64N(1000)}, Acknowledge: []string{"constant-sign-ins"}},
 		&munimentv1.EndLockoutRequest{UserId: u},
+	)
+}
+
+// beside is a random command about something else: some of them end what an
+// owner needs to sign in, or could.
+func (p *party) beside(u, o string) proto.Message {
+	pr := pick(p.rng, p.projects...)
+	scope := In(pick(p.rng, "", o))
+	return pick[proto.Message](p.rng,
+		&munimentv1.EraseUserRequest{UserId: u},
+		&munimentv1.ChangePasswordPolicyRequest{Scope: scope, Policy: &munimentv1.PasswordPolicy{MinLength: 8 + p.rng.Int64N(40), MaxAgeDays: p.rng.Int64N(2) * 30}, Acknowledge: []string{"forced-changes"}},
+		&munimentv1.ResetPolicyRequest{Scope: scope, Kind: munimentv1.PolicyKind_POLICY_KIND_PASSWORD},
+		&munimentv1.DeactivateProjectRequest{ProjectId: pr}, &munimentv1.ReactivateProjectRequest{ProjectId: pr},
+		&munimentv1.RemoveProjectRequest{ProjectId: pr}, &munimentv1.RestoreProjectRequest{ProjectId: pr},
+		&munimentv1.GrantRoleRequest{UserId: u, ProjectId: pr, RoleKeys: []string{"editor"}},
+		&munimentv1.WithdrawRoleRequest{UserId: u, ProjectId: pr, RoleKeys: []string{"editor"}},
+		&munimentv1.DeactivateGrantRequest{UserId: u, ProjectId: pr}, &munimentv1.ReactivateGrantRequest{UserId: u, ProjectId: pr},
+		&munimentv1.ChangeDefaultOrganizationRequest{OrganizationId: o},
+		&munimentv1.RenameInstanceRequest{Name: p.Name("Instance")},
+		&munimentv1.ChangeSigningKeyScheduleRequest{EverySeconds: 86400 * (10 + p.rng.Int64N(50)), AnnounceSeconds: 86400, RemainSeconds: 2 * 86400},
+		&munimentv1.RotateSigningKeysRequest{Distrust: p.rng.IntN(2) == 0},
 	)
 }
 
@@ -73,6 +99,7 @@ func TestAnOwnerRemains(t *testing.T) {
 			p.people = append(p.people, i.Member(o, munimentv1.MemberRole_MEMBER_ROLE_OWNER), i.Person(o))
 		}
 		p.people = append(p.people, i.Member("", munimentv1.MemberRole_MEMBER_ROLE_OWNER), i.Member("", munimentv1.MemberRole_MEMBER_ROLE_ADMIN))
+		p.projects = []string{i.Project(i.Org), i.Project(p.orgs[1])}
 		watcher := i.Owner // an owner at present, by whom to look
 		accepted := 0
 		for range 250 {
