@@ -98,7 +98,8 @@ func ofService(sd protoreflect.ServiceDescriptor) ([]*command, error) {
 }
 
 // addFlags makes a flag of each field. Fields of messages within the request
-// go by their own names: --state, not --filter.state.
+// go by their own names: --state, not --filter.state; where two have the same,
+// the second has its message's before it: --filter-log-id.
 func (c *command) addFlags() error {
 	for _, path := range field.All(c.method.Input()) {
 		name := strings.ReplaceAll(string(path.Leaf().Name()), "_", "-")
@@ -108,7 +109,11 @@ func (c *command) addFlags() error {
 		if timeBeside(path) != nil {
 			name = strings.TrimSuffix(name, "-position") // --at takes either
 		}
-		if slices.ContainsFunc(c.flags, func(f flag) bool { return f.name == name }) || slices.Contains(general, name) {
+		taken := func(f flag) bool { return f.name == name }
+		if slices.ContainsFunc(c.flags, taken) && len(path) > 1 {
+			name = strings.ReplaceAll(string(path[len(path)-2].Name()), "_", "-") + "-" + name
+		}
+		if slices.ContainsFunc(c.flags, taken) || slices.Contains(general, name) {
 			return fmt.Errorf("%s: two fields would be --%s", c.method.FullName(), name)
 		}
 		doc := said(path.Leaf())
