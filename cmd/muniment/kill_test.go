@@ -30,25 +30,35 @@ var cheap = password.Params{Memory: 64, Time: 1, Threads: 1}
 // openCore opens a whole server on a directory, without its network, and
 // answers a context in which its owner calls.
 func openCore(ctx context.Context, data string) (*server.Server, context.Context, error) {
-	const owner = "owner@example.org"
-	s, err := server.New(ctx, server.Config{Data: data, Listen: "127.0.0.1:8300"}, server.Extra{Passwords: cheap})
+	return openCoreOf(ctx, server.Config{Data: data, Listen: "127.0.0.1:8300"})
+}
+
+const theOwner = "owner@example.org"
+
+func openCoreOf(ctx context.Context, c server.Config) (*server.Server, context.Context, error) {
+	s, err := server.New(ctx, c, server.Extra{Passwords: cheap})
 	if err != nil {
 		return nil, nil, err
 	}
-	_, _, err = s.Core.SetUp(ctx, server.Owner{Email: owner, Names: user.Names{Given: "Olga"}})
+	_, _, err = s.Core.SetUp(ctx, server.Owner{Email: theOwner, Names: user.Names{Given: "Olga"}})
 	if err != nil && !fault.Is(err, fault.Exists) {
 		return nil, nil, err
 	}
-	owners, err := decide.Read(ctx, s.Core.Runner, "owner of an address", user.ByEmail(owner), user.Owners{}, user.EvolveOwners)
+	ctx, err = owning(ctx, s)
+	return s, ctx, err
+}
+
+// owning is a context in which the owner calls.
+func owning(ctx context.Context, s *server.Server) (context.Context, error) {
+	owners, err := decide.Read(ctx, s.Core.Runner, "owner of an address", user.ByEmail(theOwner), user.Owners{}, user.EvolveOwners)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	id, ok := owners.Of(owner)
+	id, ok := owners.Of(theOwner)
 	if !ok {
-		return nil, nil, fault.New(fault.NotFound, "there is no owner")
+		return nil, fault.New(fault.NotFound, "there is no owner")
 	}
-	ctx = call.WithCaller(call.WithFacts(ctx, call.Facts{Source: "test"}), call.Caller{Kind: "user", ID: id})
-	return s, ctx, nil
+	return call.WithCaller(call.WithFacts(ctx, call.Facts{Source: "test"}), call.Caller{Kind: "user", ID: id}), nil
 }
 
 // creation is a command that creates a user. It follows from its id, so that it
@@ -162,6 +172,26 @@ func reopen(t *testing.T, data string, all map[string]*sent, every bool) (unsure
 	if err != nil {
 		t.Fatalf("open what was left: %v", err)
 	}
+	unsure, kept = repeatAll(t, s, ctx, all, every)
+	checkRecords(t, s, all)
+	if _, err := s.Core.Views.Check(ctx, nil, func(d view.Difference) { t.Errorf("views: %s", d) }); err != nil {
+		t.Error(err)
+	}
+	key := s.Core.Instance.CheckpointKey
+	if err := s.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	r, err := ops.VerifyDir(t.Context(), ops.DefaultLayout(data), ops.VerifyOptions{Key: key})
+	if err != nil || len(r.Findings) > 0 {
+		t.Errorf("verify: %v %v", err, r)
+	}
+	return unsure, kept
+}
+
+// repeatAll sends the commands again that were not checked yet, or every one,
+// and wants the outcomes that were acknowledged.
+func repeatAll(t *testing.T, s *server.Server, ctx context.Context, all map[string]*sent, every bool) (unsure, kept int) {
+	t.Helper()
 	for id, c := range all {
 		if c.checked && !every {
 			continue
@@ -183,18 +213,6 @@ func reopen(t *testing.T, data string, all map[string]*sent, every bool) (unsure
 			t.Errorf("the command %s was acknowledged as user %s at %d; repeated, it answers %s at %d, replayed: %t", id, c.user, c.position,
 				res.GetUserId(), res.GetChange().GetPosition(), res.GetChange().GetReplayed())
 		}
-	}
-	checkRecords(t, s, all)
-	if _, err := s.Core.Views.Check(ctx, nil, func(d view.Difference) { t.Errorf("views: %s", d) }); err != nil {
-		t.Error(err)
-	}
-	key := s.Core.Instance.CheckpointKey
-	if err := s.Close(); err != nil {
-		t.Errorf("close: %v", err)
-	}
-	r, err := ops.VerifyDir(t.Context(), ops.DefaultLayout(data), ops.VerifyOptions{Key: key})
-	if err != nil || len(r.Findings) > 0 {
-		t.Errorf("verify: %v %v", err, r)
 	}
 	return unsure, kept
 }
