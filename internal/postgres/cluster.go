@@ -49,6 +49,7 @@ const startLimit = 2 * time.Minute
 type Options struct {
 	Version  int
 	Settings map[string]string // of postgresql.conf, in its own notation
+	Under    string            // the folder in which the cluster's own is made; the usual one for temporary files if empty
 }
 
 // settings are those of every cluster. Nothing here makes it less durable.
@@ -98,8 +99,8 @@ func binariesOf(t testing.TB, o *Options) string {
 
 // tempDir makes a folder of the ordinary user that is removed after the
 // process's end at the latest. Its path is short: it is in those of sockets.
-func tempDir() (string, error) {
-	dir, err := os.MkdirTemp("", "munipg-")
+func tempDir(under string) (string, error) {
+	dir, err := os.MkdirTemp(under, "munipg-")
 	if err != nil {
 		return "", err
 	}
@@ -111,7 +112,7 @@ func tempDir() (string, error) {
 
 // initialise makes a cluster that does not run.
 func initialise(bin string, o Options) (*Cluster, error) {
-	dir, err := tempDir()
+	dir, err := tempDir(o.Under)
 	if err != nil {
 		return nil, err
 	}
@@ -309,6 +310,21 @@ func (c *Cluster) end(how func(*process)) {
 		how(c.running)
 		c.running = nil
 	}
+}
+
+// Runs reports whether the server runs. One that ended by itself may be started
+// again.
+func (c *Cluster) Runs() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.running != nil {
+		select {
+		case <-c.running.gone:
+			c.running = nil
+		default:
+		}
+	}
+	return c.running != nil
 }
 
 // Restart stops the server, orderly, and starts it again.

@@ -109,7 +109,7 @@ func reachable(bin string) (string, error) {
 	}
 	to := bin
 	if err := command(bin, "postgres", "--version").Run(); err != nil {
-		dir, err := tempDir()
+		dir, err := tempDir("")
 		if err != nil {
 			return "", err
 		}

@@ -27,7 +27,7 @@ type Backup struct {
 // Backup Using the Low Level API").
 func (c *Cluster) Backup(t testing.TB) *Backup {
 	t.Helper()
-	dir, err := tempDir()
+	dir, err := tempDir("")
 	if err == nil {
 		t.Cleanup(func() { _ = os.RemoveAll(dir) })
 		err = c.backup(dir)
@@ -93,7 +93,7 @@ func (b *Backup) Into(t testing.TB, c *Cluster) {
 }
 
 func (b *Backup) unpack() (*Cluster, error) {
-	dir, err := tempDir()
+	dir, err := tempDir("")
 	if err != nil {
 		return nil, err
 	}
