@@ -358,7 +358,7 @@ func BenchmarkAppend(b *testing.B) {
 }
 
 func openLog(b *testing.B, s eventlog.Store) *eventlog.Log {
-	l, err := eventlog.Open(b.Context(), s, event.LogID{ID: event.NewID()}, eventlog.Options{})
+	l, err := eventlog.Open(b.Context(), s, event.LogID{ID: event.NewID()}, eventlog.Options{Lease: eventlog.DefaultLease})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 type logState struct {
 	mu     sync.Mutex                      // held through commits and takings
 	by     atomic.Pointer[eventlog.Holder] // as whom it was taken last
+	leased bool                            // guarded by mu
 	filter existence
 	out    encoder // guarded by mu
 }
@@ -31,6 +32,7 @@ func (s *Store) Commit(_ context.Context, b *eventlog.Batch) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.filter.committing(b)
+	begun := time.Now()
 	err := s.commit(l, b)
 	if isMissing(err) { // a table of sealed blocks: it is made ahead, but a batch may be quicker
 		if err = s.growSealed(segmentOf(b.Next.Size)); err == nil {
@@ -40,6 +42,9 @@ func (s *Store) Commit(_ context.Context, b *eventlog.Batch) error {
 	if err != nil {
 		l.filter.lose()
 		return err
+	}
+	if !l.leased {
+		l.filter.extend(ending(begun, 0))
 	}
 	if at := segmentOf(b.Next.Size); at != segmentOf(b.Prev.Size) || b.Next.Size%1024 < event.Position(len(b.Records)) {
 		s.beside(func() { _ = s.growSealed(at + 1) }) // whoever needs it makes it otherwise

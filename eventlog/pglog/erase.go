@@ -16,8 +16,8 @@ import (
 
 // Erase implements eventlog.Store. PostgreSQL keeps deleted rows in their pages
 // until something else is written there, so the tables that held them are
-// written anew without them: those of the segments concerned, and that of the
-// blind tags. Then the write-ahead log is switched and a checkpoint made, if the
+// written anew without them: those of the segments concerned, and those of the
+// blind tags concerned. Then the write-ahead log is switched and a checkpoint made, if the
 // role may, so that the server can let go of the segments that hold them.
 //
 // What PostgreSQL keeps all the same is not in this store's hands: archived
@@ -111,7 +111,7 @@ func (e *eraser) forget(ctx context.Context, page []event.Position) error {
 		}
 		_, err = tx.Exec(ctx, `DELETE FROM blind USING unnest($2::bigint[], $3::uuid[]) AS u (p, t) WHERE `+within("log")+` AND term = u.t AND position = u.p`, id(e.log.ID), at, terms)
 		if err == nil {
-			_, err = tx.Exec(ctx, `INSERT INTO scrub VALUES ('blind') ON CONFLICT DO NOTHING`)
+			_, err = tx.Exec(ctx, `INSERT INTO scrub SELECT DISTINCT 'blind_' || left(t::text, 1) FROM unnest($1::uuid[]) t ON CONFLICT DO NOTHING`, terms)
 		}
 		return err
 	})

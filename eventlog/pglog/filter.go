@@ -14,7 +14,7 @@ import (
 )
 
 // filter is a Bloom filter in memory over the ids that a log holds: events,
-// commands, streams, subjects, keys. Nearly every id that an append brings is
+// commands, streams, subjects, keys, blind tags. Nearly every id that an append brings is
 // new, and each question to the database is a round trip. It is split into
 // blocks of 256 bits; an id sets one bit in each of the eight words of its
 // block. (pebblelog has the same, over its own keys.)
@@ -43,6 +43,7 @@ const (
 	ofStream
 	ofSubject
 	ofKey
+	ofBlind // the digest of a blind tag's term
 )
 
 func (f *filter) block(kind byte, v [16]byte) ([]uint32, uint32) {
@@ -102,9 +103,18 @@ func (x *existence) extend(until time.Time) {
 	x.until = until
 }
 
+// unleased is how long whoever took a log by force is believed to hold it after
+// each commit: there is no lease that says so.
+const unleased = 2 * time.Second
+
 // ending is when a lease that was asked for at a time certainly ends. An eighth
 // of it allows for clocks that do not run alike.
-func ending(asked time.Time, lease time.Duration) time.Time { return asked.Add(lease - lease/8) }
+func ending(asked time.Time, lease time.Duration) time.Time {
+	if lease == 0 {
+		lease = unleased
+	}
+	return asked.Add(lease - lease/8)
+}
 
 // committing adds what a batch is about to store.
 func (x *existence) committing(b *eventlog.Batch) {
@@ -115,9 +125,16 @@ func (x *existence) committing(b *eventlog.Batch) {
 	if f == nil {
 		return
 	}
-	for _, r := range b.Records {
+	for i, r := range b.Records {
 		f.add(ofEvent, r.ID)
-		f.add(ofStream, streamDigest(r.Stream))
+		for _, t := range b.Terms[i] {
+			switch {
+			case t.IsBlind():
+				f.add(ofBlind, t.Digest())
+			case t[0] == 's':
+				f.add(ofStream, t.Digest())
+			}
+		}
 	}
 	for _, o := range b.Outcomes {
 		f.add(ofCommand, o.Command)
@@ -172,6 +189,7 @@ func (x *existence) fill(ctx context.Context, s *Store, log event.LogID, f *filt
 		ofEvent:   `SELECT id, stream FROM record WHERE log = (SELECT log FROM log_head WHERE id = $1)`,
 		ofCommand: `SELECT command FROM outcome WHERE log = (SELECT log FROM log_head WHERE id = $1)`,
 		ofSubject: `SELECT subject FROM subject WHERE log = (SELECT log FROM log_head WHERE id = $1)`,
+		ofBlind:   `SELECT term FROM blind WHERE log = (SELECT log FROM log_head WHERE id = $1)`,
 		ofKey:     `SELECT key FROM key WHERE log = (SELECT log FROM log_head WHERE id = $1)`,
 	} {
 		if err := addAll(ctx, s, f, kind, query, log); err != nil {

@@ -128,7 +128,7 @@ func collectLeaves(results pgx.BatchResults) ([]*event.Record, error) {
 }
 
 // postings is where the positions of a term stand.
-func postings(t event.Term) (from string) {
+func postings(t event.Term, d [digestLen]byte) (from string) {
 	if t == "" {
 		return "posting WHERE term"
 	}
@@ -140,7 +140,7 @@ func postings(t event.Term) (from string) {
 	case 'a':
 		return "record WHERE actor"
 	case 'b':
-		return "blind WHERE term"
+		return fmt.Sprintf("blind_%x WHERE term", d[0]>>4)
 	}
 	return "posting WHERE term"
 }
@@ -155,9 +155,12 @@ func (s *Store) Postings(ctx context.Context, log event.LogID, term event.Term, 
 	if down {
 		order += " DESC"
 	}
-	query := `SELECT position FROM ` + postings(term) + ` = $2 AND ` + within("log") + ` AND position > $3 AND position <= $4 ORDER BY ` + order + ` LIMIT $5`
 	d := term.Digest()
+	query := `SELECT position FROM ` + postings(term, d) + ` = $2 AND ` + within("log") + ` AND position > $3 AND position <= $4 ORDER BY ` + order + ` LIMIT $5`
 	return func(yield func(event.Position, error) bool) {
+		if term.IsBlind() && s.state(log).filter.without(ofBlind, d) {
+			return
+		}
 		for size := 32; after < upto; size = min(4*size, postingsPage) {
 			page, err := s.positions(ctx, query, id(log.ID), d, int64(after), int64(upto), size)
 			if err != nil {

@@ -113,7 +113,7 @@ DO $$
 DECLARE
     name text;
 BEGIN
-    FOR name IN SELECT relname FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind = 'r' AND relname ~ '^(sealed_[0-9]+|blind)$' LOOP
+    FOR name IN SELECT relname FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) AND relkind IN ('r', 'p') AND relname ~ '^(sealed_[0-9]+|blind(_[0-9a-f])?)$' LOOP
         EXECUTE format('ALTER TABLE %I OWNER TO {{erase}}', name);
         PERFORM sealed_grant(name);
     END LOOP;

@@ -66,6 +66,7 @@ func (s *Store) take(ctx context.Context, log event.LogID, t taking) (eventlog.H
 		return eventlog.Head{}, err
 	}
 	l.by.Store(&t.by)
+	l.leased = t.lease > 0
 	l.filter.took(s, log, h, ending(asked, t.lease))
 	return h, nil
 }

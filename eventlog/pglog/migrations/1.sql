@@ -60,13 +60,27 @@ CREATE TABLE posting (
     PRIMARY KEY (log, term, position)
 );
 
--- Blind tags: as posting, but these are erased.
+-- Blind tags: as posting, but these are erased, and what held them is written
+-- anew: so they stand in eight tables, by the first digit of the term, which is
+-- from 8 on for blind tags.
 CREATE TABLE blind (
     position bigint  NOT NULL,
     log      integer NOT NULL,
     term     uuid    NOT NULL,
     PRIMARY KEY (log, term, position)
-);
+) PARTITION BY RANGE (term);
+DO $$
+DECLARE
+    rest CONSTANT text := '0000000-0000-0000-0000-000000000000';
+BEGIN
+    FOR n IN 8..15 LOOP
+        EXECUTE format('CREATE TABLE blind_%s PARTITION OF blind FOR VALUES FROM (%s) TO (%s)', to_hex(n),
+            CASE n WHEN 8 THEN 'MINVALUE' ELSE quote_literal(to_hex(n) || rest) END,
+            CASE n WHEN 15 THEN 'MAXVALUE' ELSE quote_literal(to_hex(n + 1) || rest) END);
+        -- What is to be erased must stand in no statistics.
+        EXECUTE format('ALTER TABLE blind_%s ALTER COLUMN term SET STATISTICS 0', to_hex(n));
+    END LOOP;
+END $$;
 ALTER TABLE blind ALTER COLUMN term SET STATISTICS 0;
 
 -- Which tables still hold bytes that were deleted: they are to be written anew.
