@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"regexp"
 	"sync/atomic"
 	"time"
 
@@ -99,13 +100,23 @@ func neverCancel(c *pgx.ConnConfig) {
 	}
 }
 
-// warned is where a connection notes that the server warned.
-const warned = "muniment: the server warned"
+// warned is where a connection notes that the server warned, and kept that a
+// table which was written anew has dead rows all the same.
+const (
+	warned = "muniment: the server warned"
+	kept   = "muniment: dead rows were kept"
+)
+
+// deadRows begins what VACUUM FULL says in detail of a table, in any language.
+var deadRows = regexp.MustCompile(`^\D*(\d+)`)
 
 // note notes warnings: a commit that was not replicated comes with one.
 func note(c *pgconn.PgConn, n *pgconn.Notice) {
 	if n.SeverityUnlocalized == "WARNING" {
 		c.CustomData()[warned] = n.Message
+	}
+	if m := deadRows.FindStringSubmatch(n.Detail); n.SeverityUnlocalized == "INFO" && m != nil && m[1] != "0" {
+		c.CustomData()[kept] = n.Detail
 	}
 }
 

@@ -106,12 +106,12 @@ func (e *eraser) forget(ctx context.Context, page []event.Position) error {
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO scrub VALUES ($1) ON CONFLICT DO NOTHING`, sealed); err != nil || len(at) == 0 {
+		if _, err := tx.Exec(ctx, `INSERT INTO scrub VALUES ($1, $2) ON CONFLICT DO NOTHING`, sealed, id(e.subject.ID)); err != nil || len(at) == 0 {
 			return err
 		}
 		_, err = tx.Exec(ctx, `DELETE FROM blind USING unnest($2::bigint[], $3::uuid[]) AS u (p, t) WHERE `+within("log")+` AND term = u.t AND position = u.p`, id(e.log.ID), at, terms)
 		if err == nil {
-			_, err = tx.Exec(ctx, `INSERT INTO scrub SELECT DISTINCT 'blind_' || left(t::text, 1) FROM unnest($1::uuid[]) t ON CONFLICT DO NOTHING`, terms)
+			_, err = tx.Exec(ctx, `INSERT INTO scrub SELECT DISTINCT 'blind_' || left(t::text, 1), $2::uuid FROM unnest($1::uuid[]) t ON CONFLICT DO NOTHING`, terms, id(e.subject.ID))
 		}
 		return err
 	})
@@ -151,28 +151,33 @@ func (e *eraser) blind(ctx context.Context, tx pgx.Tx, sealed string, positions 
 }
 
 // scrub writes anew what is noted, also by an attempt before this one that came
-// to no end, and lets the write-ahead log go.
+// to no end or by another node, and lets the write-ahead log go. What is noted
+// meanwhile stays noted.
 func (e *eraser) scrub(ctx context.Context) error {
-	rows, err := e.conn.Query(ctx, `SELECT name FROM scrub ORDER BY name`)
+	rows, err := e.conn.Query(ctx, `SELECT name, subject FROM scrub ORDER BY name`)
 	if err != nil {
 		return readFault("list what is to be written anew", err)
 	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
+	var names []string
+	var subjects [][16]byte
+	var name string
+	var subject [16]byte
+	_, err = pgx.ForEachRow(rows, []any{&name, &subject}, func() error {
+		names, subjects = append(names, name), append(subjects, subject)
+		return nil
+	})
+	if err != nil || len(names) == 0 {
 		return readFault("list what is to be written anew", err)
 	}
-	for _, name := range names {
+	for _, name := range slices.Compact(slices.Clone(names)) {
 		if err := e.rewrite(ctx, name); err != nil {
 			return err
 		}
 	}
-	if len(names) == 0 {
-		return nil
-	}
 	if err := e.letGo(ctx); err != nil {
 		return err
 	}
-	_, err = e.conn.Exec(ctx, `DELETE FROM scrub WHERE name = ANY($1)`, names)
+	_, err = e.conn.Exec(ctx, `DELETE FROM scrub USING unnest($1::text[], $2::uuid[]) AS u (n, s) WHERE name = u.n AND subject = u.s`, names, subjects)
 	return readFault("note what was written anew", err)
 }
 
@@ -181,31 +186,47 @@ func (e *eraser) scrub(ctx context.Context) error {
 const shortWait = 200 * time.Millisecond
 
 // rewrite writes a table anew without what was deleted. Whoever reads it for
-// long is waited for in short turns, so that appends go on between.
+// long is waited for in short turns, so that appends go on between; so is who
+// might still want to see what was deleted: PostgreSQL keeps it for transactions
+// that are older, in this database or on a standby that tells of its own.
 func (e *eraser) rewrite(ctx context.Context, name string) error {
 	if _, err := e.conn.Exec(ctx, fmt.Sprintf(`SET lock_timeout = %d`, shortWait.Milliseconds())); err != nil {
 		return readFault("write a table anew", err)
 	}
-	table := pgx.Identifier{name}.Sanitize()
-	for wait := shortWait; ; wait = min(2*wait, 5*time.Second) {
-		warning(e.conn.PgConn())
-		_, err := e.conn.Exec(ctx, `VACUUM (FULL) `+table)
-		var pe *pgconn.PgError
-		switch {
-		case err == nil:
-			if w := warning(e.conn.PgConn()); w != "" { // it skips what is another's
-				return errPrivilege.because("write a table anew", fmt.Errorf("WARNING: %s", w))
-			}
-			return nil
-		case !errors.As(err, &pe) || pe.Code != "55P03":
-			return readFault("write a table anew", err)
+	for wait := shortWait / 10; ; wait = min(2*wait, 5*time.Second) {
+		why, err := e.rewriteOnce(ctx, name)
+		if err != nil || why == "" {
+			return err
 		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return &fault.Error{Kind: fault.Unavailable, Msg: "the bytes are not yet gone from all files: something reads the table " + name + " all the time; erase again", Err: ctx.Err()}
+			return &fault.Error{Kind: fault.Unavailable, Msg: "the bytes are not yet gone from all files, because " + why + "; erase again", Err: ctx.Err()}
 		}
 	}
+}
+
+// rewriteOnce tries it, and says why it has to be tried again.
+func (e *eraser) rewriteOnce(ctx context.Context, name string) (why string, err error) {
+	const op = "write a table anew"
+	c := e.conn.PgConn()
+	warning(c)
+	delete(c.CustomData(), kept)
+	_, err = e.conn.Exec(ctx, `VACUUM (FULL, VERBOSE) `+pgx.Identifier{name}.Sanitize())
+	var pe *pgconn.PgError
+	switch {
+	case errors.As(err, &pe) && pe.Code == "55P03":
+		return "something reads the table " + name + " all the time", nil
+	case err != nil:
+		return "", readFault(op, err)
+	}
+	if w := warning(c); w != "" { // it skips what is another's
+		return "", errPrivilege.because(op, fmt.Errorf("WARNING: %s", w))
+	}
+	if c.CustomData()[kept] != nil {
+		return "a transaction is open that is older, such as a dump (see pg_stat_activity, pg_replication_slots, hot_standby_feedback)", nil
+	}
+	return "", nil
 }
 
 // letGo makes the server drop the old files, and the segments of the

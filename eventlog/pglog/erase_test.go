@@ -2,15 +2,20 @@ package pglog
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"muniment.dev/event"
 	"muniment.dev/eventlog/logtest"
+	"muniment.dev/fault"
 	"muniment.dev/internal/postgres"
 )
 
@@ -142,10 +147,33 @@ func TestEraseAcrossSegments(t *testing.T) {
 		t.Fatalf("it did not wait for the reader: %v", err)
 	case <-time.After(500 * time.Millisecond):
 	}
-	if err := tx.Rollback(t.Context()); err != nil {
+	// A transaction that is older than the deletion, and reads nothing, keeps the
+	// bytes as well.
+	older := connectAs(t, o, o.DSN)
+	snapshot, err := older.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	if err == nil {
+		_, err = snapshot.Exec(t.Context(), `SELECT 1 FROM log_head`)
+	}
+	if err == nil {
+		err = tx.Rollback(t.Context())
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
+	more, other := logtest.NewSubject(), logtest.NewKey()
+	commitAfter(t, s, id, logtest.New(logtest.NewStream("user"), "user.noted", logtest.Sealed(more, other, "/a")))
 	if err := <-erased; err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := s.Erase(ctx, id, more, nil); !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "a transaction is open that is older") {
+		t.Fatalf("beside an older transaction: %v", err)
+	}
+	if err := snapshot.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Erase(t.Context(), id, more, nil); err != nil {
 		t.Fatal(err)
 	}
 	n := 0

@@ -83,9 +83,12 @@ BEGIN
 END $$;
 ALTER TABLE blind ALTER COLUMN term SET STATISTICS 0;
 
--- Which tables still hold bytes that were deleted: they are to be written anew.
+-- Which tables still hold bytes that were deleted, and of whom: they are to be
+-- written anew.
 CREATE TABLE scrub (
-    name text PRIMARY KEY
+    name    text NOT NULL,
+    subject uuid NOT NULL,
+    PRIMARY KEY (name, subject)
 );
 
 CREATE TABLE outcome (
