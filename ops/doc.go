@@ -15,6 +15,9 @@ package ops
 import (
 	"os"
 	"path/filepath"
+
+	"muniment.dev/pgdb"
+	"muniment.dev/view"
 )
 
 // Layout says where the parts of a data directory are.
@@ -34,6 +37,16 @@ func DefaultLayout(dir string) Layout {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	return Layout{Dir: dir, Log: in("log"), Keys: in("keys.db"), Root: in("root.key"), Views: in("views.db"),
 		Register: in("register.json"), Socket: in("admin.sock"), Snapshots: in("snapshots")}
+}
+
+// ViewsIn is where views are, by a place: a file, or a PostgreSQL database that
+// nodes share. Applies says whether this node is the one that applies events;
+// nil if there is one.
+func ViewsIn(place string, applies func() bool) view.Backend {
+	if pgdb.Is(place) {
+		return view.Postgres{DSN: place, Applies: applies}
+	}
+	return view.File(place)
 }
 
 func exists(path string) bool {

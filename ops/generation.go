@@ -178,7 +178,7 @@ func checkGiven(signer *ledger.Signer, given []byte) (ledger.Checkpoint, error) 
 // dropAhead deletes what was computed from records that are not there: it is
 // made again from the log.
 func dropAhead(ctx context.Context, l Layout, p Program, size event.Position) error {
-	f, err := view.Inspect(ctx, view.File(l.Views), p.Views)
+	f, err := view.Inspect(ctx, ViewsIn(l.Views, nil), p.Views)
 	if err != nil || f.Position <= size {
 		return nil // none, or it is looked at when it is opened
 	}

@@ -163,7 +163,7 @@ func (s *Stopped) viewsStatus(ctx context.Context) ViewsStatus {
 	for _, v := range s.program.Views {
 		out.Names = append(out.Names, v.Name)
 	}
-	f, err := view.Inspect(ctx, view.File(s.Layout.Views), s.program.Views)
+	f, err := view.Inspect(ctx, ViewsIn(s.Layout.Views, nil), s.program.Views)
 	switch {
 	case fault.Is(err, fault.NotFound):
 		out.Missing = out.Names

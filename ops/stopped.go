@@ -88,10 +88,10 @@ func (s *Stopped) Close() error {
 // anew if anew is true. Close must be called before that of s.
 func (s *Stopped) Views(ctx context.Context, anew bool, progress func(view.Progress)) (*view.Set, error) {
 	o := view.Options{Prepare: s.Sealer.Prefetch, Progress: progress}
-	set, err := view.Open(ctx, view.File(s.Layout.Views), s.Log, s.Sealer.Decode, s.program.Views, o)
+	set, err := view.Open(ctx, ViewsIn(s.Layout.Views, nil), s.Log, s.Sealer.Decode, s.program.Views, o)
 	if anew && fault.Is(err, fault.Refused) {
 		o.Rebuild = true
-		set, err = view.Open(ctx, view.File(s.Layout.Views), s.Log, s.Sealer.Decode, s.program.Views, o)
+		set, err = view.Open(ctx, ViewsIn(s.Layout.Views, nil), s.Log, s.Sealer.Decode, s.program.Views, o)
 	}
 	return set, err
 }

@@ -33,6 +33,7 @@ import (
 	"muniment.dev/instance"
 	"muniment.dev/ledger"
 	"muniment.dev/member"
+	"muniment.dev/ops"
 	"muniment.dev/org"
 	"muniment.dev/policy"
 	"muniment.dev/project"
@@ -262,7 +263,7 @@ func (c *Core) openDerived(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Views, err = view.Open(ctx, view.File(c.opts.Views), c.Log, c.Sealer.Decode, Views(), view.Options{Prepare: c.Sealer.Prefetch, Logger: c.opts.Logger}); err != nil {
+	if c.Views, err = view.Open(ctx, ops.ViewsIn(c.opts.Views, c.applies()), c.Log, c.Sealer.Decode, Views(), view.Options{Prepare: c.Sealer.Prefetch, Logger: c.opts.Logger}); err != nil {
 		return err
 	}
 	c.onClose(c.Views.Close)
@@ -270,6 +271,15 @@ func (c *Core) openDerived(ctx context.Context) error {
 	c.onClose(c.Stats.Close)
 	c.Runner.Slow = c.slow
 	return c.startErasure(ctx)
+}
+
+// applies says whether this node is the one that applies events to views that
+// nodes share: the one that holds the log has them first.
+func (c *Core) applies() func() bool {
+	if c.Log.Shared() == nil {
+		return nil
+	}
+	return c.Log.Leads
 }
 
 // slow holds changes back while the views are far behind.

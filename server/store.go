@@ -24,7 +24,7 @@ func layout(c Config) ops.Layout {
 		l.Root = c.RootKey
 	}
 	if c.Database != "" {
-		l.Log = c.Database
+		l.Log, l.Views = c.Database, c.Database
 	}
 	if c.Keys != "" {
 		l.Keys = c.Keys
