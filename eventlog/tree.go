@@ -176,3 +176,37 @@ func perfectRoot(nodes []event.Hash) event.Hash {
 	}
 	return nodes[0]
 }
+
+// Growing makes the root of a tree leaf by leaf.
+type Growing struct{ t tree }
+
+// NewGrowing goes on from a tree of a size, whose perfect subtrees have these
+// roots, widest first.
+func NewGrowing(size event.Position, frontier []event.Hash) *Growing {
+	return &Growing{tree{size: uint64(size), frontier: slices.Clone(frontier)}}
+}
+
+// Add appends a leaf's hash.
+func (g *Growing) Add(leaf event.Hash) {
+	g.t.edge = nil // no tiles are made
+	g.t.add(leaf)
+}
+
+// Root is the Merkle tree hash of the leaves so far.
+func (g *Growing) Root() event.Hash { return rootOf(g.t.frontier) }
+
+// FrontierAt is the frontier of a log's first size records.
+func FrontierAt(ctx context.Context, s Store, log event.LogID, size event.Position) (frontier []event.Hash, err error) {
+	var edges [][]event.Hash
+	for level := 0; uint64(size)>>(tileHeight*level) > 0; level++ {
+		nodes, err := edgeHashes(ctx, s, log, uint64(size), level)
+		if err != nil {
+			return nil, fault.Wrap("read the tree", err)
+		}
+		edges = append(edges, nodes)
+	}
+	for _, nodes := range slices.Backward(edges) {
+		frontier = appendFrontier(frontier, nodes)
+	}
+	return frontier, nil
+}

@@ -29,7 +29,10 @@ type Command struct {
 func Commands() []Command {
 	return []Command{
 		command[backupCommand]("backup", "Write a backup of a data directory, beside a running server or without one."),
+		command[dumpCommand]("dump", "Write a log, or what came after an earlier dump or backup of it, as lines of JSON."),
 		command[keysCommand]("keys", "Move the keys of people to another database, or prepare one on PostgreSQL."),
+		command[loadCommand]("load", "Make a log out of a dump and those that go on from it, in a directory or a database."),
+		command[moveCommand]("move", "Copy a log between a directory and a database, and its keys."),
 		command[receiptCommand]("receipt", "Make the receipt of a record, with which anybody can check it offline."),
 		command[registerCommand]("register", "Show what the register knows of the log, or adopt the log as it is; prepare one on PostgreSQL."),
 		command[tamperCommand]("tamper", "Copy a log and change one bit in the copy, to see verify find it."),

@@ -108,14 +108,15 @@ func writeJSON(out io.Writer, v any) error {
 }
 
 type restoreCommand struct {
-	From     string `arg:"" help:"The backup file of the log." type:"path"`
-	To       string `required:"" help:"The new data directory: a folder that does not exist, or is empty." type:"path" placeholder:"DIR"`
-	KeysFrom string `help:"The backup file of the keys." type:"path" placeholder:"FILE"`
-	RootKey  string `help:"The file of the root key. It is copied into the new directory; leave it out if you keep it elsewhere (serve --root-key)." type:"path" placeholder:"FILE"`
-	Register string `help:"The register that survived, if there is one: it knows how long the log was last. A file, or postgres:// or etcd://." env:"MUNIMENT_REGISTER" placeholder:"PLACE"`
-	Erasures string `help:"Where the list of erasures is that survived; by default beside the register (the file's name and .erased)." placeholder:"PLACE"`
-	OldKeys  bool   `help:"Restore even though the keys are older than the log, and what the missing ones sealed cannot be read."`
-	JSON     bool   `name:"json" help:"Write the result as JSON."`
+	From     string   `arg:"" help:"The backup file of the log." type:"path"`
+	Then     []string `arg:"" optional:"" help:"Dumps of what came after it (muniment dump --since), in order." type:"path"`
+	To       string   `required:"" help:"The new data directory: a folder that does not exist, or is empty." type:"path" placeholder:"DIR"`
+	KeysFrom string   `help:"The backup file of the keys." type:"path" placeholder:"FILE"`
+	RootKey  string   `help:"The file of the root key. It is copied into the new directory; leave it out if you keep it elsewhere (serve --root-key)." type:"path" placeholder:"FILE"`
+	Register string   `help:"The register that survived, if there is one: it knows how long the log was last. A file, or postgres:// or etcd://." env:"MUNIMENT_REGISTER" placeholder:"PLACE"`
+	Erasures string   `help:"Where the list of erasures is that survived; by default beside the register (the file's name and .erased)." placeholder:"PLACE"`
+	OldKeys  bool     `help:"Restore even though the keys are older than the log, and what the missing ones sealed cannot be read."`
+	JSON     bool     `name:"json" help:"Write the result as JSON."`
 
 	NewGeneration bool `help:"If records are missing, go on in a new generation of the log, which admits the loss. Says what is missing first; needs --force."`
 	Force         bool `help:"With --new-generation: begin it. What is missing was acknowledged to somebody, and is given up."`
@@ -124,7 +125,7 @@ type restoreCommand struct {
 }
 
 func (c *restoreCommand) run(ctx context.Context, s streams) (int, error) {
-	o := RestoreOptions{From: c.From, KeysFrom: c.KeysFrom, RootKey: c.RootKey, To: c.To, Register: c.Register, Erasures: c.Erasures, OldKeys: c.OldKeys}
+	o := RestoreOptions{From: c.From, Then: c.Then, KeysFrom: c.KeysFrom, RootKey: c.RootKey, To: c.To, Register: c.Register, Erasures: c.Erasures, OldKeys: c.OldKeys}
 	var err error
 	if o.VerifyOptions, o.Moved, err = c.options(s); err != nil {
 		return ExitUnchecked, err

@@ -25,12 +25,13 @@ import (
 
 // RestoreOptions say what is restored, and what it is held against.
 type RestoreOptions struct {
-	From     string // the log's backup file
-	KeysFrom string // the keys' backup file; empty: without keys, so that no server can start
-	RootKey  string // file of the root key, to see that it is the right one
-	To       string // a folder that does not exist, or is empty
-	Register string // the register that survived; empty: the place where the restored folder has its own
-	Erasures string // the list of erasures that survived; empty: the one beside the register
+	From     string   // the log's backup file
+	Then     []string // dumps of what came after it, in order
+	KeysFrom string   // the keys' backup file; empty: without keys, so that no server can start
+	RootKey  string   // file of the root key, to see that it is the right one
+	To       string   // a folder that does not exist, or is empty
+	Register string   // the register that survived; empty: the place where the restored folder has its own
+	Erasures string   // the list of erasures that survived; empty: the one beside the register
 	// OldKeys lets a backup of the keys pass that lacks some of the log's.
 	OldKeys bool
 	VerifyOptions
@@ -132,6 +133,9 @@ func (r *restoring) unpack(ctx context.Context) (err error) {
 		}
 		return errNoArchive
 	})
+	if err == nil && len(r.Then) > 0 {
+		err = r.goOn(ctx)
+	}
 	if err != nil || r.KeysFrom == "" {
 		return err
 	}
@@ -148,6 +152,15 @@ func (r *restoring) unpack(ctx context.Context) (err error) {
 		err = fault.Field("keys-from", "these are the keys of log %s, not of log %s", keys.Log, r.out.Manifest.Log)
 	}
 	return err
+}
+
+// goOn adds what came after the backup.
+func (r *restoring) goOn(ctx context.Context) error {
+	store, err := pebblelog.Open(r.l.Log, pebblelog.Options{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(continueWith(ctx, store, &r.out.Manifest, r.From, r.Then), store.Close())
 }
 
 // unpackFile gives a backup's files to take.

@@ -21,7 +21,7 @@ type Open func(t *testing.T) (store eventlog.Store, reopen func() eventlog.Store
 
 // Run runs every conformance test on stores made by open.
 func Run(t *testing.T, open Open) {
-	for _, group := range [][]test{orderTests, conditionTests, repeatTests, keyTests, readTests, lifeTests, treeTests, eraseTests, generationTests} {
+	for _, group := range [][]test{orderTests, conditionTests, repeatTests, keyTests, readTests, lifeTests, treeTests, eraseTests, generationTests, copyTests} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
 				f := &fixture{T: t, ctx: t.Context(), id: event.LogID{ID: event.NewID()}}

@@ -72,3 +72,17 @@ func table[K comparable, V any](s *Store, id event.LogID, of func(*log) map[K]V)
 	}
 	return maps.Clone(of(l)), nil
 }
+
+// Outcomes implements eventlog.Lister.
+func (s *Store) Outcomes(_ context.Context, id event.LogID, yield func(eventlog.Outcome) bool) error {
+	outcomes, err := table(s, id, func(l *log) map[outcomeKey]eventlog.Outcome { return l.outcomes })
+	maps.Values(outcomes)(yield)
+	return err
+}
+
+// Cursors implements eventlog.Lister.
+func (s *Store) Cursors(_ context.Context, id event.LogID, yield func(name string, value []byte) bool) error {
+	cursors, err := table(s, id, func(l *log) map[string][]byte { return l.cursors })
+	maps.All(cursors)(yield)
+	return err
+}

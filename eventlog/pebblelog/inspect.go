@@ -91,3 +91,29 @@ func (s *Store) list(log event.LogID, kind byte, n int, each func(rest, value []
 	}
 	return nil
 }
+
+// Outcomes implements eventlog.Lister.
+func (s *Store) Outcomes(_ context.Context, log event.LogID, yield func(eventlog.Outcome) bool) error {
+	return s.list(log, kindOutcome, 0, func(rest, value []byte) (bool, error) {
+		if len(rest) < 33 {
+			return false, errMalformed
+		}
+		o, err := parseOutcome(value, event.Actor{Kind: string(rest[32:]), ID: event.ID(rest[16:32])}, event.ID(rest[:16]))
+		return err == nil && yield(o), err
+	})
+}
+
+// Cursors implements eventlog.Lister.
+func (s *Store) Cursors(_ context.Context, log event.LogID, yield func(name string, value []byte) bool) error {
+	var k key
+	low := bytes.Clone(k.cursor(log, ""))
+	for kv, err := range s.scan(low, successor(low), false) {
+		if err != nil {
+			return readFault("list the cursors", err)
+		}
+		if !yield(string(kv.key[len(low):]), bytes.Clone(kv.value)) {
+			return nil
+		}
+	}
+	return nil
+}

@@ -103,3 +103,22 @@ func (s *Store) list(ctx context.Context, query string, log event.LogID, n int, 
 	}
 	return readFault(op, rows.Err())
 }
+
+// Outcomes implements eventlog.Lister.
+func (s *Store) Outcomes(ctx context.Context, log event.LogID, yield func(eventlog.Outcome) bool) error {
+	return s.list(ctx, `SELECT first, final, command, actor, kind, digest FROM outcome WHERE `+within("log"), log, 6, func(v [][]byte) (bool, error) {
+		if len(v[5]) != len(event.Hash{}) {
+			return false, errMalformed
+		}
+		at := func(b []byte) event.Position { return event.Position(binary.BigEndian.Uint64(b)) }
+		return yield(eventlog.Outcome{Actor: event.Actor{Kind: string(v[4]), ID: event.ID(v[3])}, Command: event.ID(v[2]),
+			Digest: event.Hash(v[5]), First: at(v[0]), Last: at(v[1])}), nil
+	})
+}
+
+// Cursors implements eventlog.Lister.
+func (s *Store) Cursors(ctx context.Context, log event.LogID, yield func(name string, value []byte) bool) error {
+	return s.list(ctx, `SELECT name, value FROM cursor WHERE `+within("log"), log, 2, func(v [][]byte) (bool, error) {
+		return yield(string(v[0]), append([]byte{}, v[1]...)), nil
+	})
+}

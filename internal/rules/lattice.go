@@ -26,6 +26,7 @@ CONTRACTS < eventlog/memlog, eventlog/pebblelog, eventlog/pglog < ENGINES     # 
 seal < seal/kms/file < ENGINES                 # where the key over all keys lies; chosen like a store, by the wiring
 CONTRACTS, cell < seal/erasure < react               # what an erasure in the log has destroyed; by the words of the log and the keys only
 CONTRACTS < eventlog/faultlog, eventlog/logtest < LOGTESTS    # for tests of whatever keeps the contract
+eventlog/memlog < eventlog/logtest                                 # a store beside the one under test, to copy to and from
 CONTRACTS, ledger/verify, cell < ledger                             # what we sign is checked by the code that strangers run
 CONTRACTS < decide, view                                      # to change state; to read it
 event < event/eventtest                        # examples of event types, kept for ever
