@@ -51,8 +51,20 @@ func benchLog(b *testing.B, n int) *viewtest.Log {
 
 // BenchmarkRebuild measures events per second from the log to the views, and
 // without decoding, which is not ours.
-func BenchmarkRebuild(b *testing.B) {
-	const n = 100_000
+func BenchmarkRebuild(b *testing.B) { onEach(b, benchRebuild) }
+
+// onEach measures with files and with PostgreSQL, side by side.
+func onEach(b *testing.B, f func(*testing.B)) {
+	b.Run("sqlite", f)
+	b.Run("postgres", func(b *testing.B) {
+		database = newDatabase(b)
+		defer func() { database = "" }()
+		f(b)
+	})
+}
+
+func benchRebuild(b *testing.B) {
+	const n = 50_000
 	l := benchLog(b, n)
 	decoded := make([]event.Fact, n+1)
 	for r, err := range l.Read(ctx, event.Everything(), 0) {
@@ -75,9 +87,7 @@ func BenchmarkRebuild(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer set.Close()
-			if err := set.Fresh(ctx, n); err != nil {
-				b.Fatal(err)
-			}
+			caughtUp(b, set, n)
 			for b.Loop() {
 				if err := set.Rebuild(ctx, nil); err != nil {
 					b.Fatal(err)
@@ -89,12 +99,12 @@ func BenchmarkRebuild(b *testing.B) {
 }
 
 // BenchmarkRead measures reads: one row, and a page of 20 in order of a name.
-func BenchmarkRead(b *testing.B) {
+func BenchmarkRead(b *testing.B) { onEach(b, benchRead) }
+
+func benchRead(b *testing.B) {
 	l := benchLog(b, 20_000)
 	set := open(b, l, stored(b), view.Options{})
-	if err := set.Fresh(ctx, 20_000); err != nil {
-		b.Fatal(err)
-	}
+	caughtUp(b, set, 20_000)
 	rows, _, _, err := set.Select(ctx, view.Query{Table: "people", Limit: 1})
 	if err != nil {
 		b.Fatal(err)
@@ -120,7 +130,9 @@ func BenchmarkRead(b *testing.B) {
 }
 
 // BenchmarkReadYourWrite measures an append and a read that must see it.
-func BenchmarkReadYourWrite(b *testing.B) {
+func BenchmarkReadYourWrite(b *testing.B) { onEach(b, benchReadYourWrite) }
+
+func benchReadYourWrite(b *testing.B) {
 	l := newLog(b)
 	set := open(b, l, stored(b), view.Options{})
 	org := event.NewID()

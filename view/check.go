@@ -59,7 +59,7 @@ func (s *Set) Check(ctx context.Context, progress func(Progress), report func(Di
 	if err := s.Fresh(ctx, s.log.Mark().Size); err != nil {
 		return 0, fault.Wrap(op, err)
 	}
-	erasures := s.erased()
+	erasures, from := s.erased(), s.log.Mark().Size
 	err = s.build(ctx, checkSuffix, progress, func(d *database) error {
 		defer d.shut()
 		if err := s.Fresh(ctx, d.place().position); err != nil {
@@ -73,7 +73,7 @@ func (s *Set) Check(ctx context.Context, progress func(Progress), report func(Di
 			return s.compare(ctx, live, sn, d, report)
 		})
 	})
-	if err == nil && s.erased() != erasures {
+	if err == nil && (s.erased() != erasures || s.erasedElsewhere(ctx, from)) {
 		err = errErasedMeanwhile
 	}
 	return at, fault.Wrap(op, err)
@@ -82,6 +82,18 @@ func (s *Set) Check(ctx context.Context, progress func(Progress), report func(Di
 // erased counts the erasures that the serving file has taken in. Those that the
 // copy reads again do not count.
 func (s *Set) erased() uint64 { return s.erasures.Load() + s.current().erasures.Load() }
+
+// erasedElsewhere tells whether the log says since a position that somebody was
+// erased, which another node may have taken in.
+func (s *Set) erasedElsewhere(ctx context.Context, from event.Position) bool {
+	if _, ok := s.home.(shared); !ok {
+		return false
+	}
+	for range s.log.ReadTo(ctx, event.Query{{Types: []string{erasedType}}}, from, s.log.Mark().Size) {
+		return true // or an error, after which nothing can be said either
+	}
+	return false
+}
 
 func (s *Set) compare(ctx context.Context, live *database, sn *snapshot, d *database, report func(Difference)) error {
 	for d.place().position < sn.at {

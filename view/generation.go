@@ -403,9 +403,7 @@ func (h *schema) drop(ctx context.Context, w conn) error {
 	if len(drop) > 0 {
 		texts = append(texts, "DROP TABLE "+strings.Join(drop, ", "))
 	}
-	for _, table := range []string{"_views", "_forgotten"} {
-		texts = append(texts, h.sql("DELETE FROM "+table+" o USING _state WHERE o.generation = _state.generation AND NOT serving"))
-	}
-	texts = append(texts, h.sql("DELETE FROM _state WHERE NOT serving"))
+	texts = append(texts, h.sql("DELETE FROM _views o USING _state WHERE o.generation = _state.generation AND NOT serving"),
+		h.sql("DELETE FROM _state WHERE NOT serving"))
 	return w.run(ctx, plain(texts))
 }

@@ -116,7 +116,7 @@ func (h *schema) writer(limit time.Duration) *postgresConn {
 
 // sql puts the schema's name in front of our own tables.
 func (h *schema) sql(text string) string {
-	return strings.NewReplacer("_state", h.at+`"_state"`, "_views", h.at+`"_views"`, "_muniment", h.at+`"_muniment"`, "_forgotten", h.at+`"_forgotten"`).Replace(text)
+	return strings.NewReplacer("_state", h.at+`"_state"`, "_views", h.at+`"_views"`, "_muniment", h.at+`"_muniment"`).Replace(text)
 }
 
 // lock is the number of an advisory lock of the schema.
@@ -175,7 +175,6 @@ func (h *schema) furnish(ctx context.Context, w conn) error {
 		`CREATE TABLE _state (generation bigint PRIMARY KEY, serving boolean NOT NULL, views bytea NOT NULL, log bytea NOT NULL, position bigint NOT NULL, leaf bytea NOT NULL)`,
 		`CREATE UNIQUE INDEX ON _state (serving) WHERE serving`,
 		`CREATE TABLE _views (generation bigint, name text, revision bigint NOT NULL, fingerprint text NOT NULL, PRIMARY KEY (generation, name))`,
-		`CREATE TABLE _forgotten (generation bigint, subject bytea, PRIMARY KEY (generation, subject))`,
 	}
 	for i := range make {
 		make[i] = h.sql(make[i])

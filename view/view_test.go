@@ -252,7 +252,7 @@ func TestPace(t *testing.T) {
 
 // caughtUp waits until the views have reached a position, however little
 // patience reads have with them on a machine that has other work to do.
-func caughtUp(t *testing.T, set *view.Set, p event.Position) {
+func caughtUp(t testing.TB, set *view.Set, p event.Position) {
 	t.Helper()
 	for {
 		err := set.Fresh(ctx, p)
