@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -63,6 +64,9 @@ func generationsOf(l Layout, at *ledger.Generations) *Generations {
 	out := &Generations{Dir: l.Dir, List: at.List, Size: at.Log.Size, Register: at.Register, Known: at.Register.Size, Unfinished: at.Unfinished}
 	if l.Register != DefaultLayout(l.Dir).Register {
 		out.register = " --register " + l.Register
+		if strings.Contains(l.Register, "://") { // it may hold a password
+			out.register = " --register PLACE"
+		}
 	}
 	return out
 }
