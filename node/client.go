@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"muniment.dev/event"
@@ -37,6 +38,8 @@ type lineName struct {
 
 // line is the way to one node for one log.
 type line struct {
+	silent atomic.Bool // the last message had no answer
+
 	client  *Client
 	name    lineName
 	key     []byte
@@ -195,9 +198,7 @@ func (l *line) deliver(batch []*forwarding) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience(batch))
 	defer cancel()
 	a, err := l.exchange(ctx, &q)
-	if err != nil {
-		l.client.logger.Warn("the holder of the log did not answer", "address", l.name.address, "error", err)
-	}
+	l.tell(err)
 	for i, f := range batch {
 		switch {
 		case err != nil:
@@ -261,6 +262,13 @@ func (l *line) exchange(ctx context.Context, q *ask) (*answer, error) {
 		return nil, notAnswered(errShort)
 	}
 	return &a, nil
+}
+
+// tell logs that the holder does not answer, once until it does.
+func (l *line) tell(err error) {
+	if silent := err != nil; l.silent.Swap(silent) != silent && silent {
+		l.client.logger.Warn("the holder of the log does not answer", "address", l.name.address, "error", err)
+	}
 }
 
 // seen is the stamp as the other side reads it.

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"muniment.dev/api"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -102,8 +103,8 @@ func workOver(ctx context.Context, s *server.Server) {
 				fmt.Printf("done %s %s %d\n", req.GetCommandId(), res.GetUserId(), res.GetChange().GetPosition())
 				break
 			}
-			fmt.Println("again", fault.KindOf(err))
-			if k := fault.KindOf(err); k != fault.Unavailable && k != fault.Unknown && k != fault.Exhausted {
+			fmt.Println("again", fault.KindOf(api.AsFault(err)))
+			if k := fault.KindOf(api.AsFault(err)); k != fault.Unavailable && k != fault.Unknown && k != fault.Exhausted {
 				fmt.Fprintln(os.Stderr, "not to be repeated:", err)
 				os.Exit(1)
 			}
