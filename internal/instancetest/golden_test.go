@@ -141,6 +141,12 @@ func opensGolden(t *testing.T, from string) {
 	verifies(t, dir, &want)
 	i := reopen(t, dir, &want)
 	defer func() { check(t, i.Close()) }()
+	want.standsIn(t, i)
+}
+
+// standsIn holds what is known against what an instance says.
+func (want *golden) standsIn(t *testing.T, i *Instance) {
+	t.Helper()
 	if _, err := i.Core.Views.Check(t.Context(), nil, func(d view.Difference) { t.Errorf("views: %s", d) }); err != nil {
 		t.Error(err)
 	}
