@@ -3,13 +3,17 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
+	"muniment.dev/fault"
 	"muniment.dev/internal/postgres"
 	"muniment.dev/seal/kms/file"
 	"muniment.dev/user"
@@ -25,7 +29,12 @@ type cluster struct {
 // newCluster starts nodes at once on databases that hold nothing.
 func newCluster(t *testing.T, n int) *cluster {
 	t.Helper()
-	db, dir := postgres.Shared(t), t.TempDir()
+	return newClusterOn(t, postgres.Shared(t), n)
+}
+
+func newClusterOn(t *testing.T, db *postgres.Cluster, n int) *cluster {
+	t.Helper()
+	dir := t.TempDir()
 	common := Config{Name: "Test", Database: db.NewDatabase(t), Keys: db.NewDatabase(t), Register: dir + "/register.json", RootKey: dir + "/root.key",
 		NodeListen: "127.0.0.1:0", Lease: "2s", ExternalURL: "https://id.example.org", Listen: "127.0.0.1:8300"}
 	if _, err := file.Open(common.RootKey); err != nil { // as an operator gives it to all
@@ -171,4 +180,44 @@ func TestCreateThenSearchOverNodes(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// While PostgreSQL waits for a standby that is gone, changes wait and reads are
+// answered; /readyz says why. When it is back, the change that waited is done.
+func TestReadySaysStandby(t *testing.T) {
+	q := postgres.NewQuorum(t, 1, postgres.Options{})
+	c := newClusterOn(t, q.Primary, 1)
+	org := c.organization()
+	ready := func(want string) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+			w := httptest.NewRecorder()
+			c.nodes[0].Handler().ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+			if strings.HasPrefix(w.Body.String(), want) {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("/readyz: %d %s; want %q", w.Code, w.Body, want)
+			}
+		}
+	}
+	ready("ready")
+	q.Standbys[0].Kill()
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.create(0, org, "waits@example.org")
+		done <- err
+	}()
+	ready("changes: PostgreSQL waits for a standby")
+	must[*munimentv1.ListUsersResponse](t)(c.nodes[0].API.User.ListUsers(c.as(0), &munimentv1.ListUsersRequest{}))
+	select {
+	case err := <-done:
+		t.Errorf("it was answered while no standby was there: %v", err)
+	default:
+	}
+	q.Standbys[0].Start(t)
+	ready("ready")
+	if err := <-done; err != nil && !fault.Is(err, fault.Unknown) { // on a slow machine patience may have ended
+		t.Errorf("the change that waited: %v", err)
+	}
 }

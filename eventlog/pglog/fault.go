@@ -26,6 +26,7 @@ var (
 	errAway       = cause{fault.Unavailable, "PostgreSQL does not answer; check that it runs and that host and port of the DSN are right"}
 	errRestarting = cause{fault.Unavailable, "PostgreSQL is starting or stopping; wait, it will be tried again"}
 	errStandby    = cause{fault.Unavailable, "the server is a read-only standby; name the primary in the DSN, or both with target_session_attrs=read-write"}
+	errWaits      = cause{fault.Unavailable, "PostgreSQL waits for a standby before it acknowledges anything; start one that synchronous_standby_names names, or look why it is slow: everything goes on by itself then"}
 	errFull       = cause{fault.Unavailable, "the disk of PostgreSQL is full; make room on it, nothing was lost"}
 	errMemory     = cause{fault.Unavailable, "PostgreSQL is out of memory; give it more, or lower max_connections or work_mem"}
 	errCrowded    = cause{fault.Unavailable, "PostgreSQL has no connection left; raise max_connections, or use fewer connections elsewhere"}

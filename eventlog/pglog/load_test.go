@@ -2,6 +2,7 @@ package pglog
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strconv"
 	"sync"
@@ -24,6 +25,8 @@ type load struct {
 	mu       sync.Mutex
 	acked    map[event.ID]event.Position // by event
 	unknowns int
+	refused  int // nothing was appended, and asked again
+	resolved int // of those that were unknown, by repeating
 }
 
 func startLoad(t *testing.T, log func() *eventlog.Log) *load {
@@ -44,20 +47,27 @@ func startLoad(t *testing.T, log func() *eventlog.Log) *load {
 // insist repeats an append until it is acknowledged, also past the end of the
 // load, so that in the end the log holds exactly what was acknowledged.
 func (w *load) insist(r eventlog.Request, id event.ID) {
+	unknown := false
 	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); {
 		a, err := w.log().Append(context.Background(), r)
 		w.mu.Lock()
 		switch {
 		case err == nil:
 			w.acked[id] = a.Last
+			if unknown {
+				w.resolved++
+			}
 			w.mu.Unlock()
 			return
 		case fault.Is(err, fault.Unknown):
 			w.unknowns++
+			unknown = true
 		case !fault.Is(err, fault.Unavailable) && !fault.Is(err, fault.Exhausted):
 			w.mu.Unlock()
 			w.t.Errorf("append: %v", err)
 			return
+		default:
+			w.refused++
 		}
 		w.mu.Unlock()
 		time.Sleep(5 * time.Millisecond)
@@ -107,6 +117,36 @@ func (w *load) end(s eventlog.Store, id event.LogID) {
 		}
 	}
 	w.t.Logf("%d records, term %d, %d answers were unknown", h.Size, h.Term, w.unknowns)
+}
+
+// outcome counts what a log lacks of what was acknowledged, and what it has
+// twice or besides.
+func (w *load) outcome(s eventlog.Store, id event.LogID) string {
+	w.t.Helper()
+	h, err := s.Head(context.Background(), id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	seen, last := map[event.ID]int{}, event.Position(0)
+	twice, gaps := 0, 0
+	for r, err := range s.Records(context.Background(), id, 1, h.Size) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		gaps += int(r.Position - last - 1)
+		last = r.Position
+		if seen[r.ID]++; seen[r.ID] == 2 {
+			twice++
+		}
+	}
+	lost := 0
+	for e := range w.acked {
+		if seen[e] == 0 {
+			lost++
+		}
+	}
+	return fmt.Sprintf("lost %d, twice %d, gaps %d; %d answers were unknown, of %d appends, which were resolved by repeating; %d asked to try again",
+		lost, twice, gaps, w.unknowns, w.resolved, w.refused)
 }
 
 // times is how often something is killed.

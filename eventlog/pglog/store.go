@@ -134,9 +134,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // the fault says why and what to do.
 func (s *Store) Ready(ctx context.Context) error {
 	const op = "ask PostgreSQL whether it is ready"
-	var standby bool
-	var privilege bool
-	err := s.reads.QueryRow(ctx, `SELECT pg_is_in_recovery(), has_table_privilege('log_head', 'UPDATE')`).Scan(&standby, &privilege)
+	var standby, privilege, waits bool
+	err := s.reads.QueryRow(ctx, `SELECT pg_is_in_recovery(), has_table_privilege('log_head', 'UPDATE'), EXISTS (SELECT FROM pg_stat_activity
+		WHERE datname = current_database() AND wait_event = 'SyncRep' AND xact_start < clock_timestamp() - $1::bigint * interval '1 microsecond')`,
+		slow.Microseconds()).Scan(&standby, &privilege, &waits)
 	switch {
 	case err != nil:
 		return readFault(op, err)
@@ -144,9 +145,16 @@ func (s *Store) Ready(ctx context.Context) error {
 		return errStandby.because(op, nil)
 	case !privilege:
 		return errPrivilege.because(op, nil)
+	case waits:
+		return errWaits.because(op, nil)
 	}
 	return nil
 }
+
+// slow is how long a commit may wait for a standby before Ready says so. Whoever
+// is not a superuser sees the commits of the own role, which are those of all
+// nodes.
+const slow = 2 * time.Second
 
 // Close implements eventlog.Store.
 func (s *Store) Close() error {
