@@ -116,6 +116,9 @@ func (s *Snapshot) Verify(ctx context.Context, o VerifyOptions) (*Report, error)
 // WriteLog writes the log as a backup file and returns its sums. What it wrote
 // is worth nothing if it fails; with [ErrWithdrawn], a new snapshot helps.
 func (s *Snapshot) WriteLog(ctx context.Context, w io.Writer, moved Moved) (sums []byte, err error) {
+	if s.store.dir == "" {
+		return nil, fault.New(fault.Refused, "the log is in a database; write it with muniment dump, which is consistent beside servers too")
+	}
 	files, total, err := regular(s.store.dir)
 	if err != nil {
 		return nil, err

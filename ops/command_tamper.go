@@ -46,6 +46,9 @@ func copyLog(ctx context.Context, from, to Layout) (event.LogID, error) {
 		return event.LogID{}, err
 	}
 	defer o.close()
+	if o.dir == "" {
+		return event.LogID{}, fault.New(fault.Refused, "a database is not copied to be tampered with; dump it, load it into a directory, and tamper with that")
+	}
 	logs, err := o.Logs(ctx)
 	if err != nil || len(logs) != 1 {
 		return event.LogID{}, errors.Join(err, fault.New(fault.NotFound, "there is no single log in %s", from.Dir))

@@ -15,6 +15,7 @@ import (
 
 // where says which data directory, and what of it lies elsewhere.
 type where struct {
+	Database string `help:"The database that holds the log, if it is not in the data directory: postgres://." env:"MUNIMENT_DATABASE" placeholder:"URL"`
 	Register string `help:"Where the register is, if it is not in the data directory: a file, or postgres:// or etcd://." env:"MUNIMENT_REGISTER" placeholder:"PLACE"`
 	KeysDB   string `name:"keys-db" help:"Key database, if it is not in the data directory: a file, or postgres://." env:"MUNIMENT_KEYS" placeholder:"PLACE"`
 	RootKey  string `name:"root-key" help:"Root key file, if it is not in the data directory." type:"path" placeholder:"FILE"`
@@ -32,7 +33,7 @@ func (w where) layout(dir string) (Layout, error) {
 	for _, o := range []struct {
 		to   *string
 		from string
-	}{{&l.Register, w.Register}, {&l.Keys, w.KeysDB}, {&l.Root, w.RootKey}} {
+	}{{&l.Log, w.Database}, {&l.Views, w.Database}, {&l.Register, w.Register}, {&l.Keys, w.KeysDB}, {&l.Root, w.RootKey}} {
 		if o.from != "" {
 			*o.to = o.from
 		}

@@ -6,7 +6,6 @@ import (
 
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
-	"muniment.dev/eventlog/pebblelog"
 	"muniment.dev/fault"
 	"muniment.dev/ledger"
 	"muniment.dev/seal"
@@ -32,23 +31,20 @@ type Stopped struct {
 	Sealer *seal.Sealer
 
 	program Program
-	store   *pebblelog.Store
+	store   *opened
 	keys    *seal.Keys
 }
 
 // OpenStopped opens a data directory on which no server runs. Without keys it
 // can say how the log is, but not what is sealed in it. Close must be called.
 func OpenStopped(ctx context.Context, l Layout, p Program, keys bool) (_ *Stopped, err error) {
-	if !exists(l.Log) {
-		return nil, fault.New(fault.NotFound, "there is no log store in %s", l.Dir)
-	}
 	s := &Stopped{Layout: l, program: p}
 	defer func() {
 		if err != nil {
 			s.Close()
 		}
 	}()
-	if s.store, err = pebblelog.OpenReadOnly(l.Log, pebblelog.Options{}); err != nil {
+	if s.store, err = openStopped(ctx, l); err != nil {
 		return nil, err
 	}
 	now, err := stateOf(ctx, s.store)
@@ -78,7 +74,7 @@ func (s *Stopped) Close() error {
 		errs = append(errs, s.keys.Close())
 	}
 	if s.store != nil {
-		errs = append(errs, s.store.Close())
+		s.store.close()
 	}
 	return errors.Join(errs...)
 }

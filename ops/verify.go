@@ -15,9 +15,11 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/eventlog/pebblelog"
+	"muniment.dev/eventlog/pglog"
 	"muniment.dev/fault"
 	"muniment.dev/ledger"
 	"muniment.dev/ledger/verify"
+	"muniment.dev/pgdb"
 	"muniment.dev/seal"
 	"muniment.dev/seal/kms/file"
 )
@@ -260,6 +262,9 @@ func (o opener) Key(ctx context.Context, log, _, key verify.ID) ([]byte, verify.
 // made if it does not exist.
 func openKeys(ctx context.Context, l Layout) (*seal.Keys, error) {
 	for _, path := range []string{l.Root, l.Keys} {
+		if pgdb.Is(path) {
+			continue
+		}
 		if _, err := os.Stat(path); err != nil {
 			return nil, &fault.Error{Kind: fault.NotFound, Msg: "to open sealed fields, the key database and the root key are needed; there is no " + path}
 		}
@@ -271,19 +276,27 @@ func openKeys(ctx context.Context, l Layout) (*seal.Keys, error) {
 	return seal.OpenKeys(ctx, l.Keys, root)
 }
 
+// readable is an engine, and what it tells of its index.
+type readable interface {
+	eventlog.Store
+	eventlog.Lister
+	leafReader
+	lister
+}
+
 // opened is a store opened for reading, offline or as a server's snapshot.
 type opened struct {
-	*pebblelog.Store
-	dir   string
+	readable
+	dir   string          // of the files; empty for a database
 	live  bool            // it is a snapshot of a running server's
 	gone  <-chan struct{} // closed when the server withdrew it
 	close func()
 }
 
 // openLog opens the log store of a layout for reading. If a server runs on it,
-// the server is asked for a snapshot.
+// the server is asked for a snapshot, or the database.
 func openLog(ctx context.Context, l Layout) (*opened, error) {
-	if exists(l.Socket) {
+	if exists(l.Socket) && !pgdb.Is(l.Log) {
 		dir, release, gone, err := askForSnapshot(ctx, l)
 		if err == nil {
 			s, err := pebblelog.OpenReadOnly(dir, pebblelog.Options{})
@@ -296,6 +309,19 @@ func openLog(ctx context.Context, l Layout) (*opened, error) {
 		if !fault.Is(err, fault.NotFound) {
 			return nil, err
 		}
+	}
+	return openStopped(ctx, l)
+}
+
+// openStopped opens the log store of a layout on which no server runs, or a
+// database as it is now.
+func openStopped(ctx context.Context, l Layout) (*opened, error) {
+	if pgdb.Is(l.Log) {
+		s, err := pglog.OpenSnapshot(ctx, pglog.Options{DSN: l.Log})
+		if err != nil {
+			return nil, err
+		}
+		return &opened{s, "", true, nil, func() { s.Close() }}, nil
 	}
 	if !exists(l.Log) {
 		return nil, fault.New(fault.NotFound, "there is no log store in %s", l.Dir)

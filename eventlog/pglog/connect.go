@@ -38,13 +38,16 @@ func (o *Options) config(dsn string) (*pgx.ConnConfig, error) {
 	} {
 		c.RuntimeParams[name] = value
 	}
+	if o.readOnly {
+		c.RuntimeParams["default_transaction_read_only"] = "on"
+	}
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "muniment"
 	}
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 10 * time.Second
 	}
-	if c.ValidateConnect == nil && len(c.Fallbacks) > 0 { // of several hosts the one that writes
+	if c.ValidateConnect == nil && len(c.Fallbacks) > 0 && !o.readOnly { // of several hosts the one that writes
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	c.OnNotice = note

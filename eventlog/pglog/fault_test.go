@@ -161,7 +161,7 @@ func TestComesBack(t *testing.T) {
 		}
 		others = append(others, conn)
 	}
-	s.reads.Reset()
+	s.reads.(*pgxpool.Pool).Reset()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		err := s.Ready(t.Context())
 		if fault.Is(err, fault.Unavailable) && strings.Contains(err.Error(), "no connection left") {
@@ -171,7 +171,7 @@ func TestComesBack(t *testing.T) {
 			if conn, err := pgx.Connect(t.Context(), c.DSN("")); err == nil {
 				others = append(others, conn)
 			}
-			s.reads.Reset()
+			s.reads.(*pgxpool.Pool).Reset()
 		}
 		if time.Now().After(end) {
 			t.Fatalf("with no connection left: %v", err)

@@ -61,6 +61,8 @@ type Options struct {
 	// Progress is told of migrations; nobody if nil.
 	Progress func(Progress)
 	Logger   *slog.Logger
+
+	readOnly bool // the server refuses to change anything
 }
 
 func (o *Options) defaults() {
@@ -93,9 +95,9 @@ func (o *Options) defaults() {
 // Store is a schema with logs. Make it with Open.
 type Store struct {
 	opts   Options
-	reads  *pgxpool.Pool
+	reads  querier
 	writes *pgxpool.Pool
-	bell   *bell
+	bell   *bell // nil in a snapshot
 
 	mu   sync.Mutex                // guards logs
 	logs map[event.LogID]*logState // those that were taken or asked for ids
@@ -113,10 +115,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := Migrate(ctx, o); err != nil {
 		return nil, err
 	}
-	s := &Store{opts: o, logs: map[event.LogID]*logState{}}
-	s.life, s.done = context.WithCancel(context.Background())
-	var err error
-	if s.reads, err = o.pool(ctx, o.DSN, o.Readers, false); err == nil {
+	s := newStore(o)
+	reads, err := o.pool(ctx, o.DSN, o.Readers, false)
+	if err == nil {
+		s.reads = reads
 		s.writes, err = o.pool(ctx, o.DSN, o.Writers, true)
 	}
 	if err == nil {
@@ -128,6 +130,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s.bell = newBell(s)
 	return s, nil
+}
+
+func newStore(o Options) *Store {
+	s := &Store{opts: o, logs: map[event.LogID]*logState{}}
+	s.life, s.done = context.WithCancel(context.Background())
+	return s
 }
 
 // Ready reports whether the database answers and could be written to; if not,
@@ -160,10 +168,11 @@ const slow = 2 * time.Second
 func (s *Store) Close() error {
 	s.done()
 	s.work.Wait()
-	for _, p := range []*pgxpool.Pool{s.reads, s.writes} {
-		if p != nil {
-			p.Close()
-		}
+	if s.reads != nil {
+		s.reads.Close()
+	}
+	if s.writes != nil {
+		s.writes.Close()
 	}
 	return nil
 }
