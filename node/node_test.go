@@ -145,7 +145,7 @@ func TestUncertain(t *testing.T) {
 		"it says nothing":         {answers(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), fault.Unknown, false},
 		"a stranger":              {answers(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }), fault.Unknown, false},
 		"a stranger says no":      {answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }), fault.Unknown, false},
-		"sent on":                 {answers(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", 307) }), fault.Unknown, false},
+		"sent on":                 {answers(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusTemporaryRedirect) }), fault.Unknown, false},
 		"another instance's node": {listen(t, other), fault.Unknown, false},
 		"a log that is not there": {listen(t, NewServer(time.Now)), fault.Unknown, false},
 		"a clock far behind":      {listen(t, slow), fault.Unavailable, false},

@@ -70,28 +70,6 @@ func (c *Core) look(ctx context.Context) error {
 	return nil
 }
 
-// created makes the instance if the log is empty. Of several nodes that start
-// at once the one that holds the log does; the others wait for it.
-func (c *Core) created(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for c.Log.Mark().Size == 0 {
-		if c.Log.Leads() {
-			c.Created = true
-			return c.createInstance(ctx)
-		}
-		if err := c.Log.CatchUp(ctx); err != nil {
-			return err
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return fault.New(fault.Unavailable, "another node holds the log and makes nothing of it; look at that one")
-		}
-	}
-	return nil
-}
-
 // ReadInstance folds the instance as it is now.
 func (c *Core) ReadInstance(ctx context.Context) (instance.State, error) {
 	id := c.Sealer.Instance.ID

@@ -49,16 +49,31 @@ func (f Failure) String() string { return [...]string{"none", "refuse", "lose", 
 
 // Store is the failing engine. Make it with New.
 type Store struct {
+	lists // which fail as they do below: they are for looking at, not for serving
+
 	inner eventlog.Store
 	plan  Plan
 	order sync.Mutex // so that the witness sees commits and takings as they happen
 	witness
 }
 
+// lists are what engines offer beside Store, for copying all of a log and for
+// checking it.
+type lists interface {
+	eventlog.Lister
+	Leaf(ctx context.Context, log event.LogID, p event.Position) ([]byte, bool, error)
+	Indexed(ctx context.Context, log event.LogID, yield func(term [16]byte, p event.Position) bool) error
+	Events(ctx context.Context, log event.LogID, yield func(event.ID, event.Position) bool) error
+	Streams(ctx context.Context, log event.LogID, yield func(event.Stream, eventlog.StreamHead) bool) error
+	Subjects(ctx context.Context, log event.LogID, yield func(eventlog.KeyUse) bool) error
+	Keys(ctx context.Context, log event.LogID, yield func(eventlog.KeyUse) bool) error
+}
+
 // New wraps a store, which must be new to the witness: empty, or given to no
 // other Store before.
 func New(inner eventlog.Store, plan Plan) *Store {
-	return &Store{inner: inner, plan: plan, witness: witness{logs: map[event.LogID]*seen{}}}
+	l, _ := inner.(lists)
+	return &Store{lists: l, inner: inner, plan: plan, witness: witness{logs: map[event.LogID]*seen{}}}
 }
 
 // Inner returns the engine below, which never fails.
