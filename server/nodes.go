@@ -169,7 +169,7 @@ func (s *Server) fresh(site *page.Site, next http.Handler) http.Handler {
 		defer cancel()
 		if err := s.caughtUp(ctx); err != nil {
 			s.extra.Logger.WarnContext(r.Context(), "a request is refused: it is not known what other nodes have recorded", "error", err)
-			Refuse(w, r, site, http.StatusServiceUnavailable, errStale)
+			Refuse(w, r, site, http.StatusServiceUnavailable, stale(err))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -183,7 +183,15 @@ func (s *Server) caughtUp(ctx context.Context) error {
 	return s.Core.Erasure.Present(ctx)
 }
 
-var errStale = &fault.Error{Kind: fault.Unavailable, Msg: "the server cannot reach its database; nothing was changed, try again in a moment", Err: shortly{}}
+// stale says that nothing was changed, and why, if the store knows what to do
+// about it.
+func stale(err error) error {
+	f := &fault.Error{Kind: fault.Unavailable, Msg: "the server cannot read its database; nothing was changed, try again in a moment", Err: shortly{}}
+	if fault.Is(err, fault.Unavailable) {
+		f.Msg = "nothing was changed: " + fault.Public(err)
+	}
+	return f
+}
 
 // shortly is a cause that passes.
 type shortly struct{}

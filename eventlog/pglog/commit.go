@@ -33,10 +33,10 @@ func (s *Store) Commit(_ context.Context, b *eventlog.Batch) error {
 	defer l.mu.Unlock()
 	l.filter.committing(b)
 	begun := time.Now()
-	err := s.commit(l, b)
+	err := s.noted(s.commit(l, b))
 	if isMissing(err) { // a table of sealed blocks: it is made ahead, but a batch may be quicker
 		if err = s.growSealed(segmentOf(b.Next.Size)); err == nil {
-			err = s.commit(l, b)
+			err = s.noted(s.commit(l, b))
 		}
 	}
 	if err != nil {

@@ -26,6 +26,7 @@ var (
 	errAway       = cause{fault.Unavailable, "PostgreSQL does not answer; check that it runs and that host and port of the DSN are right"}
 	errRestarting = cause{fault.Unavailable, "PostgreSQL is starting or stopping; wait, it will be tried again"}
 	errStandby    = cause{fault.Unavailable, "the server is a read-only standby; name the primary in the DSN, or both with target_session_attrs=read-write"}
+	errReadOnly   = cause{fault.Unavailable, "PostgreSQL lets us read only: a read-only standby, or default_transaction_read_only is on for the database or the role; name the primary in the DSN, or switch that off"}
 	errWaits      = cause{fault.Unavailable, "PostgreSQL waits for a standby before it acknowledges anything; start one that synchronous_standby_names names, or look why it is slow: everything goes on by itself then"}
 	errFull       = cause{fault.Unavailable, "the disk of PostgreSQL is full; make room on it, nothing was lost"}
 	errMemory     = cause{fault.Unavailable, "PostgreSQL is out of memory; give it more, or lower max_connections or work_mem"}
@@ -43,7 +44,8 @@ var (
 // states maps SQLSTATEs, whole ones before classes.
 var states = map[string]cause{
 	"53100": errFull, "53200": errMemory, "53300": errCrowded, "53400": errCrowded,
-	"25006": errStandby, "57P01": errRestarting, "57P02": errRestarting, "57P03": errRestarting, "57P05": errRestarting,
+	"25006": errReadOnly, "0A000": errStandby, // a table without a write-ahead log cannot be read there
+	"57P01": errRestarting, "57P02": errRestarting, "57P03": errRestarting, "57P05": errRestarting,
 	"42501": errPrivilege, "28P01": errPassword, "28000": errPassword, "3D000": errDatabase, "3F000": errTables, "42P01": errTables,
 	"55P03": errBusy, "40P01": errBusy, "57014": errBusy, "58030": errAway,
 	"XX001": errDamaged, "XX002": errDamaged,

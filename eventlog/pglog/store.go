@@ -23,6 +23,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -94,10 +95,11 @@ func (o *Options) defaults() {
 
 // Store is a schema with logs. Make it with Open.
 type Store struct {
-	opts   Options
-	reads  querier
-	writes *pgxpool.Pool
-	bell   *bell // nil in a snapshot
+	opts    Options
+	reads   querier
+	writes  *pgxpool.Pool
+	bell    *bell       // nil in a snapshot
+	cramped atomic.Bool // the last commit found no room
 
 	mu   sync.Mutex                // guards logs
 	logs map[event.LogID]*logState // those that were taken or asked for ids
@@ -137,32 +139,6 @@ func newStore(o Options) *Store {
 	s.life, s.done = context.WithCancel(context.Background())
 	return s
 }
-
-// Ready reports whether the database answers and could be written to; if not,
-// the fault says why and what to do.
-func (s *Store) Ready(ctx context.Context) error {
-	const op = "ask PostgreSQL whether it is ready"
-	var standby, privilege, waits bool
-	err := s.reads.QueryRow(ctx, `SELECT pg_is_in_recovery(), has_table_privilege('log_head', 'UPDATE'), EXISTS (SELECT FROM pg_stat_activity
-		WHERE datname = current_database() AND wait_event = 'SyncRep' AND xact_start < clock_timestamp() - $1::bigint * interval '1 microsecond')`,
-		slow.Microseconds()).Scan(&standby, &privilege, &waits)
-	switch {
-	case err != nil:
-		return readFault(op, err)
-	case standby:
-		return errStandby.because(op, nil)
-	case !privilege:
-		return errPrivilege.because(op, nil)
-	case waits:
-		return errWaits.because(op, nil)
-	}
-	return nil
-}
-
-// slow is how long a commit may wait for a standby before Ready says so. Whoever
-// is not a superuser sees the commits of the own role, which are those of all
-// nodes.
-const slow = 2 * time.Second
 
 // Close implements eventlog.Store.
 func (s *Store) Close() error {

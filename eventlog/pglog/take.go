@@ -271,9 +271,12 @@ func (s *Store) Resign(ctx context.Context, log event.LogID, by event.ID) error 
 	return readFault("resign from the log", err)
 }
 
-// Attend implements eventlog.Shared.
+// Attend implements eventlog.Shared. It waits for no standby, or nothing would be
+// read anywhere while none answers. A fail-over may lose it; then the node is
+// taken to be away a little early, and by then it has read of the erasure.
 func (s *Store) Attend(ctx context.Context, log event.LogID, node event.ID, forgotten event.Position, lease time.Duration) error {
-	_, err := s.writes.Exec(ctx, `INSERT INTO node SELECT log, $2, $3, clock_timestamp() + $4::bigint * interval '1 microsecond' FROM log_head WHERE id = $1
+	_, err := s.writes.Exec(ctx, `INSERT INTO node SELECT log, $2, $3, clock_timestamp() + $4::bigint * interval '1 microsecond'
+		FROM log_head, (SELECT set_config('synchronous_commit', 'local', true)) locally WHERE id = $1
 		ON CONFLICT (log, node) DO UPDATE SET forgotten = excluded.forgotten, until = excluded.until`,
 		id(log.ID), id(node), int64(forgotten), lease.Microseconds())
 	return readFault("note that a node is there", err)

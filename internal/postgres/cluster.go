@@ -110,6 +110,9 @@ func tempDir(under string) (string, error) {
 	return dir, own(dir)
 }
 
+// Own gives a file or folder to the user as whom the servers run.
+func Own(path string) error { return own(path) }
+
 // initialise makes a cluster that does not run.
 func initialise(bin string, o Options) (*Cluster, error) {
 	dir, err := tempDir(o.Under)

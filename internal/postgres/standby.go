@@ -138,6 +138,17 @@ func (c *Cluster) follow(primary *Cluster, name string) error {
 	return c.write("standby.conf", text, "include_if_exists = 'standby.conf'\n")
 }
 
+// Demote makes a primary a read-only standby of nobody, as one that was set aside
+// in a fail-over; Promote undoes it.
+func (c *Cluster) Demote(t testing.TB) {
+	t.Helper()
+	c.Stop(Fast)
+	if err := c.write("standby.signal", "", "include = 'muniment.conf'\n"); err != nil {
+		t.Fatal(err)
+	}
+	c.Start(t)
+}
+
 // Follow lets a standby stream from another primary, such as one that was
 // promoted.
 func (c *Cluster) Follow(t testing.TB, primary *Cluster, name string) {
