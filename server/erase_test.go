@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
+	"muniment.dev/internal/postgres"
 	"muniment.dev/ops"
 	"muniment.dev/session/signin"
 	"muniment.dev/view"
@@ -70,13 +73,42 @@ func (w *world) needles(id event.ID) map[string][]byte {
 	return out
 }
 
-func (w *world) grep(needles map[string][]byte) (found []string) {
+// newErasable is a world, and the folders in which it keeps anything: on
+// PostgreSQL in a cluster that is set up as the documents say.
+func newErasable(t *testing.T) (w *world, folders []string) {
+	t.Helper()
+	w = newWorldOn(t, Extra{Passwords: quick}, func(c Config) Config {
+		folders = append(folders, c.Data)
+		if db, ok := postgres.ChosenOwn(t, map[string]string{"wal_recycle": "off", "wal_keep_size": "0"}); ok {
+			folders = append(folders, db.Data())
+			c.Database, c.Keys, c.Register = db.NewDatabase(t), db.NewDatabase(t), filepath.Join(c.Data, "register.json")
+		}
+		return c
+	})
+	return w, folders
+}
+
+func (w *world) grep(needles map[string][]byte, folders []string) (found []string) {
 	w.t.Helper()
-	err := filepath.WalkDir(w.config.Data, func(path string, d os.DirEntry, err error) error {
+	for _, folder := range folders {
+		found = append(found, w.grepIn(needles, folder)...)
+	}
+	return found
+}
+
+func (w *world) grepIn(needles map[string][]byte, folder string) (found []string) {
+	w.t.Helper()
+	err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // PostgreSQL takes files away
+			return nil
+		}
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}
 		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		for name, n := range needles {
 			if bytes.Contains(b, n) {
 				found = append(found, name+" in "+filepath.Base(path))
@@ -95,11 +127,11 @@ func (w *world) grep(needles map[string][]byte) (found []string) {
 // say erased, of the past too; verify calls what is missing lawful; a view that
 // is built anew equals the live one.
 func TestErase(t *testing.T) {
-	w := newWorld(t)
+	w, folders := newErasable(t)
 	ctx := w.as(w.owner)
 	id := w.lived()
 	needles := w.needles(id)
-	if len(w.grep(needles)) == 0 {
+	if len(w.grep(needles, folders)) == 0 {
 		t.Fatal("the ciphertexts are not found before the erasure, so that their absence would prove nothing")
 	}
 	before := w.Core.Log.Mark()
@@ -112,7 +144,7 @@ func TestErase(t *testing.T) {
 	if err := w.Core.Erasure.Wait(wait, event.SubjectID{ID: id}); err != nil {
 		t.Fatal(err)
 	}
-	if found := w.grep(needles); len(found) > 0 {
+	if found := w.grep(needles, folders); len(found) > 0 {
 		t.Errorf("after the erasure: %q", found)
 	}
 	if got := must[*munimentv1.GetErasureResponse](t)(w.API.User.GetErasure(ctx, &munimentv1.GetErasureRequest{UserId: id.String()})); got.GetState() != munimentv1.ErasureState_ERASURE_STATE_COMPLETE {
@@ -138,7 +170,7 @@ func TestErase(t *testing.T) {
 	if _, err := w.register(ctx, canaries[0]); err != nil {
 		t.Errorf("the address is not free: %v", err)
 	}
-	report, err := ops.VerifyDir(t.Context(), ops.DefaultLayout(w.config.Data), ops.VerifyOptions{Key: w.Core.Instance.CheckpointKey})
+	report, err := w.verify()
 	if err != nil || len(report.Findings) > 0 || report.Erased == 0 || report.Pending != 0 {
 		t.Errorf("verify: %v %v", report, err)
 	}
@@ -148,6 +180,15 @@ func TestErase(t *testing.T) {
 	if erased.GetChange().GetPosition() != uint64(before.Size)+3 {
 		t.Logf("the erasure stands at %d", erased.GetChange().GetPosition())
 	}
+}
+
+// verify verifies the log, as an operator would beside the running server.
+func (w *world) verify() (*ops.Report, error) {
+	o := ops.VerifyOptions{Key: w.Core.Instance.CheckpointKey}
+	if w.config.Database == "" {
+		return ops.VerifyDir(w.t.Context(), ops.DefaultLayout(w.config.Data), o)
+	}
+	return ops.Verify(w.t.Context(), w.Core.Log.Store(), o)
 }
 
 // Lock, sign-out and withdrawal take effect at once where a server is asked.

@@ -59,10 +59,16 @@ func newWorld(t *testing.T) *world {
 
 func newWorldWith(t *testing.T, x Extra) *world {
 	t.Helper()
+	return newWorldOn(t, x, func(c Config) Config { return onEngine(t, c) })
+}
+
+// newWorldOn has its parts where a test puts them.
+func newWorldOn(t *testing.T, x Extra, on func(Config) Config) *world {
+	t.Helper()
 	h := &late{}
 	front := httptest.NewServer(h)
 	t.Cleanup(front.Close)
-	s, err := New(t.Context(), onEngine(t, Config{Data: t.TempDir(), Listen: front.Listener.Addr().String(), Name: "Test"}), x)
+	s, err := New(t.Context(), on(Config{Data: t.TempDir(), Listen: front.Listener.Addr().String(), Name: "Test"}), x)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -363,15 +363,34 @@ func (h *schema) analyze(d *database) error {
 	return d.w.run(context.Background(), plain([]string{"ANALYZE " + strings.Join(names, ", ")}))
 }
 
-// discard drops what does not serve: d, or the generation whose place it took.
+// discard drops what does not serve: d, or the generation whose place it took,
+// such that it stands in no file any more.
 func (h *schema) discard(d *database) error {
 	w := h.writer(time.Hour)
 	defer w.close()
 	err := h.sweep(context.Background(), w)
 	if err != nil {
 		h.s.opts.Logger.Warn("tables of views that do not serve any more are still there; the next rebuild drops them", slog.Any("err", err))
+		return err
 	}
-	return err
+	return h.letGo(w)
+}
+
+// letGo has PostgreSQL drop the files of those tables, and the segments of the
+// write-ahead log that it needs no more: what views say stands there in clear. A
+// role may be without the right to that; then both go by themselves, later.
+func (h *schema) letGo(w conn) error {
+	ctx, may := context.Background(), false
+	const ask = `SELECT 1 WHERE has_function_privilege('pg_switch_wal()', 'EXECUTE') AND pg_has_role('pg_checkpoint', 'USAGE')`
+	if err := query(ctx, w, ask, nil, func([]any) error { may = true; return nil }); err != nil || !may {
+		return err
+	}
+	for _, sql := range []string{`SELECT pg_switch_wal()`, `CHECKPOINT`, `SELECT pg_switch_wal()`, `CHECKPOINT`} {
+		if err := w.run(ctx, one(statement{sql: sql, once: true})); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sweep drops all generations that do not serve. The caller has claimed the

@@ -19,7 +19,8 @@ type Roles struct {
 func DefaultRoles() Roles { return Roles{"muniment_migrate", "muniment_serve", "muniment_erase"} }
 
 // SQL is what a superuser runs once, in the database that is to hold the log,
-// to make the roles. It sets no passwords.
+// to make the roles, and the two schemas: of the log, and beside it of the views,
+// whose default name it is. It sets no passwords.
 func (r Roles) SQL(schema string) string {
 	return r.words(schema, `CREATE ROLE {{migrate}} LOGIN;
 CREATE ROLE {{serve}} LOGIN;
@@ -28,9 +29,12 @@ CREATE ROLE {{erase}} LOGIN;
 -- owns the ciphertexts: PostgreSQL lets only owners write a table anew.
 GRANT {{erase}} TO {{migrate}};
 CREATE SCHEMA {{schema}} AUTHORIZATION {{migrate}};
--- So that what was erased leaves the write-ahead log at once.
-GRANT pg_checkpoint TO {{erase}};
-GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {{erase}};
+-- Views are the work of the one who serves, who makes and drops their tables.
+CREATE SCHEMA {{views}} AUTHORIZATION {{serve}};
+-- So that what was erased leaves the write-ahead log at once: that of the log,
+-- and that of the views.
+GRANT pg_checkpoint TO {{erase}}, {{serve}};
+GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {{erase}}, {{serve}};
 `)
 }
 
@@ -54,16 +58,20 @@ func (o *Options) rolesOf() (r Roles, err error) {
 
 func (r Roles) words(schema, text string) string {
 	quote := func(s string) string { return pgx.Identifier{s}.Sanitize() }
-	return strings.NewReplacer("{{migrate}}", quote(r.Migrate), "{{serve}}", quote(r.Serve), "{{erase}}", quote(r.Erase), "{{schema}}", quote(schema)).Replace(text)
+	return strings.NewReplacer("{{migrate}}", quote(r.Migrate), "{{serve}}", quote(r.Serve), "{{erase}}", quote(r.Erase), "{{schema}}", quote(schema), "{{views}}", quote(schema+"_views")).Replace(text)
 }
 
 // granted is how the table of settings names the roles that have what they need.
 func (r Roles) granted() string { return strings.Join([]string{r.Migrate, r.Serve, r.Erase}, " ") }
 
-// checkGrants finds out whether the roles have what they need.
+// checkGrants finds out whether the roles have what they need. Where the tables
+// are another's, and nobody says who migrates, that was seen to before.
 func (m *migrator) checkGrants(ctx context.Context) error {
-	err := m.conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM setting WHERE name = 'roles' AND value = $1)`, m.opts.Roles.granted()).Scan(&m.granted)
-	if m.opts.Roles == (Roles{}) { // nobody says that they should be others
+	const query = `SELECT EXISTS (SELECT FROM setting WHERE name = 'roles' AND value = $1),
+		pg_has_role((SELECT relowner FROM pg_class WHERE oid = 'migration'::regclass), 'USAGE')`
+	var owner bool
+	err := m.conn.QueryRow(ctx, query, m.opts.Roles.granted()).Scan(&m.granted, &owner)
+	if m.opts.Roles == (Roles{}) || !owner && m.opts.MigrateDSN == m.opts.DSN {
 		m.granted = m.made == Version
 	}
 	return readFault("read the schema's settings", err)

@@ -116,7 +116,9 @@ func TestRoles(t *testing.T) {
 	l.Close()
 	s.Close()
 	mustOpen(t, o) // migrating again changes nothing
-	o.MigrateDSN, o.EraseDSN = "", ""
+	o.MigrateDSN = ""
+	mustOpen(t, o) // nor is it with the one who erases named
+	o.EraseDSN = ""
 	mustOpen(t, o) // and is not needed by the one who serves
 }
 

@@ -13,16 +13,36 @@ const Engine = "MUNIMENT_ENGINE"
 // for the keys, if it is to run on PostgreSQL; false if it is not.
 func Chosen(t testing.TB) (log, keys string, ok bool) {
 	t.Helper()
-	var c *Cluster
+	v, ok := chosen(t)
+	if !ok {
+		return "", "", false
+	}
+	c := SharedVersion(t, v)
+	return c.NewDatabase(t), c.NewDatabase(t), true
+}
+
+// ChosenOwn is Chosen for a test that needs a cluster of its own, such as one
+// that looks into its files.
+func ChosenOwn(t testing.TB, settings map[string]string) (c *Cluster, ok bool) {
+	t.Helper()
+	v, ok := chosen(t)
+	if !ok {
+		return nil, false
+	}
+	return Start(t, Options{Version: v, Settings: settings}), true
+}
+
+func chosen(t testing.TB) (version int, ok bool) {
+	t.Helper()
 	switch v := os.Getenv(Engine); v {
 	case "":
-		return "", "", false
+		return 0, false
 	case "15":
-		c = SharedVersion(t, V15)
+		return V15, true
 	case "18":
-		c = SharedVersion(t, V18)
+		return V18, true
 	default:
 		t.Fatalf("%s is 15 or 18, not %q", Engine, v)
+		return 0, false
 	}
-	return c.NewDatabase(t), c.NewDatabase(t), true
 }
