@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 
+	"muniment.dev/eventlog/pglog"
 	"muniment.dev/fault"
 	"muniment.dev/ledger"
 	"muniment.dev/ops/doctor"
@@ -23,6 +24,9 @@ func (c *Config) Doctor(ctx context.Context) ([]doctor.Finding, error) {
 		}
 	}
 	var more []doctor.Check
+	if c.Database != "" {
+		more = append(more, advised("database", func(ctx context.Context) ([]pgdb.Advice, error) { return pglog.Advise(ctx, c.storeOptions()) }))
+	}
 	if isURL(c.Keys) {
 		more = append(more, advised("keys", func(ctx context.Context) ([]pgdb.Advice, error) { return seal.Advise(ctx, c.Keys) }))
 	}
@@ -51,7 +55,7 @@ func advised(about string, ask func(context.Context) ([]pgdb.Advice, error)) doc
 			all = append(all, doctor.Finding{Level: level, About: about, Says: a.Is, Do: a.Do})
 		}
 		if len(all) == 0 {
-			all = append(all, doctor.Finding{Level: doctor.OK, About: about, Says: "is in a database of its own, which answers"})
+			all = append(all, doctor.Finding{Level: doctor.OK, About: about, Says: "answers, and is set up as it should be"})
 		}
 		return all
 	}

@@ -70,11 +70,14 @@ func openDatabase(ctx context.Context, c Config, logger *slog.Logger) (eventlog.
 	if err := ledger.RegisterApart(ctx, c.Register, c.Database); err != nil {
 		return nil, err
 	}
-	o := pglog.Options{DSN: c.Database, MigrateDSN: c.DatabaseOwner, EraseDSN: c.DatabaseErase, Logger: logger}
-	if c.DatabaseOwner != "" || c.DatabaseErase != "" {
-		o.Roles = pglog.DefaultRoles()
-	}
+	o := c.storeOptions()
+	o.Logger = logger
 	return pglog.Open(ctx, o)
+}
+
+// storeOptions are those of the engine on PostgreSQL.
+func (c *Config) storeOptions() pglog.Options {
+	return pglog.Options{DSN: c.Database, MigrateDSN: c.DatabaseOwner, EraseDSN: c.DatabaseErase}
 }
 
 // Holds reports whether the settings name an instance that exists.
