@@ -18,6 +18,7 @@ var phases = []phase{
 	{"staticcheck", "staticcheck, pinned in tools/lint", staticcheck},
 	{"unit", "the tests of every package, and the rules of the house", unit},
 	{"conformance", "every log engine keeps the contract", conformance},
+	{"postgresql", "the product's tests on PostgreSQL 15, and some on 18", onPostgres(false)},
 	{"simulation", "the whole server on simulated time, disk and network", simulation("2000")},
 	{"faults", "system calls of the server fail, and it is killed before them: a sample", faults("30")},
 	{"browser", "the pages in headless Chromium", browser},
@@ -29,6 +30,7 @@ var phases = []phase{
 var soakPhases = []phase{
 	{"install", "Chromium, PostgreSQL, the accessibility rules and clients of others, if missing", install},
 	{"long", "the tests of every package, with a hundred kills and long histories", long},
+	{"postgresql", "the product's tests on PostgreSQL 15 and 18", onPostgres(true)},
 	{"race", "the tests of every package under the race detector", race},
 	{"simulation", "a million seeds", simulation("1000000")},
 	{"faults", "every system call of the server on its files fails, and it is killed before each", faults("all")},
@@ -67,6 +69,32 @@ func race(ctx context.Context, h *house, log *phaseLog) error {
 
 func conformance(ctx context.Context, h *house, log *phaseLog) error {
 	return h.testsNamed(ctx, log, "TestConformance", "eventlog/logtest", nil)
+}
+
+// product are the packages whose tests start servers where MUNIMENT_ENGINE says.
+var product = []string{"./server", "./internal/instancetest", "./user/userapi", "./member/memberapi", "./grant/grantapi", "./org/orgapi", "./project/projectapi", "./app/appapi",
+	"./session/sessionapi", "./instance/instanceapi", "./hosting/hostingapi", "./audit/auditapi", "./history"}
+
+// onPostgres runs the tests of the product again, with its stores on PostgreSQL.
+// Those that are about PostgreSQL anyway are left to the other phases.
+func onPostgres(all bool) func(context.Context, *house, *phaseLog) error {
+	return func(ctx context.Context, h *house, log *phaseLog) error {
+		newest := product
+		if !all {
+			newest = product[1:3]
+		}
+		for _, run := range []struct {
+			engine   string
+			packages []string
+		}{{"15", product}, {"18", newest}} {
+			args := []string{"test", "-vet=off", "-timeout=15m", "-skip=" + ownPhase + "|^Test(Nodes|Database|ReadySays|EightLocksOverNodes|CreateThenSearchOverNodes)"}
+			log.say("   PostgreSQL " + run.engine + ": " + strings.Join(run.packages, " "))
+			if err := h.command(ctx, log, []string{"MUNIMENT_ENGINE=" + run.engine}, "go", append(args, run.packages...)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // simulation runs the given number of seeds unless the environment says

@@ -48,7 +48,11 @@ func New(t testing.TB) *Instance { return NewAt(t, nil) }
 // NewAt is New with a clock of the test's own; nil is the machine's.
 func NewAt(t testing.TB, clock func() time.Time) *Instance {
 	t.Helper()
-	s := openIn(t, t.TempDir(), clock)
+	c := settings(t.TempDir())
+	if log, keys, ok := postgres.Chosen(t); ok {
+		c.Database, c.Keys, c.Register = log, keys, filepath.Join(c.Data, "register.json")
+	}
+	s := open(t, c, clock)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("close the instance: %v", err)
@@ -57,14 +61,20 @@ func NewAt(t testing.TB, clock func() time.Time) *Instance {
 	return setUp(t, s)
 }
 
-// openIn opens or makes an instance in a data directory. Close it.
+// openIn opens or makes an instance in a data directory, whatever the engine that
+// was chosen: tests of directories do. Close it.
 func openIn(t testing.TB, dir string, clock func() time.Time) *server.Server {
 	t.Helper()
+	return open(t, settings(dir), clock)
+}
+
+func settings(dir string) server.Config {
+	return server.Config{Data: dir, Listen: "127.0.0.1:8300", ExternalURL: "https://id.example.org", Name: "Test"}
+}
+
+func open(t testing.TB, c server.Config, clock func() time.Time) *server.Server {
+	t.Helper()
 	f := &fleet{made: map[event.ID]bool{}}
-	c := server.Config{Data: dir, Listen: "127.0.0.1:8300", ExternalURL: "https://id.example.org", Name: "Test"}
-	if log, keys, ok := postgres.Chosen(t); ok {
-		c.Database, c.Keys, c.Register = log, keys, filepath.Join(dir, "register.json")
-	}
 	s, err := server.New(t.Context(), c,
 		server.Extra{Clock: clock, Passwords: password.Params{Memory: 64, Time: 1, Threads: 1}, Hosting: f})
 	if err != nil {
