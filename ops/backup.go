@@ -59,14 +59,17 @@ func TakeSnapshot(ctx context.Context, l Layout) (_ *Snapshot, err error) {
 		return nil, fault.New(fault.NotFound, "there is no log in %s", l.Dir)
 	}
 	m := Manifest{Format: archiveFormat, Made: time.Now().UTC(), Log: now.Log, Size: now.Size, Root: tlog.Hash(now.Root), Term: now.Term}
-	m.Register = saidBy(held.Load(ctx))
+	if l.Register != "" {
+		m.Register = saidBy(held.Load(ctx))
+	}
 	for c, err := range store.Checkpoints(ctx, now.Log, 0) {
 		if err != nil {
 			return nil, err
 		}
 		m.Checkpoint = string(c.Note)
 	}
-	return &Snapshot{layout: l, manifest: m, store: store}, nil
+	s := &Snapshot{layout: l, manifest: m, store: store}
+	return s, s.acknowledged(ctx)
 }
 
 // WithSnapshot lends a snapshot to f, and another one if it was withdrawn.
@@ -214,6 +217,7 @@ func (s *Snapshot) destroyedEarly(ctx context.Context, c seal.Copied) (map[event
 type BackupOptions struct {
 	To     string // file, or folder in which it gets a name by itself
 	KeysTo string // the same for the keys; empty: they are left out
+	Since  string // an earlier backup: only what came after it is written
 	Verify bool   // the log's records before they are written, against Key and Checkpoint
 	VerifyOptions
 	Moved Moved // of the file that is being written, then of it being read again
@@ -222,13 +226,14 @@ type BackupOptions struct {
 // Backedup is what a backup came to.
 type Backedup struct {
 	Manifest
-	Log      string  `json:"log_file"`
-	Keys     string  `json:"keys_file,omitempty"`
-	Verified *Report `json:"verified,omitempty"`
+	Log      string         `json:"log_file"`
+	Keys     string         `json:"keys_file,omitempty"`
+	After    event.Position `json:"after,omitempty"` // the records up to here are in the backup before
+	Verified *Report        `json:"verified,omitempty"`
 }
 
-// Backup writes a backup of a data directory, beside a running server or
-// without one. Each file gets its name when it is whole, on the disk, and was
+// Backup writes a backup of a data directory or a database, beside running
+// servers or without one. Each file gets its name when it is whole, on the disk, and was
 // read again from there and compared. If it fails there is none.
 func Backup(ctx context.Context, l Layout, o BackupOptions) (out *Backedup, err error) {
 	if o.KeysTo != "" && filepath.Clean(o.KeysTo) == filepath.Clean(o.To) && !isFolder(o.To) {
@@ -256,15 +261,11 @@ func (s *Snapshot) backup(ctx context.Context, o BackupOptions) (_ *Backedup, er
 			return out, fault.New(fault.Corrupt, "nothing was written: verifying found something; keep the backups that you have")
 		}
 	}
-	out.Log = named(o.To, s.manifest, HoldsLog)
-	log, err := newFile(out.Log)
+	log, err := s.writeLogFile(ctx, o, out)
 	if err != nil {
 		return out, err
 	}
 	defer log.drop()
-	if err := written(ctx, log, s.WriteLog, o.Moved); err != nil {
-		return out, err
-	}
 	if o.KeysTo == "" {
 		return out, log.commit()
 	}

@@ -28,7 +28,7 @@ type Command struct {
 // Commands lists the commands, by name.
 func Commands() []Command {
 	return []Command{
-		command[backupCommand]("backup", "Write a backup of a data directory, beside a running server or without one."),
+		command[backupCommand]("backup", "Write a backup of a log and its keys, in a directory or in databases, beside running servers or without."),
 		command[dumpCommand]("dump", "Write a log, or what came after an earlier dump or backup of it, as lines of JSON."),
 		command[keysCommand]("keys", "Move the keys of people to another database, or prepare one on PostgreSQL."),
 		command[loadCommand]("load", "Make a log out of a dump and those that go on from it, in a directory or a database."),
@@ -36,7 +36,7 @@ func Commands() []Command {
 		command[receiptCommand]("receipt", "Make the receipt of a record, with which anybody can check it offline."),
 		command[registerCommand]("register", "Show what the register knows of the log, or adopt the log as it is; prepare one on PostgreSQL."),
 		command[tamperCommand]("tamper", "Copy a log and change one bit in the copy, to see verify find it."),
-		command[verifyCommand]("verify", "Verify the log in a data directory, offline or beside a running server."),
+		command[verifyCommand]("verify", "Verify the log in a data directory, on PostgreSQL, or in backup files; offline or beside running servers."),
 		command[verifyReceiptCommand]("verify-receipt", "Check a receipt."),
 	}
 }

@@ -10,13 +10,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"muniment.dev/fault"
+	"muniment.dev/pgdb"
 )
 
 type backupCommand struct {
-	Dir      string `arg:"" help:"The data directory. A server may be running on it." type:"path"`
+	Of       string `arg:"" name:"where" help:"The data directory, or postgres://... Servers may be running on it."`
 	To       string `required:"" help:"Where the log goes: a file that does not exist, or a folder, in which it gets a name by itself." type:"path" placeholder:"FILE|DIR"`
 	KeysTo   string `help:"Where the keys go: another file or folder, kept elsewhere and for a shorter time. Without it the keys are left out." type:"path" placeholder:"FILE|DIR"`
+	Since    string `help:"An earlier backup of the log: only what came after it is written." type:"path" placeholder:"FILE"`
+	KeysFrom string `help:"Where the keys are; the same as --keys-db." placeholder:"PLACE"`
 	NoVerify bool   `help:"Do not verify the log's records before they are written. What is written is read again in any case."`
 	JSON     bool   `name:"json" help:"Write the result as JSON."`
 	against
@@ -46,11 +51,17 @@ func (c *against) options(s streams) (o VerifyOptions, moved Moved, err error) {
 }
 
 func (c *backupCommand) run(ctx context.Context, s streams) (int, error) {
-	l, err := c.layout(c.Dir)
+	if c.KeysFrom != "" {
+		c.KeysDB = c.KeysFrom
+	}
+	l, err := c.layoutAt(c.Of)
 	if err != nil {
 		return ExitUnchecked, err
 	}
-	o := BackupOptions{To: c.To, KeysTo: c.KeysTo, Verify: !c.NoVerify}
+	if c.KeysTo != "" && l.Keys == "" {
+		return ExitUnchecked, fault.Field("keys-from", "say where the keys are that are to be written")
+	}
+	o := BackupOptions{To: c.To, KeysTo: c.KeysTo, Since: c.Since, Verify: !c.NoVerify}
 	if o.VerifyOptions, o.Moved, err = c.options(s); err != nil {
 		return ExitUnchecked, err
 	}
@@ -75,6 +86,9 @@ func (c *backupCommand) run(ctx context.Context, s streams) (int, error) {
 func (c *backupCommand) write(w writer, b *Backedup, l Layout) {
 	w.line("The backup is whole, and was read again from where it lies.\n")
 	w.item("log", "%s, %s, root %s", b.Manifest.Log, count(uint64(b.Size), "record", "records"), b.Root)
+	if b.After > 0 {
+		w.item("of it", "%s, what came after %s", count(uint64(b.Size-b.After), "record", "records"), c.Since)
+	}
 	w.item("verified", "%s", verdictText(b.Verified))
 	w.item("file", "%s", b.Log)
 	switch {
@@ -86,7 +100,11 @@ func (c *backupCommand) write(w writer, b *Backedup, l Layout) {
 	default:
 		w.item("keys", "%s", b.Keys)
 	}
-	w.line("\nThe root key (%s) is in neither. It never changes: keep a copy of it, apart from both.", l.Root)
+	root := ""
+	if l.Root != "" {
+		root = " (" + l.Root + ")"
+	}
+	w.line("\nThe root key%s is in neither. It never changes: keep a copy of it, apart from both.", root)
 }
 
 // verdictText is a report's verdict in words.
@@ -108,9 +126,10 @@ func writeJSON(out io.Writer, v any) error {
 }
 
 type restoreCommand struct {
-	From     string   `arg:"" help:"The backup file of the log." type:"path"`
-	Then     []string `arg:"" optional:"" help:"Dumps of what came after it (muniment dump --since), in order." type:"path"`
-	To       string   `required:"" help:"The new data directory: a folder that does not exist, or is empty." type:"path" placeholder:"DIR"`
+	From     string   `arg:"" help:"The backup of the log: its file, or a dump of all of it." type:"path"`
+	Then     []string `arg:"" optional:"" help:"What came after it (muniment backup --since), in order." type:"path"`
+	To       string   `required:"" help:"The new data directory: a folder that does not exist, or is empty. Or postgres://..., a database that holds no log." placeholder:"DIR|URL"`
+	KeysTo   string   `help:"With a database: where the keys go, which must hold none: a file, or postgres://..." placeholder:"PLACE"`
 	KeysFrom string   `help:"The backup file of the keys." type:"path" placeholder:"FILE"`
 	RootKey  string   `help:"The file of the root key. It is copied into the new directory; leave it out if you keep it elsewhere (serve --root-key)." type:"path" placeholder:"FILE"`
 	Register string   `help:"The register that survived, if there is one: it knows how long the log was last. A file, or postgres:// or etcd://." env:"MUNIMENT_REGISTER" placeholder:"PLACE"`
@@ -125,7 +144,10 @@ type restoreCommand struct {
 }
 
 func (c *restoreCommand) run(ctx context.Context, s streams) (int, error) {
-	o := RestoreOptions{From: c.From, Then: c.Then, KeysFrom: c.KeysFrom, RootKey: c.RootKey, To: c.To, Register: c.Register, Erasures: c.Erasures, OldKeys: c.OldKeys}
+	o := RestoreOptions{From: c.From, Then: c.Then, KeysFrom: c.KeysFrom, RootKey: c.RootKey, To: c.To, KeysTo: c.KeysTo, Register: c.Register, Erasures: c.Erasures, OldKeys: c.OldKeys}
+	if !pgdb.Is(o.To) {
+		o.To = kong.ExpandPath(o.To)
+	}
 	var err error
 	if o.VerifyOptions, o.Moved, err = c.options(s); err != nil {
 		return ExitUnchecked, err
@@ -161,6 +183,9 @@ func (c *restoreCommand) begin(ctx context.Context, s streams, r *Restored) (int
 	}
 	w.line("%s is restored.\n", r.Dir)
 	l := DefaultLayout(r.Dir)
+	if pgdb.Is(c.To) {
+		l = Layout{Dir: r.Dir, Log: c.To, Views: c.To, Keys: c.KeysTo, Root: c.RootKey}
+	}
 	if c.Register != "" {
 		l.Register = c.Register
 	}
@@ -197,7 +222,15 @@ func (r *Restored) write(w writer) {
 		return
 	}
 	w.line("\nA server will not write to it: %s.", strings.TrimSuffix(r.Refused, "."))
-	w.line("\nIt can be read: muniment verify, receipt, status, views. Whatever was acknowledged after\nthe backup is missing in it, and if the log went on from here under the same id, there would\nbe two histories, each with signed checkpoints. If no newer copy is to be had, go on in a new\ngeneration, which admits the loss: muniment generation begin %s. See docs/how-to/backup.md.", r.Dir)
+	w.line("\nIt can be read: muniment verify, receipt, status, views. Whatever was acknowledged after\nthe backup is missing in it, and if the log went on from here under the same id, there would\nbe two histories, each with signed checkpoints. If no newer copy is to be had, go on in a new\ngeneration, which admits the loss: muniment generation begin %s. See docs/how-to/backup.md.", r.place())
+}
+
+// place is what was restored as it is said to commands.
+func (r *Restored) place() string {
+	if r.Dir == inDatabase {
+		return "postgres://..."
+	}
+	return r.Dir
 }
 
 // movedTo shows how far a file has come, as progressTo does for records.

@@ -9,7 +9,7 @@ import (
 
 type generationCommand struct {
 	Show  generationShow  `cmd:"" help:"Say which generations the log has, and what its register knows."`
-	Begin generationBegin `cmd:"" help:"Begin a new generation of a log that was restored from a backup and lacks records. The server must not be running."`
+	Begin generationBegin `cmd:"" help:"Begin a new generation of a log that was restored from a backup and lacks records. No server may be running."`
 
 	program Program
 }
@@ -26,14 +26,14 @@ func (c *generationCommand) run(ctx context.Context, s streams) (int, error) {
 }
 
 type generationShow struct {
-	Dir  string `arg:"" optional:"" help:"The data directory." type:"path" default:"." env:"MUNIMENT_DATA"`
+	Dir  string `arg:"" optional:"" help:"The data directory, or postgres://..." default:"." env:"MUNIMENT_DATA"`
 	JSON bool   `name:"json" help:"Write the result as JSON."`
 	where
 	chosen bool
 }
 
 func (c *generationShow) run(ctx context.Context, s streams) (int, error) {
-	l, err := c.layout(c.Dir)
+	l, err := c.layoutAt(c.Dir)
 	if err != nil {
 		return ExitUnchecked, err
 	}
@@ -54,7 +54,7 @@ func (c *generationShow) run(ctx context.Context, s streams) (int, error) {
 }
 
 type generationBegin struct {
-	Dir        string `arg:"" optional:"" help:"The data directory." type:"path" default:"." env:"MUNIMENT_DATA"`
+	Dir        string `arg:"" optional:"" help:"The data directory, or postgres://..." default:"." env:"MUNIMENT_DATA"`
 	Checkpoint string `help:"The newest signed checkpoint that anybody kept. The new generation names it, and so admits what is missing." type:"path" placeholder:"FILE"`
 	Force      bool   `help:"Begin it. What is missing was acknowledged to somebody, and is given up."`
 	JSON       bool   `name:"json" help:"Write the result as JSON."`
@@ -63,7 +63,7 @@ type generationBegin struct {
 }
 
 func (c *generationBegin) run(ctx context.Context, p Program, s streams) (int, error) {
-	l, err := c.layout(c.Dir)
+	l, err := c.layoutAt(c.Dir)
 	if err != nil {
 		return ExitUnchecked, err
 	}
@@ -90,7 +90,7 @@ func (c *generationBegin) run(ctx context.Context, p Program, s streams) (int, e
 
 // write says how the log stands.
 func (g *Generations) write(w writer) {
-	w.item("directory", "%s", g.Dir)
+	w.item("log in", "%s", g.Dir)
 	for i, x := range g.List {
 		end := g.Size
 		if i+1 < len(g.List) {
@@ -120,7 +120,7 @@ func (g *Generations) writeBegun(w writer) {
 	}
 	w.line("")
 	g.write(w)
-	w.line("\nNothing was changed. Look for a newer copy first: what is missing is given up for good. To begin\na new generation nevertheless, which admits the loss in the log, add --force:\n\n  muniment generation begin %s%s --force", g.Dir, g.register)
+	w.line("\nNothing was changed. Look for a newer copy first: what is missing is given up for good. To begin\na new generation nevertheless, which admits the loss in the log, add --force:\n\n  muniment generation begin %s%s --force", g.place, g.register)
 }
 
 // lostIn says what a generation admits, for reports.

@@ -8,9 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"muniment.dev/fault"
 	"muniment.dev/ledger"
 	"muniment.dev/ledger/verify"
+	"muniment.dev/pgdb"
 )
 
 // where says which data directory, and what of it lies elsewhere.
@@ -29,7 +32,23 @@ func (w where) layout(dir string) (Layout, error) {
 	case !info.IsDir():
 		return Layout{}, fault.New(fault.Invalid, "%s is not a data directory", dir)
 	}
-	l := DefaultLayout(dir)
+	return w.in(DefaultLayout(dir)), nil
+}
+
+// layoutAt is layout for a place that may also be the database itself.
+func (w where) layoutAt(place string) (Layout, error) {
+	if !pgdb.Is(place) {
+		return w.layout(kong.ExpandPath(place))
+	}
+	if w.Database != "" && w.Database != place {
+		return Layout{}, fault.Field("database", "the log is in one database; say which")
+	}
+	w.Database = place
+	return w.in(Layout{Dir: shown(place)}), nil
+}
+
+// in puts what was said into a layout.
+func (w where) in(l Layout) Layout {
 	for _, o := range []struct {
 		to   *string
 		from string
@@ -38,25 +57,23 @@ func (w where) layout(dir string) (Layout, error) {
 			*o.to = o.from
 		}
 	}
-	return l, nil
+	return l
 }
 
 type verifyCommand struct {
-	Dir        string `arg:"" help:"The data directory." type:"path"`
-	Key        string `help:"The log's public key, or a file that holds it. Get it from elsewhere than from the log." placeholder:"KEY|FILE"`
-	Checkpoint string `help:"A signed checkpoint that you kept: the log must continue it." type:"path" placeholder:"FILE"`
-	Open       bool   `help:"Also open sealed fields with the key database, and recompute what the records commit to."`
-	JSON       bool   `name:"json" help:"Write the report as JSON."`
-	Quiet      bool   `help:"Do not show progress."`
+	Of         string   `arg:"" name:"where" help:"The data directory, or postgres://..., or a backup file."`
+	Then       []string `arg:"" optional:"" help:"Behind a backup file: what goes on from it (muniment backup --since), in order." type:"path"`
+	Key        string   `help:"The log's public key, or a file that holds it. Get it from elsewhere than from the log." placeholder:"KEY|FILE"`
+	Checkpoint string   `help:"A signed checkpoint that you kept: the log must continue it." type:"path" placeholder:"FILE"`
+	Open       bool     `help:"Also open sealed fields with the key database, and recompute what the records commit to."`
+	JSON       bool     `name:"json" help:"Write the report as JSON."`
+	Quiet      bool     `help:"Do not show progress."`
 	where
 }
 
 func (c *verifyCommand) run(ctx context.Context, s streams) (int, error) {
-	l, err := c.layout(c.Dir)
-	if err != nil {
-		return ExitUnchecked, err
-	}
-	o := VerifyOptions{Register: register(l.Register)}
+	var o VerifyOptions
+	var err error
 	if o.Key, err = keyOf(c.Key); err != nil {
 		return ExitUnchecked, err
 	}
@@ -65,16 +82,10 @@ func (c *verifyCommand) run(ctx context.Context, s streams) (int, error) {
 			return ExitUnchecked, &fault.Error{Kind: fault.NotFound, Field: "checkpoint", Msg: "the file cannot be read", Err: err}
 		}
 	}
-	if c.Open {
-		if o.Keys, err = openKeys(ctx, l); err != nil {
-			return ExitUnchecked, err
-		}
-		defer o.Keys.Close()
-	}
 	if !c.Quiet {
 		o.Progress = progressTo(s.err)
 	}
-	r, err := verifyDir(ctx, l, o)
+	r, err := c.verify(ctx, s, o)
 	if r != nil {
 		if err := c.write(s.out, r); err != nil {
 			return ExitUnchecked, err
@@ -89,6 +100,47 @@ func (c *verifyCommand) run(ctx context.Context, s streams) (int, error) {
 	return ExitOK, nil
 }
 
+// verify verifies what was named.
+func (c *verifyCommand) verify(ctx context.Context, s streams, o VerifyOptions) (*Report, error) {
+	file := kong.ExpandPath(c.Of)
+	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() {
+		return c.files(ctx, s, o, file)
+	}
+	if len(c.Then) > 0 {
+		return nil, fault.New(fault.Invalid, "%s is no backup file, so nothing goes on from it", shown(c.Of))
+	}
+	l, err := c.layoutAt(c.Of)
+	if err != nil {
+		return nil, err
+	}
+	o.Register = register(l.Register)
+	if c.Open {
+		if o.Keys, err = openKeys(ctx, l); err != nil {
+			return nil, err
+		}
+		defer o.Keys.Close()
+	}
+	return verifyDir(ctx, l, o)
+}
+
+// files verifies a backup and what goes on from it.
+func (c *verifyCommand) files(ctx context.Context, s streams, o VerifyOptions, file string) (*Report, error) {
+	if c.Open {
+		if c.KeysDB == "" || c.RootKey == "" {
+			return nil, fault.Field("open", "say with --keys-db and --root-key where the keys are that open what a backup file holds")
+		}
+		var err error
+		if o.Keys, err = openKeys(ctx, c.in(Layout{})); err != nil {
+			return nil, err
+		}
+		defer o.Keys.Close()
+	}
+	var moved Moved
+	if !c.Quiet {
+		moved = movedTo(s.err)
+	}
+	return VerifyFiles(ctx, o, moved, append([]string{file}, c.Then...)...)
+}
 func (c *verifyCommand) write(out io.Writer, r *Report) error {
 	if !c.JSON {
 		r.WriteText(out)

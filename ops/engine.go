@@ -21,59 +21,58 @@ import (
 type held struct {
 	eventlog.Store
 	log   event.LogID
-	size  event.Position // what is acknowledged; others may append behind it
-	busy  bool           // nodes are at work on it
+	busy  bool // a server is at work on it
 	close func()
-	gone  func() bool // the server took its snapshot back
 }
 
 // openHeld opens the only log of a place for reading.
 func openHeld(ctx context.Context, where string) (_ *held, err error) {
-	h := &held{gone: func() bool { return false }}
-	if pgdb.Is(where) {
-		s, err := pglog.Open(ctx, pglog.Options{DSN: where})
-		if err != nil {
-			return nil, err
-		}
-		h.Store, h.close = s, func() { s.Close() }
-	} else {
-		s, err := openLog(ctx, DefaultLayout(where))
-		if err != nil {
-			return nil, err
-		}
-		h.Store, h.close, h.gone = s, s.close, s.withdrawn
+	l := layoutOf(where)
+	s, err := openLog(ctx, l)
+	if err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			h.close()
+			s.close()
 		}
 	}()
-	now, err := stateOf(ctx, h.Store)
+	now, err := stateOf(ctx, s)
 	if err != nil {
 		return nil, err
 	}
 	if now.IsZero() {
-		return nil, fault.New(fault.NotFound, "there is no log in %s", shown(where))
+		return nil, fault.New(fault.NotFound, "there is no log in %s", l.Dir)
 	}
-	h.log, h.size = now.Log, now.Size
-	shared, ok := h.Store.(eventlog.Shared)
-	if !ok {
-		return h, nil
+	h := &held{Store: s, log: now.Log, close: s.close, busy: s.live}
+	if shared, ok := s.readable.(eventlog.Shared); ok {
+		h.busy, err = atWork(ctx, shared, h.log)
 	}
-	st, err := shared.Standing(ctx, h.log)
-	if err != nil {
-		return nil, err
-	}
-	if h.busy = st.Left > 0; h.busy && st.Known {
-		h.size = min(h.size, st.Mark.Size)
-	}
-	return h, nil
+	return h, err
 }
+
+// atWork reports whether a node holds a log.
+func atWork(ctx context.Context, s eventlog.Shared, log event.LogID) (bool, error) {
+	st, err := s.Standing(ctx, log)
+	return st.Left > 0, err
+}
+
+// layoutOf is the layout of a data directory, or of a database with nothing
+// beside it.
+func layoutOf(where string) Layout {
+	if pgdb.Is(where) {
+		return Layout{Dir: shown(where), Log: where}
+	}
+	return DefaultLayout(where)
+}
+
+// inDatabase is where a log is that is in no directory.
+const inDatabase = "the database"
 
 // shown is a place without what may be a password.
 func shown(where string) string {
 	if pgdb.Is(where) {
-		return "the database"
+		return inDatabase
 	}
 	return where
 }
@@ -117,7 +116,7 @@ func copyTo(ctx context.Context, to string, log event.LogID, src eventlog.Source
 		}
 	}
 	if shared, ok := dst.(eventlog.Shared); ok && len(logs) > 0 {
-		if st, err := shared.Standing(ctx, log); err == nil && st.Left > 0 {
+		if busy, err := atWork(ctx, shared, log); err == nil && busy {
 			return nil, fault.New(fault.Refused, "a node is at work on the log in the database; stop all of them")
 		}
 	}

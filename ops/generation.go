@@ -12,8 +12,10 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/eventlog/pebblelog"
+	"muniment.dev/eventlog/pglog"
 	"muniment.dev/fault"
 	"muniment.dev/ledger"
+	"muniment.dev/pgdb"
 	"muniment.dev/view"
 )
 
@@ -27,7 +29,7 @@ type GenerationOptions struct {
 
 // Generations is how a log stands, and what beginning a new generation came to.
 type Generations struct {
-	Dir      string                `json:"dir"`
+	Dir      string                `json:"dir"` // or that it is a database
 	List     []eventlog.Generation `json:"generations"`
 	Size     event.Position        `json:"size"`
 	Register ledger.State          `json:"register"` // zero if there is none
@@ -43,6 +45,7 @@ type Generations struct {
 	Begun      bool           `json:"begun"`
 
 	checkpoint string
+	place      string // as it is said to commands
 	register   string // flag that says where it is, if it is elsewhere
 }
 
@@ -62,24 +65,33 @@ func GenerationsOf(ctx context.Context, l Layout) (*Generations, error) {
 
 func generationsOf(l Layout, at *ledger.Generations) *Generations {
 	out := &Generations{Dir: l.Dir, List: at.List, Size: at.Log.Size, Register: at.Register, Known: at.Register.Size, Unfinished: at.Unfinished}
-	if l.Register != DefaultLayout(l.Dir).Register {
+	if l.Register != "" && l.Register != DefaultLayout(l.Dir).Register {
 		out.register = " --register " + l.Register
 		if strings.Contains(l.Register, "://") { // it may hold a password
 			out.register = " --register PLACE"
 		}
 	}
+	switch out.place = l.Dir; {
+	case pgdb.Is(l.Log) && l.Dir == inDatabase:
+		out.place = "postgres://..."
+	case pgdb.Is(l.Log):
+		out.place += " --database postgres://..."
+	}
 	return out
 }
 
-// BeginGeneration begins a new generation of the log in a stopped directory that
-// was restored from a backup and lacks records (docs/adr/0017). It needs the
+// BeginGeneration begins a new generation of a log, in a directory or a database
+// on which no server is at work, that was restored from a backup and lacks records (docs/adr/0017). It needs the
 // keys: what was lost is admitted in a signed checkpoint.
 func BeginGeneration(ctx context.Context, l Layout, p Program, o GenerationOptions) (*Generations, error) {
+	if l.Register == "" {
+		return nil, fault.Field("register", "say where the register is: it knows what is missing, and follows the new generation")
+	}
 	log, out, err := considerGeneration(ctx, l, p, o)
 	if err != nil || !o.Force {
 		return out, err
 	}
-	store, err := pebblelog.Open(l.Log, pebblelog.Options{})
+	store, err := openIdle(ctx, l, log)
 	if err != nil {
 		return out, err
 	}
@@ -95,6 +107,35 @@ func BeginGeneration(ctx context.Context, l Layout, p Program, o GenerationOptio
 	return out, Admitted(l)
 }
 
+// openIdle opens a log for writing on which no server is at work.
+func openIdle(ctx context.Context, l Layout, log event.LogID) (eventlog.Store, error) {
+	if !pgdb.Is(l.Log) {
+		return pebblelog.Open(l.Log, pebblelog.Options{})
+	}
+	store, err := pglog.Open(ctx, pglog.Options{DSN: l.Log})
+	if err != nil {
+		return nil, err
+	}
+	if err := refuseAtWork(ctx, store, log); err != nil {
+		store.Close()
+		return nil, err
+	}
+	return store, nil
+}
+
+// refuseAtWork refuses a log that a node holds.
+func refuseAtWork(ctx context.Context, store eventlog.Store, log event.LogID) error {
+	shared, ok := store.(eventlog.Shared)
+	if !ok {
+		return nil
+	}
+	busy, err := atWork(ctx, shared, log)
+	if err == nil && busy {
+		err = fault.New(fault.Refused, "a node is at work on the log in the database; stop all of them, and if one was killed, wait until its lease has run out")
+	}
+	return err
+}
+
 // considerGeneration looks at everything, and changes nothing.
 func considerGeneration(ctx context.Context, l Layout, p Program, o GenerationOptions) (event.LogID, *Generations, error) {
 	s, err := OpenStopped(ctx, l, p, true)
@@ -102,6 +143,9 @@ func considerGeneration(ctx context.Context, l Layout, p Program, o GenerationOp
 		return event.LogID{}, nil, err
 	}
 	defer s.Close()
+	if err := refuseAtWork(ctx, s.store.readable, s.Log.ID()); err != nil {
+		return event.LogID{}, nil, err
+	}
 	at, err := ledger.LookAtGenerations(ctx, s.store, s.Log.ID(), register(l.Register))
 	if err != nil {
 		return event.LogID{}, nil, err
@@ -185,6 +229,9 @@ func dropAhead(ctx context.Context, l Layout, p Program, size event.Position) er
 	f, err := view.Inspect(ctx, ViewsIn(l.Views, nil), p.Views)
 	if err != nil || f.Position <= size {
 		return nil // none, or it is looked at when it is opened
+	}
+	if pgdb.Is(l.Views) {
+		return view.Postgres{DSN: l.Views}.Drop(ctx)
 	}
 	for _, path := range []string{l.Views, l.Views + "-wal", l.Views + "-shm", filepath.Join(l.Dir, "stats.json")} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/mod/sumdb/tlog"
-
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
@@ -33,7 +31,7 @@ func Move(ctx context.Context, o MoveOptions) (*Copied, error) {
 		return nil, err
 	}
 	defer from.close()
-	if s, ok := from.Store.(*opened); from.busy || ok && s.live {
+	if from.busy {
 		return nil, fault.New(fault.Refused, "a server is at work on %s: what it records from now on would be missing; stop it", shown(o.From))
 	}
 	src, err := eventlog.SourceOf(ctx, from.Store, from.log)
@@ -85,77 +83,34 @@ type Dumped struct {
 
 // WriteDumpFile writes a dump, which gets its name when it is whole, on the
 // disk, and was read again from there.
-func WriteDumpFile(ctx context.Context, o DumpOptions) (*Dumped, error) {
-	for attempt := 1; ; attempt++ {
-		d, again, err := dumpOnce(ctx, o)
-		if !again || attempt == 5 {
-			return d, err
+func WriteDumpFile(ctx context.Context, o DumpOptions) (out *Dumped, err error) {
+	err = WithSnapshot(ctx, layoutOf(o.From), func(s *Snapshot) error {
+		at, err := s.begins(ctx, o.Since)
+		if err != nil {
+			return err
 		}
-	}
+		path := o.To
+		if isFolder(path) {
+			path = filepath.Join(path, dumpName(s.manifest.Log, at.after, s.manifest.Size))
+		}
+		f, err := newFile(path)
+		if err != nil {
+			return err
+		}
+		defer f.drop()
+		h, err := s.writePiece(ctx, f, at, o.Progress)
+		if err != nil {
+			return err
+		}
+		out = &Dumped{h, path}
+		return f.commit()
+	})
+	return out, err
 }
 
-// dumpOnce is an attempt; again says that somebody was erased meanwhile, and the
-// dump would hold what has to go.
-func dumpOnce(ctx context.Context, o DumpOptions) (out *Dumped, again bool, err error) {
-	from, err := openHeld(ctx, o.From)
-	if err != nil {
-		return nil, false, err
-	}
-	defer from.close()
-	after, before, err := since(ctx, from, o.Since)
-	if err != nil {
-		return nil, false, err
-	}
-	src, err := eventlog.SourceUpTo(ctx, from.Store, from.log, from.size)
-	if err != nil {
-		return nil, false, err
-	}
-	path := o.To
-	if isFolder(path) {
-		path = filepath.Join(path, dumpName(from.log, after, from.size))
-	}
-	f, err := newFile(path)
-	if err != nil {
-		return nil, false, err
-	}
-	defer f.drop()
-	h, err := WriteDump(ctx, f, from.log, src, after, before, o.Progress)
-	if err == nil {
-		err = writeFault(f.Sync())
-	}
-	if err == nil {
-		_, err = OpenDump(ctx, path+partial)
-	}
-	if from.gone() {
-		return nil, true, ErrWithdrawn
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	if again, err = erasedSince(ctx, from); err != nil || again {
-		return nil, again, ErrWithdrawn
-	}
-	return &Dumped{h, path}, false, f.commit()
-}
-
-// erasedSince reports whether somebody was erased behind what was written.
-func erasedSince(ctx context.Context, from *held) (bool, error) {
-	h, err := from.Head(ctx, from.log)
-	if err != nil {
-		return false, err
-	}
-	for _, err := range from.Postings(ctx, from.log, event.TypeTerm("subject.erased"), from.size, h.Size, false) {
-		return err == nil, err
-	}
-	return false, nil
-}
-
+// dumpName names a dump so that those of a log sort as they follow each other.
 func dumpName(log event.LogID, after, size event.Position) string {
-	name := "muniment-" + log.String()[:8] + "-"
-	if after > 0 {
-		name += number0(after) + "-"
-	}
-	return name + number0(size) + ".jsonl"
+	return "muniment-" + log.String()[:8] + "-" + number0(after) + "-" + number0(size) + ".jsonl"
 }
 
 // number0 writes a position so that names sort.
@@ -166,7 +121,7 @@ func number0(p event.Position) string {
 
 // since finds where an earlier dump or backup ends, and the frontier of the log
 // there, which must be that of the earlier one.
-func since(ctx context.Context, from *held, path string) (event.Position, []event.Hash, error) {
+func since(ctx context.Context, from *Snapshot, path string) (event.Position, []event.Hash, error) {
 	if path == "" {
 		return 0, nil, nil
 	}
@@ -174,12 +129,12 @@ func since(ctx context.Context, from *held, path string) (event.Position, []even
 	switch {
 	case err != nil:
 		return 0, nil, err
-	case log != from.log:
-		return 0, nil, fault.Field("since", "%s is of log %s, this is log %s", path, log, from.log)
-	case size > from.size:
-		return 0, nil, fault.Field("since", "%s has %d records, the log only %d: it is newer than the log", path, size, from.size)
+	case log != from.manifest.Log:
+		return 0, nil, fault.Field("since", "%s is of log %s, this is log %s", path, log, from.manifest.Log)
+	case size > from.manifest.Size:
+		return 0, nil, fault.Field("since", "%s has %d records, the log only %d: it is newer than the log", path, size, from.manifest.Size)
 	}
-	frontier, err := eventlog.FrontierAt(ctx, from.Store, from.log, size)
+	frontier, err := eventlog.FrontierAt(ctx, from.store, from.manifest.Log, size)
 	if err == nil && eventlog.NewGrowing(size, frontier).Root() != root {
 		err = fault.Field("since", "%s has other records than this log: they are two histories", path)
 	}
@@ -219,12 +174,9 @@ func isDump(f *os.File) bool {
 // them are read to their ends first; a missing or foreign piece is named, and
 // nothing is touched.
 func Load(ctx context.Context, to string, progress func(eventlog.CopyProgress), files ...string) (*Copied, error) {
-	ds, err := openDumps(ctx, files)
+	ds, err := openWhole(ctx, files)
 	if err != nil {
 		return nil, err
-	}
-	if ds[0].After != 0 {
-		return nil, fault.New(fault.Invalid, "a piece is missing: %s begins behind record %d; give the dump that it goes on from before it", ds[0].path, ds[0].After)
 	}
 	return copyTo(ctx, to, ds[0].Log, ds, progress)
 }
@@ -256,8 +208,7 @@ func continueWith(ctx context.Context, store eventlog.Store, m *Manifest, from s
 	if err := eraseAll(ctx, store, m.Log, ds.last().Size); err != nil {
 		return err
 	}
-	last := ds.last()
-	m.Made, m.Size, m.Root, m.Checkpoint, m.Term = last.Made, last.Size, tlog.Hash(last.Root), last.Newest, last.Term
+	m.endsWith(ds.last())
 	return nil
 }
 

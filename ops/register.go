@@ -6,8 +6,8 @@ import (
 	"muniment.dev/ledger"
 )
 
-// register is the register at a place: a file, or in another system. It is
-// opened for each use, as commands use it once or twice.
+// register is the register at a place: a file, or in another system; empty:
+// there is none. It is opened for each use, as commands use it once or twice.
 type register string
 
 func (r register) use(ctx context.Context, f func(ledger.Register) error) error {
@@ -21,6 +21,9 @@ func (r register) use(ctx context.Context, f func(ledger.Register) error) error 
 
 // Load implements ledger.Register.
 func (r register) Load(ctx context.Context) (s ledger.State, err error) {
+	if r == "" {
+		return s, nil
+	}
 	err = r.use(ctx, func(reg ledger.Register) error {
 		s, err = reg.Load(ctx)
 		return err

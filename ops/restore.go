@@ -17,7 +17,7 @@ import (
 	"muniment.dev/eventlog/pebblelog"
 	"muniment.dev/fault"
 	"muniment.dev/ledger"
-
+	"muniment.dev/pgdb"
 	"muniment.dev/seal"
 	"muniment.dev/seal/erasure"
 	"muniment.dev/seal/kms/file"
@@ -25,11 +25,12 @@ import (
 
 // RestoreOptions say what is restored, and what it is held against.
 type RestoreOptions struct {
-	From     string   // the log's backup file
-	Then     []string // dumps of what came after it, in order
+	From     string   // the log's backup file, in either form
+	Then     []string // what came after it, in order
 	KeysFrom string   // the keys' backup file; empty: without keys, so that no server can start
 	RootKey  string   // file of the root key, to see that it is the right one
-	To       string   // a folder that does not exist, or is empty
+	To       string   // a folder that does not exist, or is empty; or a database that holds no log
+	KeysTo   string   // of a database: where the keys go, which must hold none; empty: nowhere
 	Register string   // the register that survived; empty: the place where the restored folder has its own
 	Erasures string   // the list of erasures that survived; empty: the one beside the register
 	// OldKeys lets a backup of the keys pass that lacks some of the log's.
@@ -67,6 +68,12 @@ type Restoration struct {
 // disk; only then the folder gets its name. If it fails, the target is as it
 // was. It writes no register: see [Restored.Refused].
 func Restore(ctx context.Context, o RestoreOptions) (_ *Restored, err error) {
+	if pgdb.Is(o.To) {
+		return restoreInto(ctx, o)
+	}
+	if o.KeysTo != "" {
+		return nil, fault.Field("keys-to", "the keys go into the restored folder; another place for them is for a database")
+	}
 	if err := checkTarget(o.To); err != nil {
 		return nil, err
 	}
@@ -122,24 +129,17 @@ type restoring struct {
 	erased   []event.KeyID // whose erasure the log holds
 }
 
-// unpack unpacks both backups.
+// unpack unpacks the log and the keys.
 func (r *restoring) unpack(ctx context.Context) (err error) {
 	if err := os.Mkdir(r.l.Log, 0o700); err != nil {
 		return restoreFault(err)
 	}
-	r.out.Manifest, err = r.unpackFile(ctx, r.From, HoldsLog, func(name string, in io.Reader) error {
-		if rest, ok := strings.CutPrefix(name, "log/"); ok && !strings.Contains(rest, "/") {
-			return writeSynced(filepath.Join(r.l.Log, rest), in)
-		}
-		return errNoArchive
-	})
-	if err == nil && len(r.Then) > 0 {
-		err = r.goOn(ctx)
-	}
+	c := chain{files: append([]string{r.From}, r.Then...), moved: r.Moved, progress: r.Progress}
+	r.out.Manifest, err = c.unpack(ctx, r.l.Log)
 	if err != nil || r.KeysFrom == "" {
 		return err
 	}
-	keys, err := r.unpackFile(ctx, r.KeysFrom, HoldsKeys, func(name string, in io.Reader) error {
+	keys, err := unpackFile(ctx, r.KeysFrom, HoldsKeys, r.Moved, func(name string, in io.Reader) error {
 		switch name {
 		case keysName:
 			return seal.Restore(ctx, r.l.Keys, in)
@@ -152,37 +152,6 @@ func (r *restoring) unpack(ctx context.Context) (err error) {
 		err = fault.Field("keys-from", "these are the keys of log %s, not of log %s", keys.Log, r.out.Manifest.Log)
 	}
 	return err
-}
-
-// goOn adds what came after the backup.
-func (r *restoring) goOn(ctx context.Context) error {
-	store, err := pebblelog.Open(r.l.Log, pebblelog.Options{})
-	if err != nil {
-		return err
-	}
-	return errors.Join(continueWith(ctx, store, &r.out.Manifest, r.From, r.Then), store.Close())
-}
-
-// unpackFile gives a backup's files to take.
-func (r *restoring) unpackFile(ctx context.Context, path, holds string, take func(name string, in io.Reader) error) (Manifest, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return Manifest{}, &fault.Error{Kind: fault.NotFound, Msg: "the backup " + path + " cannot be read", Err: err}
-	}
-	defer f.Close()
-	m, _, err := readArchive(ctx, f, r.Moved, func(m Manifest, name string, in io.Reader) error {
-		if m.Holds != holds {
-			return fault.New(fault.Invalid, "%s is a backup of the %s, not of the %s", path, m.Holds, holds)
-		}
-		return take(name, in)
-	})
-	var told *fault.Error
-	if errors.As(err, &told) && told.Op == "" {
-		e := *told
-		e.Op = "read " + path
-		return m, &e
-	}
-	return m, err
 }
 
 func writeSynced(path string, in io.Reader) error {
@@ -199,19 +168,12 @@ func writeSynced(path string, in io.Reader) error {
 
 // check verifies the log that was unpacked.
 func (r *restoring) check(ctx context.Context) error {
-	store, err := pebblelog.OpenReadOnly(r.l.Log, pebblelog.Options{})
+	m := r.out.Manifest
+	store, err := openUnpacked(ctx, r.l.Log, m)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	m := r.out.Manifest
-	now, err := stateOf(ctx, store)
-	if err != nil {
-		return err
-	}
-	if now.Log != m.Log || now.Size != m.Size || now.Root != event.Hash(m.Root) {
-		return fault.New(fault.Corrupt, "the log in the backup is not the one that its manifest names")
-	}
 	if r.out.Verified, err = Verify(ctx, store, r.VerifyOptions); err != nil {
 		return err
 	}

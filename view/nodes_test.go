@@ -326,3 +326,35 @@ func TestInspectPostgres(t *testing.T) {
 		t.Fatal(st, err)
 	}
 }
+
+// Drop leaves nothing of ours, so that views are made again, and touches nothing
+// of others.
+func TestDropPostgres(t *testing.T) {
+	in := together(t)(nil).(view.Postgres)
+	l := viewtest.New(t, events())
+	set := open(t, l, in, view.Options{})
+	crowd(l, rand.New(rand.NewPCG(1, 1)), 10)
+	caughtUp(t, set, l.Mark().Size)
+	if err := set.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := in.Drop(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := view.Inspect(ctx, in, []view.View{people()}); !fault.Is(err, fault.NotFound) {
+			t.Fatal(err)
+		}
+	}
+	caughtUp(t, open(t, l, in, view.Options{}), l.Mark().Size)
+	foreign := postgres.Connect(t, in.DSN)
+	if _, err := foreign.Exec(ctx, `CREATE SCHEMA theirs; CREATE TABLE theirs.people (id int)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := (view.Postgres{DSN: in.DSN, Schema: "theirs"}).Drop(ctx); !fault.Is(err, fault.Refused) {
+		t.Fatal(err)
+	}
+	if _, err := foreign.Exec(ctx, `SELECT FROM theirs.people`); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -257,3 +257,22 @@ func (p Postgres) glance(ctx context.Context) (at place, prints map[string]strin
 	})
 	return at, prints, err
 }
+
+// Drop removes views that are ours, so that they are made again from the log.
+// Nobody may be using them.
+func (p Postgres) Drop(ctx context.Context) error {
+	const op = "drop the views"
+	h, err := p.schema()
+	if err != nil {
+		return err
+	}
+	w := h.writer(time.Minute)
+	defer w.close()
+	return fault.Wrap(op, w.in(postgres.begin, nil, func() error {
+		_, ours, err := h.whose(ctx, w)
+		if err != nil || !ours {
+			return err
+		}
+		return w.run(ctx, plain([]string{"DROP SCHEMA " + quote(h.o.Schema) + " CASCADE"}))
+	}))
+}

@@ -29,7 +29,8 @@ var goldenPieces = []string{"whole.jsonl.gz", "after.jsonl.gz"}
 // PostgreSQL: each verifies, and a server answers from it, with the keys of the
 // golden directory, what it answered then.
 //
-// Those of a version are made from its golden directory, and committed:
+// They are made with the golden directory. To make them alone, from one that is
+// there:
 //
 //	go test ./internal/instancetest -run TestGoldenDumps -golden VERSION
 func TestGoldenDumps(t *testing.T) {

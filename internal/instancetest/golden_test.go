@@ -116,6 +116,7 @@ func newGolden(t *testing.T, to string) {
 	b, err := json.MarshalIndent(g, "", " ")
 	check(t, err)
 	check(t, os.WriteFile(filepath.Join(to, "state.json"), append(b, '\n'), 0o644))
+	dumpGolden(t, to)
 }
 
 func check(t testing.TB, err error) {
