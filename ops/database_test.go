@@ -231,12 +231,21 @@ func TestGenerationDatabase(t *testing.T) {
 	for i := range 3 {
 		w.register(t, 4000+i)
 	}
-	lost := uint64(w.publish(t).Size - n)
+	last := w.publish(t)
+	lost := uint64(last.Size - n)
 	w.close(t)
 	db, keysIn := cluster.NewDatabase(t), cluster.NewDatabase(t)
 	if out := done(t, "restore", log, "--to", db, "--keys-from", keys, "--keys-to", keysIn, "--register", w.l.Register); !strings.Contains(out, "muniment generation begin postgres://...") {
 		t.Errorf("not told of generations: %s", out)
 	}
+	// At once, with a checkpoint that somebody kept and no register.
+	kept := filepath.Join(t.TempDir(), "kept")
+	must(t, os.WriteFile(kept, last.Note, 0o600))
+	other, reg := cluster.NewDatabase(t), filepath.Join(t.TempDir(), "register.json")
+	if code, out, errs := w.run(t, "restore", log, "--to", other, "--keys-from", keys, "--keys-to", cluster.NewDatabase(t), "--root-key", w.l.Root, "--register", reg, "--checkpoint", kept, "--new-generation", "--force", "--quiet"); code != ExitOK || !strings.Contains(out, "goes on in a new generation") {
+		t.Errorf("at once: exit code %d\n%s%s", code, out, errs)
+	}
+	generations(t, other, VerifyOptions{Key: w.signer.VerifierKey(), Register: register(reg)}, lost)
 	begin := []string{"generation", "begin", db, "--keys-db", keysIn, "--root-key", w.l.Root, "--register", w.l.Register}
 	if code, out, errs := w.run(t, begin...); code != ExitFound || !strings.Contains(out, "Nothing was changed") || strings.Contains(out, db) {
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)
@@ -252,15 +261,22 @@ func TestGenerationDatabase(t *testing.T) {
 	if code, out, errs := w.run(t, append(begin, "--force")...); code != ExitOK {
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)
 	}
+	generations(t, db, VerifyOptions{Key: w.signer.VerifierKey(), Register: w.reg}, lost)
+	if code, out, errs := w.run(t, "generation", "show", db, "--register", w.l.Register); code != ExitOK || strings.Count(out, "generation ") != 2 {
+		t.Errorf("show: exit code %d\n%s%s", code, out, errs)
+	}
+}
+
+// generations wants a log in a database to verify, and to have a second
+// generation that admits how many records were lost.
+func generations(t *testing.T, db string, o VerifyOptions, lost uint64) {
+	t.Helper()
 	s := store(t, db)
 	defer s.Close()
-	r, err := Verify(t.Context(), s, VerifyOptions{Key: w.signer.VerifierKey(), Register: w.reg})
+	r, err := Verify(t.Context(), s, o)
 	must(t, err)
 	if r.Verdict != verify.Verified || len(r.Generations) != 2 || r.Generations[1].Lost != lost {
 		t.Errorf("%s", text(r))
-	}
-	if code, out, errs := w.run(t, "generation", "show", db, "--register", w.l.Register); code != ExitOK || strings.Count(out, "generation ") != 2 {
-		t.Errorf("show: exit code %d\n%s%s", code, out, errs)
 	}
 }
 

@@ -37,6 +37,8 @@ type RestoreOptions struct {
 	OldKeys bool
 	VerifyOptions
 	Moved Moved
+
+	passing bool // To is on the way to somewhere else
 }
 
 // Restored is what was restored.
@@ -217,17 +219,22 @@ func (r *restoring) checkKeys(ctx context.Context) error {
 	return r.useRoot(ctx)
 }
 
-// useRoot puts the root key beside the keys and sees that it opens them.
+// useRoot puts the root key beside the keys, if they stay, and sees that it opens
+// them.
 func (r *restoring) useRoot(ctx context.Context) error {
 	in, err := os.Open(r.RootKey)
 	if err != nil {
 		return &fault.Error{Kind: fault.NotFound, Field: "root-key", Msg: "the file cannot be read", Err: err}
 	}
 	defer in.Close()
-	if err := writeSynced(r.l.Root, in); err != nil {
-		return err
+	path := r.RootKey
+	if !r.passing { // not on a disk of temporary files beside the keys
+		path = r.l.Root
+		if err := writeSynced(path, in); err != nil {
+			return err
+		}
 	}
-	root, err := file.Open(r.l.Root)
+	root, err := file.Open(path)
 	if err != nil {
 		return err
 	}

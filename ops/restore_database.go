@@ -24,7 +24,7 @@ func restoreInto(ctx context.Context, o RestoreOptions) (_ *Restored, err error)
 	}
 	defer func() { err = errors.Join(err, restoreFault(os.RemoveAll(tmp))) }()
 	database, keysTo := o.To, o.KeysTo
-	o.To, o.KeysTo = filepath.Join(tmp, "data"), ""
+	o.To, o.KeysTo, o.passing = filepath.Join(tmp, "data"), "", true
 	out, err := Restore(ctx, o)
 	if err != nil {
 		return out, err
