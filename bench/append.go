@@ -20,10 +20,13 @@ const (
 	logged = "log"    // sealed beforehand; condition, keys, leaf, chains, hash, tree, index
 	sealed = "sealed" // the same with sealing, keys drawn from the pool
 	whole  = "whole"  // the same with idempotency, facts, authority and decision
+
+	embedded = "embedded" // the whole on the embedded engine, beside one on PostgreSQL
 )
 
 // AppendReport is what appending costs, by number of committers.
 type AppendReport struct {
+	Engine  string        `json:"engine"`
 	Records uint64        `json:"records"` // in the log when measuring began
 	Levels  []AppendLevel `json:"levels"`
 }
@@ -32,6 +35,11 @@ type AppendReport struct {
 type AppendLevel struct {
 	Committers int            `json:"committers"`
 	Paths      []AppendResult `json:"paths"`
+	// On PostgreSQL: processor time of the whole in this process, to that on the
+	// embedded engine in the same round.
+	CPUToEmbedded float64 `json:"cpu_to_embedded,omitempty"`
+	CPULowest     float64 `json:"cpu_to_embedded_lowest,omitempty"`
+	CPUHighest    float64 `json:"cpu_to_embedded_highest,omitempty"`
 }
 
 // AppendResult is one way of appending: medians over the rounds. Ratio is to
@@ -50,19 +58,30 @@ type AppendResult struct {
 
 // append measures the ways of appending in turns.
 func (b *bench) append(ctx context.Context) (err error) {
-	in, err := b.prepare(ctx, "append", b.Preload)
+	in, err := b.prepareOn(ctx, "append", b.Preload, &instance{engine: b.engine()})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.close()) }()
-	w, err := in.bare(ctx, b.dir)
+	beside, paths := in, b.Paths
+	if b.Database != "" {
+		if beside, err = b.prepare(ctx, "append-embedded", b.Preload); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, beside.close()) }()
+		paths = append(slices.Clone(paths), embedded)
+	}
+	w, err := b.bare(ctx, in)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	report := &AppendReport{Records: uint64(in.log.Mark().Size)}
+	report := &AppendReport{Engine: "the embedded engine", Records: uint64(in.log.Mark().Size)}
+	if b.Database != "" {
+		report.Engine = "PostgreSQL"
+	}
 	for _, n := range b.Committers {
-		l := level{bench: b, in: in, bare: w, clients: n, rates: map[string]float64{}, runs: map[string][]timed{}}
+		l := level{bench: b, in: in, beside: beside, paths: paths, bare: w, clients: n, rates: map[string]float64{}, runs: map[string][]timed{}}
 		if err := l.measure(ctx); err != nil {
 			return fmt.Errorf("%d committers: %w", n, err)
 		}
@@ -76,6 +95,8 @@ func (b *bench) append(ctx context.Context) (err error) {
 type level struct {
 	*bench
 	in      *instance
+	beside  *instance // on the embedded engine
+	paths   []string
 	bare    *bareWriter
 	clients int
 	rates   map[string]float64 // as far as is known, to choose how many operations to prepare
@@ -87,7 +108,7 @@ const maxPrepared = 60_000
 
 func (l *level) measure(ctx context.Context) error {
 	for round := range l.Rounds + 1 {
-		order := slices.Clone(l.Paths)
+		order := slices.Clone(l.paths)
 		if round%2 == 1 {
 			slices.Reverse(order) // what one leaves to be compacted is not always the same one's burden
 		}
@@ -114,7 +135,7 @@ func (l *level) measure(ctx context.Context) error {
 
 // line says how the last round went.
 func (l *level) line() (text string) {
-	for _, path := range l.Paths {
+	for _, path := range l.paths {
 		runs := l.runs[path]
 		text += fmt.Sprintf("  %s %.0f/s", path, runs[len(runs)-1].rate())
 	}
@@ -124,8 +145,12 @@ func (l *level) line() (text string) {
 // once prepares n operations and lets the clients share them.
 func (l *level) once(ctx context.Context, path string, n int) (timed, error) {
 	ops := make([]operation, n)
+	in := l.in
+	if path == embedded {
+		in, path = l.beside, whole
+	}
 	for i := range ops {
-		op, err := l.prepare(ctx, path, l.in.registration())
+		op, err := l.prepare(ctx, in, path)
 		if err != nil {
 			return timed{}, err
 		}
@@ -135,8 +160,8 @@ func (l *level) once(ctx context.Context, path string, n int) (timed, error) {
 }
 
 // prepare does what of an append is not measured on a path.
-func (l *level) prepare(ctx context.Context, path string, r registration) (operation, error) {
-	in := l.in
+func (l *level) prepare(ctx context.Context, in *instance, path string) (operation, error) {
+	r := in.registration()
 	switch path {
 	case whole:
 		return func(ctx context.Context) error {
@@ -192,15 +217,19 @@ func (in *instance) facts(ctx context.Context, r registration) (event.Query, err
 }
 
 func (in *instance) append(ctx context.Context, r registration, q event.Query, drafts []*event.Draft) error {
-	_, err := in.log.Append(ctx, eventlog.Request{Actor: r.envelope.Actor, Command: r.envelope.Command, Events: drafts,
-		If: event.Condition{Query: q, After: in.log.Mark().Size}})
+	_, err := in.log.Append(ctx, in.request(r, q, drafts))
 	return err
+}
+
+func (in *instance) request(r registration, q event.Query, drafts []*event.Draft) eventlog.Request {
+	return eventlog.Request{Actor: r.envelope.Actor, Command: r.envelope.Command, Events: drafts,
+		If: event.Condition{Query: q, After: in.log.Mark().Size}}
 }
 
 // result takes the medians.
 func (l *level) result() AppendLevel {
 	out := AppendLevel{Committers: l.clients}
-	for _, path := range l.Paths {
+	for _, path := range l.paths {
 		var rates, ratios, cpuRatios []float64
 		var p50, p99, cpu []time.Duration
 		for i, t := range l.runs[path] {
@@ -218,6 +247,15 @@ func (l *level) result() AppendLevel {
 			r.Lowest, r.Highest = slices.Min(ratios), slices.Max(ratios)
 		}
 		out.Paths = append(out.Paths, r)
+	}
+	var ratios []float64
+	for i := range min(len(l.runs[whole]), len(l.runs[embedded])) {
+		if e := l.runs[embedded][i].cpuEach(); e > 0 {
+			ratios = append(ratios, float64(l.runs[whole][i].cpuEach())/float64(e))
+		}
+	}
+	if len(ratios) > 0 {
+		out.CPUToEmbedded, out.CPULowest, out.CPUHighest = median(ratios), slices.Min(ratios), slices.Max(ratios)
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/eventlog/pebblelog"
+	"muniment.dev/ops"
 )
 
 // bareWriter writes finished records with their index keys straight into the
@@ -16,7 +17,7 @@ import (
 // but nothing is decided, sealed, looked up, encoded, chained or hashed. It is
 // what the engine and the disk can do.
 type bareWriter struct {
-	store  *pebblelog.Store
+	store  eventlog.Store
 	head   eventlog.Head
 	queue  chan *bareWrite
 	landed chan error
@@ -31,20 +32,57 @@ type bareWrite struct {
 	done  chan error
 }
 
-// bare opens a copy of the instance's store for bare writes.
-func (in *instance) bare(ctx context.Context, dir string) (*bareWriter, error) {
-	path := filepath.Join(dir, "bare")
-	if err := in.store.Snapshot(path); err != nil {
+// bare opens a copy of the instance's store for bare writes; on PostgreSQL,
+// which makes no copies, a store with as many people.
+func (b *bench) bare(ctx context.Context, in *instance) (*bareWriter, error) {
+	if in.engine.dsn != "" {
+		e := b.engine()
+		store, err := e.open(ctx, "")
+		if err != nil {
+			return nil, err
+		}
+		w, err := newBareWriter(ctx, store, in.log.ID())
+		if err != nil {
+			return nil, err
+		}
+		return w, w.preload(ctx, in, b.Preload)
+	}
+	path := filepath.Join(b.dir, "bare")
+	if err := in.store.(ops.Snapshotter).Snapshot(path); err != nil {
 		return nil, err
 	}
 	store, err := pebblelog.Open(path, pebblelog.Options{})
 	if err != nil {
 		return nil, err
 	}
+	return newBareWriter(ctx, store, in.log.ID())
+}
+
+// preload writes people, many at a time.
+func (w *bareWriter) preload(ctx context.Context, in *instance, n int) error {
+	for n > 0 {
+		ops := make([]operation, min(n, 2048))
+		for i := range ops {
+			r := in.registration()
+			drafts, err := in.seal(ctx, r)
+			if err != nil {
+				return err
+			}
+			ops[i] = w.prepare(in.log.ID(), r, drafts[0], []eventlog.KeyUse{freshKey(drafts[0], r.command.User)})
+		}
+		if _, err := together(ctx, min(256, len(ops)), ops); err != nil {
+			return err
+		}
+		n -= len(ops)
+	}
+	return nil
+}
+
+func newBareWriter(ctx context.Context, store eventlog.Store, log event.LogID) (_ *bareWriter, err error) {
 	w := &bareWriter{store: store, queue: make(chan *bareWrite, 4096), landed: make(chan error, 1),
 		stop: make(chan struct{}), gone: make(chan struct{}), tile: make([]byte, 8192)}
 	rand.Read(w.tile)
-	if w.head, err = store.Take(ctx, in.log.ID(), event.NewID(), 0); err != nil {
+	if w.head, err = store.Take(ctx, log, event.NewID(), 0); err != nil {
 		store.Close()
 		return nil, err
 	}

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"muniment.dev/internal/postgres"
 )
 
 // The test binary is also the server that the bench watches, and one that says
@@ -168,6 +170,34 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// On PostgreSQL the same is measured, and the embedded engine beside it. Nothing
+// is left in the database.
+func TestDatabase(t *testing.T) {
+	db := postgres.Shared(t)
+	dsn := db.NewDatabase(t)
+	r := measured(t, "append", "--committers", "2", "--database", dsn).Append
+	if r == nil || r.Engine != "PostgreSQL" || len(r.Levels) != 1 || r.Levels[0].CPUToEmbedded <= 0 {
+		t.Fatalf("measured %+v", r)
+	}
+	for _, p := range r.Levels[0].Paths {
+		if p.PerSecond <= 0 || p.Ratio <= 0 {
+			t.Errorf("%+v", p)
+		}
+	}
+	n := measured(t, "nodes", "--committers", "4", "--lease", "500ms", "--database", dsn).Nodes
+	if n == nil || len(n.Levels) != 2 || n.Levels[0].Ratio <= 0 || n.Levels[0].Forwarded == 0 || n.Levels[0].TwoP99 <= 0 {
+		t.Fatalf("measured %+v", n)
+	}
+	if f := n.FailOver; f.FailOvers != 2 || f.Writes <= 0 || f.WritesLongest < f.Writes || f.Reads <= 0 {
+		t.Errorf("%+v", f)
+	}
+	conn := postgres.Connect(t, dsn)
+	var left int
+	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'muniment%'`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d schemas are left (%v)", left, err)
+	}
+}
+
 // Views follow while clients append.
 func TestViews(t *testing.T) {
 	v := measured(t, "views").Views
@@ -202,7 +232,7 @@ func TestServeFails(t *testing.T) {
 // What cannot be measured is refused with its name.
 func TestMistakes(t *testing.T) {
 	for _, args := range [][]string{{"nonsense"}, {"--duration", "0s"}, {"--rounds", "0"}, {"--committers", "0"}, {"--committers", "99999"},
-		{"--paths", "half"}, {"--preload", "-1"}, {"--records", "0"}, {"--sustain", "0s"}, {"--dir", "/no/such/directory"}, {"append", "verify"}} {
+		{"--paths", "half"}, {"--preload", "-1"}, {"--records", "0"}, {"--sustain", "0s"}, {"--dir", "/no/such/directory"}, {"nodes"}, {"verify", "--database", "postgres://x"}, {"--lease", "1ms"}, {"append", "verify"}} {
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), args, &stdout, &stderr); code != exitMistaken {
 			t.Errorf("%v: exit code %d", args, code)

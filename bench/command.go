@@ -39,7 +39,7 @@ func Command() ops.Command { return ops.Command{Name: "bench", Summary: summary,
 
 // options of a run, as the command line has them.
 type options struct {
-	What       string        `arg:"" optional:"" enum:"append,views,rebuild,verify,http,size,serve,all" default:"all" help:"What to measure: append, views, rebuild, verify, http, size, serve; or all, but for size, which takes minutes and gigabytes."`
+	What       string        `arg:"" optional:"" enum:"append,nodes,views,rebuild,verify,http,size,serve,all" default:"all" help:"What to measure: append, nodes, views, rebuild, verify, http, size, serve; or all, but for nodes, which needs a database, and size, which takes minutes and gigabytes."`
 	Duration   time.Duration `default:"500ms" help:"How long each measurement of one round takes."`
 	Rounds     int           `default:"5" help:"How many rounds; medians are reported."`
 	Paths      []string      `default:"bare,log,sealed,whole" enum:"bare,log,sealed,whole" help:"Which ways of appending: bare, log, sealed, whole. Ratios need bare."`
@@ -50,6 +50,8 @@ type options struct {
 	Records    int           `default:"50000" help:"How many records are verified."`
 	Sustain    time.Duration `default:"20s" help:"How long to append with views running, and to watch a server idle (half as long)."`
 	Binary     string        `type:"path" help:"The program whose server is watched; by default this one." placeholder:"FILE"`
+	Database   string        `help:"PostgreSQL on which append and nodes measure, in schemas of their own that are dropped afterwards." placeholder:"DSN"`
+	Lease      time.Duration `default:"5s" help:"The lease of the node that is cut off by nodes."`
 	Dir        string        `type:"existingdir" help:"Where to make the temporary data directories; choose the disk that you mean." placeholder:"DIR"`
 	Requests   []string      `default:"get user,userinfo,introspection,create user,client credentials" help:"Which kinds of requests http measures."`
 	Beside     bool          `default:"true" negatable:"" help:"Measure the bare handlers of http, too. Without them a CPU profile shows the server and its clients alone, and nothing is reported but what is said meanwhile."`
@@ -99,6 +101,12 @@ func (o *options) check() error {
 		return fault.Field("size", "must be at least twice as large as small, which is at least 100, and at most 100000000")
 	case o.Sustain < time.Millisecond:
 		return fault.Field("sustain", "must be at least 1ms")
+	case o.Lease < 500*time.Millisecond || o.Lease > time.Minute:
+		return fault.Field("lease", "must be between 500ms and 1m")
+	case o.What == "nodes" && o.Database == "":
+		return fault.Field("database", "is needed: nodes share a PostgreSQL database")
+	case o.Database != "" && o.What != "nodes" && o.What != "append":
+		return fault.Field("database", "is for append and nodes")
 	case len(o.Committers) == 0:
 		return fault.Field("committers", "name at least one number of clients")
 	}
@@ -126,7 +134,7 @@ func (o *options) measure(ctx context.Context, stdout, stderr io.Writer) (err er
 	if !o.Quiet {
 		b.say = func(format string, args ...any) { fmt.Fprintf(stderr, format+"\n", args...) }
 	}
-	if err := b.all(ctx); err != nil {
+	if err := errors.Join(b.all(ctx), b.drop(ctx)); err != nil {
 		return err
 	}
 	if o.SVG != "" && b.report.Append != nil {
@@ -146,9 +154,10 @@ func (o *options) measure(ctx context.Context, stdout, stderr io.Writer) (err er
 // bench is one run of the command.
 type bench struct {
 	options
-	dir    string
-	report *Report
-	say    func(format string, args ...any)
+	dir     string
+	schemas []engine // made in the database
+	report  *Report
+	say     func(format string, args ...any)
 }
 
 // all measures what was asked for.
@@ -158,6 +167,7 @@ func (b *bench) all(ctx context.Context) error {
 		run         func(context.Context) error
 	}{
 		{"append", "measure appending", b.append},
+		{"nodes", "measure several nodes", b.nodes},
 		{"views", "measure views", b.views},
 		{"rebuild", "measure rebuilding views", b.rebuild},
 		{"verify", "measure verifying", b.verify},
@@ -165,7 +175,7 @@ func (b *bench) all(ctx context.Context) error {
 		{"size", "measure a large log", b.size},
 		{"serve", "watch a server", b.serve},
 	} {
-		if b.What != m.name && (b.What != "all" || m.name == "size") {
+		if b.What != m.name && (b.What != "all" || m.name == "size" || m.name == "nodes") {
 			continue
 		}
 		if err := m.run(ctx); err != nil {

@@ -121,7 +121,7 @@ func (w *web) kinds(ctx context.Context, in *instance, b *bench) ([]kind, error)
 	if err != nil {
 		return nil, fault.Wrap("make a machine user", err)
 	}
-	bare, err := in.bare(ctx, b.dir)
+	bare, err := b.bare(ctx, in)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,6 @@ import (
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
-	"muniment.dev/eventlog/pebblelog"
 	"muniment.dev/fault"
 	identity "muniment.dev/instance"
 	"muniment.dev/ledger"
@@ -28,7 +27,8 @@ import (
 // checkpoints and the runner of commands.
 type instance struct {
 	layout ops.Layout
-	store  *pebblelog.Store
+	engine engine
+	store  eventlog.Store
 	log    *eventlog.Log
 	keys   *seal.Keys
 	sealer *seal.Sealer
@@ -37,12 +37,16 @@ type instance struct {
 	verifier            string // the log's public key
 	owner, organization event.ID
 
+	// options are those of the log, once its id is known; nil for the usual ones.
+	options func(event.LogID) eventlog.Options
+
+	publish func() error // ends the publishing of checkpoints
 	closers []func() error
 }
 
 // create makes an instance with an owner and an organization in dir.
-func create(ctx context.Context, dir string) (owner event.ID, err error) {
-	core, err := openCore(ctx, dir)
+func create(ctx context.Context, e engine, dir string) (owner event.ID, err error) {
+	core, err := openCore(ctx, e, dir)
 	if err != nil {
 		return owner, err
 	}
@@ -51,8 +55,8 @@ func create(ctx context.Context, dir string) (owner event.ID, err error) {
 }
 
 // openCore opens an instance with all that a server runs below its network.
-func openCore(ctx context.Context, dir string) (*server.Core, error) {
-	store, err := pebblelog.Open(ops.DefaultLayout(dir).Log, pebblelog.Options{})
+func openCore(ctx context.Context, e engine, dir string) (*server.Core, error) {
+	store, err := e.open(ctx, ops.DefaultLayout(dir).Log)
 	if err != nil {
 		return nil, err
 	}
@@ -60,26 +64,25 @@ func openCore(ctx context.Context, dir string) (*server.Core, error) {
 }
 
 // open opens an instance that create made. Close it.
-func open(ctx context.Context, dir string, owner event.ID) (in *instance, err error) {
-	in = &instance{layout: ops.DefaultLayout(dir), owner: owner}
+func (in *instance) open(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, in.close())
 		}
 	}()
-	if in.store, err = pebblelog.Open(in.layout.Log, pebblelog.Options{}); err != nil {
-		return in, err
+	if in.store, err = in.engine.open(ctx, in.layout.Log); err != nil {
+		return err
 	}
 	in.closers = append(in.closers, in.store.Close)
 	root, err := file.Open(in.layout.Root)
 	if err != nil {
-		return in, err
+		return err
 	}
 	if in.keys, err = seal.OpenKeys(ctx, in.layout.Keys, root); err != nil {
-		return in, err
+		return err
 	}
 	in.closers = append(in.closers, in.keys.Close)
-	return in, in.openLog(ctx)
+	return in.openLog(ctx)
 }
 
 func (in *instance) openLog(ctx context.Context) error {
@@ -88,7 +91,11 @@ func (in *instance) openLog(ctx context.Context) error {
 		return fault.New(fault.Internal, "a fresh data directory holds %d logs (%v)", len(logs), err)
 	}
 	register := ledger.NewFileRegister(in.layout.Register)
-	if in.log, err = ledger.OpenLog(ctx, in.store, logs[0], register, eventlog.Options{}); err != nil {
+	o := eventlog.Options{Lease: in.engine.lease()}
+	if in.options != nil {
+		o = in.options(logs[0])
+	}
+	if in.log, err = ledger.OpenLog(ctx, in.store, logs[0], register, o); err != nil {
 		return err
 	}
 	in.sealer = &seal.Sealer{Log: logs[0], Assigned: in.log, Keys: in.keys, Registry: server.Registry()}
@@ -97,7 +104,8 @@ func (in *instance) openLog(ctx context.Context) error {
 	if signer, err = in.identify(ctx); err == nil {
 		var p *ledger.Publisher
 		if p, err = ledger.StartPublisher(ctx, in.log, signer, register, ledger.PublisherOptions{}); err == nil {
-			in.closers = append(in.closers, p.Close)
+			in.publish = sync.OnceValue(p.Close)
+			in.closers = append(in.closers, in.publish)
 		}
 	}
 	in.closers = append(in.closers, in.log.Close)
@@ -204,14 +212,18 @@ func (in *instance) registerMany(ctx context.Context, n int) error {
 
 // prepare makes a data directory with some people in it, and opens it.
 func (b *bench) prepare(ctx context.Context, name string, people int) (*instance, error) {
+	return b.prepareOn(ctx, name, people, &instance{})
+}
+
+// prepareOn is prepare for an instance of which engine and options are chosen.
+func (b *bench) prepareOn(ctx context.Context, name string, people int, in *instance) (_ *instance, err error) {
 	b.say("%s: an instance with %d people", name, people)
 	dir := filepath.Join(b.dir, name)
-	owner, err := create(ctx, dir)
-	if err != nil {
+	in.layout = ops.DefaultLayout(dir)
+	if in.owner, err = create(ctx, in.engine, dir); err != nil {
 		return nil, fault.Wrap("set an instance up", err)
 	}
-	in, err := open(ctx, dir, owner)
-	if err != nil {
+	if err := in.open(ctx); err != nil {
 		return nil, fault.Wrap("open the instance", err)
 	}
 	if err := in.preload(ctx, people); err != nil {

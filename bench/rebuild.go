@@ -36,7 +36,7 @@ func (b *bench) rebuild(ctx context.Context) (err error) {
 	if err := in.close(); err != nil {
 		return err
 	}
-	core, err := openCore(ctx, in.layout.Dir)
+	core, err := openCore(ctx, in.engine, in.layout.Dir)
 	if err != nil {
 		return fault.Wrap("open the server's core", err)
 	}

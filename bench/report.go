@@ -15,6 +15,7 @@ type Report struct {
 	Rounds   int            `json:"rounds"`
 	Duration Duration       `json:"duration"` // of one measurement
 	Append   *AppendReport  `json:"append,omitempty"`
+	Nodes    *NodesReport   `json:"nodes,omitempty"`
 	Views    *ViewsReport   `json:"views,omitempty"`
 	Rebuild  *RebuildReport `json:"rebuild,omitempty"`
 	Verify   *VerifyReport  `json:"verify,omitempty"`
@@ -51,8 +52,9 @@ func newReport(o *options) *Report {
 
 // The least ratios that we want to keep.
 const (
-	appendTarget = 0.5 // from 64 committers on
-	verifyTarget = 0.5
+	appendTarget   = 0.5 // from 64 committers on
+	verifyTarget   = 0.5
+	embeddedTarget = 2.0 // at most, of processor time
 )
 
 func (r *Report) writeText(w io.Writer) {
@@ -63,6 +65,9 @@ func (r *Report) writeText(w io.Writer) {
 	fmt.Fprintf(w, "; medians of %d rounds\n", r.Rounds)
 	if r.Append != nil {
 		r.Append.writeText(w)
+	}
+	if r.Nodes != nil {
+		r.Nodes.writeText(w)
 	}
 	if r.Views != nil {
 		r.Views.writeText(w)
@@ -85,7 +90,7 @@ func (r *Report) writeText(w io.Writer) {
 }
 
 func (r *AppendReport) writeText(w io.Writer) {
-	fmt.Fprintf(w, "\nProvable append, one event per command, on a log of %d records\n\n", r.Records)
+	fmt.Fprintf(w, "\nProvable append on %s, one event per command, on a log of %d records\n\n", r.Engine, r.Records)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "committers\tpath\tevents/s\tratio\tlowest\thighest\tp50\tp99\tCPU/event\tCPU ratio\t")
 	for _, l := range r.Levels {
@@ -95,4 +100,10 @@ func (r *AppendReport) writeText(w io.Writer) {
 	}
 	t.Flush()
 	fmt.Fprintf(w, "\nratio: to bare writes of the same records in the same round; wanted: whole >= %.1f from 64 committers on\n", appendTarget)
+	for _, l := range r.Levels {
+		if l.CPUToEmbedded > 0 {
+			fmt.Fprintf(w, "%d committers: processor time of the whole in this process %.2f times that of the embedded engine (%.2f to %.2f); wanted: <= %.0f\n",
+				l.Committers, l.CPUToEmbedded, l.CPULowest, l.CPUHighest, embeddedTarget)
+		}
+	}
 }

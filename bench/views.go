@@ -47,7 +47,7 @@ func (b *bench) views(ctx context.Context) (err error) {
 		return err
 	}
 	b.say("views: %d committers for %s with all views running", sustained, b.Sustain)
-	core, err := openCore(ctx, in.layout.Dir)
+	core, err := openCore(ctx, in.engine, in.layout.Dir)
 	if err != nil {
 		return fault.Wrap("open the server's core", err)
 	}

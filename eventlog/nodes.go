@@ -58,8 +58,11 @@ type flight struct {
 	err  error
 }
 
+// newNodes asks the store for a tenth less than the lease: to find that it ran
+// out, and to take the log, takes time as well, and writes are not to stop for
+// longer than the operator said.
 func newNodes(store Shared, lease time.Duration) *nodes {
-	n := &nodes{store: store, lease: lease, happened: make(chan func(*sequencer), 16)}
+	n := &nodes{store: store, lease: lease - lease/10, happened: make(chan func(*sequencer), 16)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.sure.Store(&time.Time{})
 	return n
@@ -190,6 +193,10 @@ func (l *Log) fly() {
 	}
 }
 
+// again is how soon a node that has readers waiting looks whether whoever takes
+// the log has published.
+const again = 20 * time.Millisecond
+
 // lookFor bounds how long readers wait for what other nodes have recorded.
 const lookFor = 10 * time.Second
 
@@ -215,7 +222,7 @@ func (l *Log) catchUp(ctx context.Context) error {
 			return fault.Wrap("look what other nodes have recorded", err)
 		}
 		select {
-		case <-time.After(n.poll()):
+		case <-time.After(min(n.poll(), again)):
 		case <-ctx.Done():
 			return fault.New(fault.Unavailable, "no node holds the log at the moment; try again in a moment")
 		}

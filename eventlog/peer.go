@@ -177,6 +177,9 @@ func (s *sequencer) observe(st Standing) {
 		changed = true
 	} else {
 		s.follow(st)
+		if st.Left > 0 && st.Left < n.poll() { // not only when it would look anyway
+			time.AfterFunc(st.Left+time.Millisecond, func() { s.log.look() })
+		}
 	}
 	if changed {
 		s.unpark()
