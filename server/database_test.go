@@ -209,7 +209,7 @@ func TestReadySaysStandby(t *testing.T) {
 		done <- err
 	}()
 	ready("changes: PostgreSQL waits for a standby")
-	for end := time.Now().Add(2*2*c.nodes[0].config.lease() + time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) { // also when a node's word has run out
+	for end := time.Now().Add(2*c.nodes[0].config.lease() + time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) { // also when a node's word has run out
 		must[*munimentv1.ListUsersResponse](t)(c.nodes[0].API.User.ListUsers(c.as(0), &munimentv1.ListUsersRequest{}))
 	}
 	select {

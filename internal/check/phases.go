@@ -81,7 +81,7 @@ func onPostgres(all bool) func(context.Context, *house, *phaseLog) error {
 	return func(ctx context.Context, h *house, log *phaseLog) error {
 		newest := product
 		if !all {
-			newest = product[1:3]
+			newest = []string{"./user/userapi", "./member/memberapi"}
 		}
 		for _, run := range []struct {
 			engine   string

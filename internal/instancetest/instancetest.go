@@ -223,7 +223,7 @@ func (i *Instance) Uses(user, application string) {
 // Erased waits until the erasure of a person is complete.
 func (i *Instance) Erased(user string) {
 	i.t.Helper()
-	ctx, cancel := context.WithTimeout(i.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(i.t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := i.Core.Erasure.Wait(ctx, event.SubjectID{ID: event.MustID(user)}); err != nil {
 		st, _ := i.Core.Erasure.Status(event.SubjectID{ID: event.MustID(user)})
