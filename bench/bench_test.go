@@ -191,6 +191,9 @@ func TestDatabase(t *testing.T) {
 	if f := n.FailOver; f.FailOvers != 2 || f.Writes <= 0 || f.WritesLongest < f.Writes || f.Reads <= 0 {
 		t.Errorf("%+v", f)
 	}
+	if s := measured(t, "size", "--small", "100", "--size", "200", "--database", dsn).Size; s == nil || s.Large < 200 || len(s.Compare) != 3 {
+		t.Errorf("measured %+v", s)
+	}
 	conn := postgres.Connect(t, dsn)
 	var left int
 	if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'muniment%'`).Scan(&left); err != nil || left != 0 {

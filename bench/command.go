@@ -50,7 +50,7 @@ type options struct {
 	Records    int           `default:"50000" help:"How many records are verified."`
 	Sustain    time.Duration `default:"20s" help:"How long to append with views running, and to watch a server idle (half as long)."`
 	Binary     string        `type:"path" help:"The program whose server is watched; by default this one." placeholder:"FILE"`
-	Database   string        `help:"PostgreSQL on which append and nodes measure, in schemas of their own that are dropped afterwards." placeholder:"DSN"`
+	Database   string        `help:"PostgreSQL on which append, nodes and size measure, in schemas of their own that are dropped afterwards." placeholder:"DSN"`
 	Lease      time.Duration `default:"5s" help:"The lease of the node that is cut off by nodes."`
 	Dir        string        `type:"existingdir" help:"Where to make the temporary data directories; choose the disk that you mean." placeholder:"DIR"`
 	Requests   []string      `default:"get user,userinfo,introspection,create user,client credentials" help:"Which kinds of requests http measures."`
@@ -105,8 +105,8 @@ func (o *options) check() error {
 		return fault.Field("lease", "must be between 500ms and 1m")
 	case o.What == "nodes" && o.Database == "":
 		return fault.Field("database", "is needed: nodes share a PostgreSQL database")
-	case o.Database != "" && o.What != "nodes" && o.What != "append":
-		return fault.Field("database", "is for append and nodes")
+	case o.Database != "" && o.What != "nodes" && o.What != "append" && o.What != "size":
+		return fault.Field("database", "is for append, nodes and size")
 	case len(o.Committers) == 0:
 		return fault.Field("committers", "name at least one number of clients")
 	}

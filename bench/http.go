@@ -70,7 +70,7 @@ type kind struct {
 // http measures requests over HTTP.
 func (b *bench) http(ctx context.Context) (err error) {
 	b.say("http: a server with %d people", b.Preload)
-	w, err := b.newWeb(ctx, "http", httpClients)
+	w, err := b.newWeb(ctx, engine{}, "http", httpClients)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ type SizeReport struct {
 // Opening is how long a server takes from its start to its first answer.
 type Opening struct {
 	Events uint64   `json:"events"`
-	Bytes  int64    `json:"bytes"` // of the data directory
+	Bytes  int64    `json:"bytes"` // of the data directory; a log on PostgreSQL is not in it
 	Open   Duration `json:"open"`  // until it is assembled
 	Answer Duration `json:"first_answer"`
 }
@@ -96,7 +96,8 @@ func (b *bench) size(ctx context.Context) error {
 func (b *bench) grown(ctx context.Context, name string, events int) (*web, Opening, error) {
 	var o Opening
 	dir := filepath.Join(b.dir, name)
-	w, err := b.newWeb(ctx, name, httpClients)
+	e := b.engine()
+	w, err := b.newWeb(ctx, e, name, httpClients)
 	if err != nil {
 		return nil, o, err
 	}
@@ -115,7 +116,7 @@ func (b *bench) grown(ctx context.Context, name string, events int) (*web, Openi
 		return nil, o, err
 	}
 	began = time.Now()
-	if w, err = startWeb(ctx, dir, httpClients); err != nil {
+	if w, err = startWeb(ctx, e, dir, httpClients); err != nil {
 		return nil, o, err
 	}
 	o.Open = Duration(time.Since(began))

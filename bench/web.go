@@ -50,13 +50,19 @@ var cheap = password.Params{Memory: 64, Time: 1, Threads: 1}
 
 // startWeb starts a server on the data directory. One that holds no instance
 // gets one, with an owner.
-func startWeb(ctx context.Context, dir string, clients int) (_ *web, err error) {
+func startWeb(ctx context.Context, e engine, dir string, clients int) (_ *web, err error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fault.Wrap("find a free port", err)
 	}
 	w := &web{base: "http://" + ln.Addr().String(), client: httpClient(clients)}
-	w.Server, err = server.New(ctx, server.Config{Data: dir, Listen: ln.Addr().String()}, server.Extra{Passwords: cheap})
+	x := server.Extra{Passwords: cheap}
+	if e.dsn != "" {
+		x.Store, err = e.open(ctx, "")
+	}
+	if err == nil {
+		w.Server, err = server.New(ctx, server.Config{Data: dir, Listen: ln.Addr().String()}, x)
+	}
 	if err != nil {
 		ln.Close()
 		return nil, err
@@ -231,8 +237,8 @@ func exchange(ctx context.Context, c *http.Client, q request) (http.Header, []by
 }
 
 // newWeb starts a server in a fresh directory, set up.
-func (b *bench) newWeb(ctx context.Context, name string, clients int) (*web, error) {
-	w, err := startWeb(ctx, filepath.Join(b.dir, name), clients)
+func (b *bench) newWeb(ctx context.Context, e engine, name string, clients int) (*web, error) {
+	w, err := startWeb(ctx, e, filepath.Join(b.dir, name), clients)
 	if err != nil {
 		return nil, err
 	}
