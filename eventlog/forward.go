@@ -40,7 +40,7 @@ func (l *Log) forward(w *waiter, held Held) (moved bool) {
 	defer cancel()
 	n.forwarded.Add(1)
 	res, err := l.opts.Forward(ctx, held, w.req)
-	if errors.Is(err, ErrMoved) {
+	if errors.Is(err, ErrMoved) && !fault.Is(err, fault.Unknown) { // not only why nobody knows
 		n.failed.Add(1)
 		return true
 	}

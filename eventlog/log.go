@@ -98,8 +98,8 @@ type Options struct {
 	// Address is where the others reach this node; empty: they cannot.
 	Address string
 	// Forward appends through the node that holds the log, by its AppendHere.
-	// ErrMoved in the chain says that nothing was appended there, and that
-	// another may hold the log by now. Nil: nothing is forwarded.
+	// ErrMoved in the chain, of any kind but fault.Unknown, says that nothing
+	// was appended there, and that another may hold the log by now. Nil: nothing is forwarded.
 	Forward func(context.Context, Held, Request) (Appended, error)
 	// Admit is asked each time that the log was taken, before anything is
 	// appended; with an error it is left to others. A term that is returned is

@@ -202,7 +202,8 @@ const lookFor = 10 * time.Second
 
 // catchUp moves the mark to what the holder published. While nothing is, the
 // sequencer finds out who holds the log; the holder itself knows what it has
-// acknowledged.
+// acknowledged. A node that took the log and could not go on behind it (Admit
+// failed, say) leads nothing, and follows what it published by taking it.
 func (l *Log) catchUp(ctx context.Context) error {
 	n := l.nodes
 	for {
@@ -210,11 +211,11 @@ func (l *Log) catchUp(ctx context.Context) error {
 		if err == nil {
 			n.seen.Store(&sighting{st, time.Now()})
 			n.tell(func(s *sequencer) { s.observe(st) })
-			mine := st.Holder.ID == l.opts.Holder
-			if st.Known && !mine {
+			leads := st.Holder.ID == l.opts.Holder && n.leads.Load()
+			if st.Known && !leads {
 				err = l.advance(ctx, st.Mark)
 			}
-			if err == nil && (st.Known || mine && n.leads.Load()) {
+			if err == nil && (st.Known || leads) {
 				return nil
 			}
 		}

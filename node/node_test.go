@@ -134,6 +134,8 @@ func TestUncertain(t *testing.T) {
 	other.Serve(log, &said{}, []byte("another key of thirty-two bytes."))
 	slow := NewServer(func() time.Time { return time.Now().Add(-time.Minute) })
 	slow.Serve(log, &said{}, key)
+	unsure := NewServer(time.Now)
+	unsure.Serve(log, &said{err: &fault.Error{Kind: fault.Unknown, Msg: "nobody knows", Err: eventlog.ErrMoved}}, key)
 	for name, c := range map[string]struct {
 		address string
 		kind    fault.Kind
@@ -148,6 +150,7 @@ func TestUncertain(t *testing.T) {
 		"sent on":                 {answers(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusTemporaryRedirect) }), fault.Unknown, false},
 		"another instance's node": {listen(t, other), fault.Unknown, false},
 		"a log that is not there": {listen(t, NewServer(time.Now)), fault.Unknown, false},
+		"it moved meanwhile":      {listen(t, unsure), fault.Unknown, false},
 		"a clock far behind":      {listen(t, slow), fault.Unavailable, false},
 	} {
 		if _, err := forward(t.Context(), held(c.address), full()); !fault.Is(err, c.kind) || errors.Is(err, eventlog.ErrMoved) != c.moved {

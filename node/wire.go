@@ -194,7 +194,7 @@ func toDone(a eventlog.Appended, err error) done {
 		w.Message, w.Field = f.Msg, f.Field
 	}
 	for i, s := range sentinels() {
-		if errors.Is(err, s) {
+		if errors.Is(err, s) && !fault.Is(err, fault.Unknown) { // of which it may be the cause
 			w.Sentinel = i + 1
 		}
 	}

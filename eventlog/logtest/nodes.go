@@ -26,6 +26,8 @@ var nodeTests = []sharedTest{
 	{"an unpublished commit is answered by the next holder", unpublished},
 	{"of many on several nodes one wins", oneWinner},
 	{"nodes are killed and nothing is lost", killing},
+	{"an unknown outcome is not taken for that of a node that moved", unknownMoved},
+	{"a node that took the log and may not append reads on", mayNot},
 }
 
 // Nodes is a set of nodes over one engine that reach each other in memory.
@@ -383,4 +385,60 @@ func oneWinner(f *sharing) {
 	if err := Check(f.Context(), f.Store, f.id); err != nil {
 		f.Fatal(err)
 	}
+}
+
+// What was forwarded may have been recorded, though the one who was asked knows
+// only that another holds the log by now.
+func unknownMoved(f *sharing) {
+	var ns Nodes
+	ns.Open(f.T, f.Store, f.id, eventlog.Options{Lease: time.Hour})
+	asked := 0
+	l, err := eventlog.Open(f.Context(), f.Another(f.T), f.id, eventlog.Options{Lease: time.Hour,
+		Forward: func(context.Context, eventlog.Held, eventlog.Request) (eventlog.Appended, error) {
+			if asked++; asked > 1 {
+				return eventlog.Appended{}, fault.New(fault.Invalid, "asked again")
+			}
+			return eventlog.Appended{}, &fault.Error{Kind: fault.Unknown, Msg: "nobody knows", Err: eventlog.ErrMoved}
+		}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := l.Append(f.Context(), Request(noted())); !fault.Is(err, fault.Unknown) || asked != 1 {
+		f.Fatalf("asked %d times: %v", asked, err)
+	}
+}
+
+// What a node publishes by taking the log others read at once. So must it
+// itself, even if it cannot go on behind it.
+func mayNot(f *sharing) {
+	var ns Nodes
+	var refuses atomic.Bool
+	a := ns.Open(f.T, &unanswered{f.Store, &refuses}, f.id, eventlog.Options{Lease: time.Hour, Admit: func(context.Context, eventlog.Mark) (uint64, error) {
+		if refuses.Load() {
+			return 0, fault.New(fault.Unavailable, "the register is away")
+		}
+		return 0, nil
+	}})
+	f.append(a, Request(noted()))
+	refuses.Store(true)
+	if _, err := a.Append(f.Context(), Request(noted())); !fault.Is(err, fault.Unknown) {
+		f.Fatalf("a commit without an answer: %v", err)
+	}
+	f.soon("it may not append", func() bool { return a.Role().Refused != nil })
+	f.sees(a, 2)
+}
+
+// unanswered is a store whose answers to commits are lost while so.
+type unanswered struct {
+	eventlog.Shared
+	so *atomic.Bool
+}
+
+// Commit implements eventlog.Store.
+func (u *unanswered) Commit(ctx context.Context, b *eventlog.Batch) error {
+	if err := u.Shared.Commit(ctx, b); err != nil || !u.so.Load() {
+		return err
+	}
+	return fault.New(fault.Unknown, "the store did not answer")
 }
