@@ -12,4 +12,11 @@ type Bugs struct {
 	NoFence        bool // the store takes a batch wherever the log is by then
 	AnyClock       bool // the log goes on however far the clock runs behind
 	RegisterBeside bool // the register is put back together with the log
+
+	// Of several nodes.
+	AckFirst    bool // the holder acknowledges before others may read it
+	MarkShown   bool // others read to what is shown and not durable yet
+	NothingDone bool // a forwarded append whose answer is lost is said not to have happened
+	GoesOn      bool // a holder is not told that another has taken the log
+	KeepsKeys   bool // a node keeps a key in memory that another destroyed
 }

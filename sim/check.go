@@ -23,11 +23,16 @@ import (
 // check holds everything against everything when all has come to rest and one
 // node still serves.
 func (w *world) check() {
-	n := w.nodes[0]
-	for _, f := range []func(*node) error{w.checkCommands, w.checkRecords, w.checkFolds, w.checkErasures, w.checkViews, w.checkProofs} {
-		if err := f(n); err != nil {
-			w.fail(err)
-			return
+	for i, n := range w.nodes {
+		list := []func(*node) error{w.checkFolds, w.checkErasures, w.checkViews, w.checkMemory}
+		if i == 0 {
+			list = append(list, w.checkCommands, w.checkRecords, w.checkProofs)
+		}
+		for _, f := range list {
+			if err := f(n); err != nil {
+				w.fail(err)
+				return
+			}
 		}
 	}
 }
@@ -149,6 +154,16 @@ func (w *world) notFound(subject event.SubjectID) error {
 					return fmt.Errorf("record %d is still found by a blind tag of %s, who was erased (%v)", p, short(subject.ID), err)
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// checkMemory: every node has forgotten who was erased.
+func (w *world) checkMemory(n *node) error {
+	for subject := range w.journal.erased {
+		if what := n.remembers(subject); what != "" {
+			return fmt.Errorf("%s still has %s of %s, who was erased", n.name, what, short(subject.ID))
 		}
 	}
 	return nil

@@ -20,7 +20,8 @@ type disk struct {
 	durable func(*eventlog.Batch) // told of each batch when it is
 	torn    func(error)           // told of a batch that fits nowhere
 	noFence bool
-	landed  []*eventlog.Batch // that were synced, in order
+	terms   map[uint64]event.ID // who has taken the log
+	landed  []*eventlog.Batch   // that were synced, in order
 
 	mu     sync.Mutex
 	flying *flight

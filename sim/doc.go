@@ -12,6 +12,11 @@
 // runs the disk is put back to an older state. A model that shares no code with
 // the slices watches each record as it becomes durable.
 //
+// In a quarter of the runs two or three nodes share the log: they are cut from
+// the store, pause until their leases have run out, are killed and join again;
+// what they forward arrives late, twice or not at all, or its answer does not;
+// the store loses what the holder published.
+//
 // One seed is one run. The trace of two runs of one seed is the same; event
 // ids, keys and nonces, which come from the system's random source, are not,
 // and neither are the hashes over them. What is checked is listed in check.go

@@ -106,7 +106,9 @@ func (k *keys) Draw(ctx context.Context, log event.LogID) (event.KeyID, seal.Sec
 	if err := k.up(); err != nil {
 		return event.KeyID{}, seal.Secret{}, err
 	}
-	return k.vault.Draw(ctx, log)
+	id, key, err := k.vault.Draw(ctx, log)
+	k.hold(id, err)
+	return id, key, err
 }
 
 // Get implements seal.KeyStore.
@@ -114,17 +116,42 @@ func (k *keys) Get(ctx context.Context, log event.LogID, id event.KeyID) (seal.S
 	if err := k.up(); err != nil {
 		return seal.Secret{}, err
 	}
-	return k.vault.Get(ctx, log, id)
+	key, err := k.vault.Get(ctx, log, id)
+	k.hold(id, err)
+	return key, err
+}
+
+// hold notes that the node has a key in its memory, as the key database's own
+// keeps them.
+func (k *keys) hold(id event.KeyID, err error) {
+	if err == nil {
+		k.node.mu.Lock()
+		defer k.node.mu.Unlock()
+		k.node.held[id] = true
+	}
+}
+
+// Forget implements erasure.Forgetter.
+func (k *keys) Forget(_ event.LogID, ids ...event.KeyID) {
+	if k.node.world.bugs.KeepsKeys {
+		return
+	}
+	k.node.mu.Lock()
+	defer k.node.mu.Unlock()
+	for _, id := range ids {
+		delete(k.node.held, id)
+	}
 }
 
 // Destroy implements erasure.Destroyer.
-func (k *keys) Destroy(ctx context.Context, _ event.LogID, ids ...event.KeyID) error {
+func (k *keys) Destroy(ctx context.Context, log event.LogID, ids ...event.KeyID) error {
 	g, err := k.node.world.bus.wait(ctx, k.node, "destroy keys")
 	if err != nil {
 		return err
 	}
 	if g.verdict != lose {
 		k.destroy(ids)
+		k.Forget(log, ids...)
 	}
 	if g.verdict != proceed {
 		return fault.New(fault.Unavailable, "the key store does not answer")
@@ -136,11 +163,19 @@ func (k *keys) Destroy(ctx context.Context, _ event.LogID, ids ...event.KeyID) e
 type register struct {
 	*ledger.MemoryRegister
 	node *node
+	lane string // of what comes without one; empty: background
+}
+
+func (r *register) wait(ctx context.Context, what string) (permit, error) {
+	if r.lane != "" && laneOf(ctx) == background {
+		ctx = withLane(ctx, r.lane)
+	}
+	return r.node.world.bus.wait(ctx, r.node, what)
 }
 
 // Load implements ledger.Register.
 func (r *register) Load(ctx context.Context) (ledger.State, error) {
-	g, err := r.node.world.bus.wait(ctx, r.node, "load the register")
+	g, err := r.wait(ctx, "load the register")
 	if err == nil && g.verdict != proceed {
 		err = fault.New(fault.Unavailable, "the register does not answer")
 	}
@@ -152,7 +187,7 @@ func (r *register) Load(ctx context.Context) (ledger.State, error) {
 
 // CompareAndSwap implements ledger.Register.
 func (r *register) CompareAndSwap(ctx context.Context, old, new ledger.State) error {
-	g, err := r.node.world.bus.wait(ctx, r.node, "swap the register")
+	g, err := r.wait(ctx, "swap the register")
 	if err != nil {
 		return err
 	}

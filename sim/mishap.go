@@ -74,7 +74,26 @@ func (w *world) tend() {
 		w.failing.Store(0)
 	}
 	alive := func(n *node) bool { return !n.dead.Load() }
-	if !slices.ContainsFunc(w.nodes, alive) {
+	switch {
+	case !slices.ContainsFunc(w.nodes, alive):
+		w.newNode()
+	case w.plan.several():
+		w.tendNodes()
+	}
+}
+
+// tendNodes has cut nodes find the store again, and further ones join.
+func (w *world) tendNodes() {
+	there := 0
+	for _, n := range w.nodes {
+		if w.steps >= n.joined {
+			n.cut.Store(false)
+		}
+		if !n.dead.Load() && !n.closing {
+			there++
+		}
+	}
+	if there < w.plan.nodes && (w.calm || w.rng.IntN(80) == 0) {
 		w.newNode()
 	}
 }
@@ -117,12 +136,16 @@ func (w *world) mishap() {
 		return
 	}
 	n := serving[w.rng.IntN(len(serving))]
+	if w.plan.several() && w.rng.IntN(2) == 0 {
+		w.mishapTo(n)
+		return
+	}
 	switch k := w.rng.IntN(12); {
 	case k < 2 && w.plan.rivals && len(w.nodes) < 3:
 		w.newNode()
 	case k < 5 && w.plan.crashes:
 		w.kill(n)
-		if w.backup != nil && len(serving) == 1 && w.rng.IntN(2) == 0 {
+		if w.backup != nil && !w.plan.several() && len(serving) == 1 && w.rng.IntN(2) == 0 {
 			w.say("the key store is restored from a backup")
 			w.vault.restore(w.backup)
 		}
@@ -136,6 +159,22 @@ func (w *world) mishap() {
 		w.say("the store is away")
 		w.away.Store(true)
 		w.until = w.steps + 5 + w.rng.IntN(40)
+	}
+}
+
+// mishapTo is something that happens to one of several nodes.
+func (w *world) mishapTo(n *node) {
+	switch w.rng.IntN(5) {
+	case 0, 1:
+		w.say("%s pauses", n.name)
+		n.paused = w.steps + 20 + w.rng.IntN(400)
+	case 2, 3:
+		w.say("%s is cut from the store", n.name)
+		n.cut.Store(true)
+		n.joined = w.steps + 20 + w.rng.IntN(400)
+	default:
+		w.say("the store loses what was published")
+		w.disk.base.LoseMark(w.id)
 	}
 }
 
@@ -170,12 +209,13 @@ func (w *world) jump() {
 func (w *world) kill(n *node) {
 	w.say("%s is killed", n.name)
 	n.dead.Store(true)
-	n.serving = false
+	n.serving, n.paused = false, 0
+	w.homes.Delete(n.name)
 	for _, e := range w.bus.list() {
 		if e.node != n {
 			continue
 		}
-		late := e.what == "write" || e.what == "sync" || e.what == "erase" || e.what == "destroy keys" || e.what == "checkpoint"
+		late := e.what == "write" || e.what == "sync" || e.what == "erase" || e.what == "destroy keys" || e.what == "checkpoint" || e.what == "publish"
 		g := permit{verdict: lose * verdict(w.rng.IntN(2)), coin: w.rng.IntN(2) == 0}
 		if late && w.rng.IntN(3) == 0 {
 			continue
@@ -223,6 +263,9 @@ func (w *world) look() {
 			w.fail(fmt.Errorf("%s: the root at %d is not that of the records", n.name, m.Size))
 		case n.views.position() > size:
 			w.fail(fmt.Errorf("%s: the views have read to %d, but only %d records are durable", n.name, n.views.position(), size))
+		}
+		if cp := n.publisher.Latest(); w.plan.several() && w.steps%8 == 0 && cp.Root != w.journal.root(cp.Size) && cp.Size > 0 {
+			w.fail(fmt.Errorf("%s: the checkpoint at %d is not one of the records", n.name, cp.Size))
 		}
 		n.mark = m.Size
 	}

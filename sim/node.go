@@ -32,6 +32,17 @@ type node struct {
 	views     *tables
 	mark      event.Position // as it was last seen
 
+	// Of several nodes.
+	open   atomic.Pointer[eventlog.Log] // once others reach it
+	bell   chan struct{}
+	rung   eventlog.Mark // the last time
+	cut    atomic.Bool   // from the store
+	joined int           // the step at which it is cut no more
+	paused int           // the step up to which nothing that it does has an effect
+	mu     sync.Mutex    // guards what follows
+	lanes  map[string]bool
+	held   map[event.KeyID]bool // keys in its memory
+
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	started chan error    // the outcome of start
@@ -54,7 +65,9 @@ const maxSkew = 5 * time.Second
 // newNode makes a node and begins to start it.
 func (w *world) newNode() *node {
 	w.births++
-	n := &node{world: w, name: fmt.Sprintf("n%d", w.births), started: make(chan error, 1), ready: make(chan struct{}), gone: make(chan struct{})}
+	n := &node{world: w, name: fmt.Sprintf("n%d", w.births), started: make(chan error, 1), ready: make(chan struct{}), gone: make(chan struct{}),
+		bell: make(chan struct{}, 1), lanes: map[string]bool{}, held: map[event.KeyID]bool{}}
+	w.homes.Store(n.name, n)
 	views := w.inherit()
 	ctx, cancel := context.WithCancel(context.Background())
 	n.stop = cancel
@@ -74,17 +87,14 @@ func (w *world) newNode() *node {
 func (n *node) start(ctx, erasures context.Context, views *tables) error {
 	w := n.world
 	st := &store{Store: w.disk.present, disk: w.disk, node: n, bugs: w.bugs}
-	reg := &register{w.reg, n}
+	reg := &register{w.reg, n, ""}
 	skew := maxSkew
 	if w.bugs.AnyClock {
 		skew = 1 << 62
 	}
-	term, err := ledger.Admit(ctx, st, w.id, reg)
-	if err != nil {
-		return err
-	}
-	n.log, err = eventlog.Open(ctx, st, w.id, eventlog.Options{Clock: w.logClock, MaxSkew: skew, Term: term, Window: w.plan.window, Batch: w.plan.batch, Holder: n.holder()})
-	if err != nil {
+	o := eventlog.Options{Clock: w.logClock, MaxSkew: skew, Window: w.plan.window, Batch: w.plan.batch, Holder: n.holder()}
+	var err error
+	if n.log, err = n.openLog(ctx, st, o); err != nil {
 		return err
 	}
 	n.mark = n.log.Mark().Size
@@ -101,7 +111,21 @@ func (n *node) start(ctx, erasures context.Context, views *tables) error {
 		return err
 	}
 	n.running.Go(func() { n.erasure.Run(erasures) })
+	n.open.Store(n.log)
 	return nil
+}
+
+// openLog opens the log alone, or as one of several nodes.
+func (n *node) openLog(ctx context.Context, st *store, o eventlog.Options) (_ *eventlog.Log, err error) {
+	w := n.world
+	if w.plan.several() {
+		o.Lease, o.Address, o.Forward = lease, n.name, n.forward
+		return ledger.OpenLog(ctx, &shared{st}, w.id, &register{w.reg, n, "holder"}, o)
+	}
+	if o.Term, err = ledger.Admit(ctx, st, w.id, &register{w.reg, n, ""}); err != nil {
+		return nil, err
+	}
+	return eventlog.Open(ctx, st, w.id, o)
 }
 
 // holder is the node's name as the log knows it.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"testing/synctest"
 	"time"
 
 	"muniment.dev/event"
@@ -25,6 +26,9 @@ type op struct {
 func (w *world) start(o *op) {
 	w.say("c%d %s at %s", o.client, o.name, o.node.name)
 	o.from, o.done = o.node.log.Mark().Size, make(chan struct{})
+	if w.plan.several() { // it catches up first
+		o.from = max(o.from, w.acked)
+	}
 	ctx := context.Background()
 	if w.rng.IntN(100) < w.plan.hasty {
 		ctx, o.cancel = context.WithTimeout(ctx, time.Duration(1+w.rng.IntN(60))*time.Millisecond)
@@ -36,6 +40,9 @@ func (w *world) start(o *op) {
 		defer close(o.done)
 		o.work(withLane(ctx, clientName(o.client)))
 	}()
+	if w.plan.several() { // those who begin at once share a look at the store, or not
+		synctest.Wait()
+	}
 }
 
 func clientName(i int) string { return "c" + string(rune('0'+i)) }

@@ -46,7 +46,7 @@ func (w *world) bootstrap() error {
 	}
 	w.newNode()
 	w.until = 0
-	if err := w.pump(func() bool { return len(w.serving()) > 0 }); err != nil {
+	if err := w.pump(func() bool { return len(w.serving()) == w.plan.nodes }); err != nil {
 		return err
 	}
 	n := w.nodes[0]
@@ -133,7 +133,7 @@ func (w *world) pump(until func() bool) error {
 		if until() {
 			return nil
 		}
-		if waiting := w.bus.list(); len(waiting) > 0 {
+		if waiting := w.waiting(); len(waiting) > 0 {
 			w.grant(waiting)
 		} else {
 			w.pass()

@@ -22,6 +22,8 @@ func (w *world) probe(client int, n *node) {
 	switch k := w.rng.IntN(10); {
 	case k < 5 && len(sessions) > 0:
 		w.probeSession(client, n, w.model.sessions[pick(w.rng, sessions...)])
+	case k < 7 && w.plan.several() && len(w.erased()) > 0:
+		w.probeErased(client, n, pick(w.rng, w.erased()...))
 	case k < 9:
 		w.scan(client, n)
 	default:
@@ -32,13 +34,16 @@ func (w *world) probe(client int, n *node) {
 // probeSession: a session that has ended does not pass where the record of
 // that can be read, and one that is good does.
 func (w *world) probeSession(client int, n *node, s *sitting) {
-	now := w.instant()
+	now, acked := w.instant(), w.acked
 	var good bool
 	var err error
 	w.start(&op{
 		client: client, node: n, name: "looks at session " + short(s.Session),
 		work: func(ctx context.Context) {
 			var st session.State
+			if err = n.enter(ctx, acked); err != nil {
+				return
+			}
 			st, err = decide.Read(ctx, n.runner, "session", session.Facts(s.Session, s.User, s.Organization), session.Start(s.User), session.Evolve)
 			good = st.Live(now) == nil
 		},
@@ -62,6 +67,42 @@ func (w *world) readFailed(o *op, err error) {
 	}
 }
 
+// probeErased: a node that answers has nothing in memory of a person whose
+// erasure was said to be complete.
+func (w *world) probeErased(client int, n *node, id event.ID) {
+	var err error
+	acked := w.acked
+	complete := w.model.people[id].done > 0
+	w.start(&op{
+		client: client, node: n, name: "looks for " + short(id) + ", who was erased",
+		work: func(ctx context.Context) { err = n.enter(ctx, acked) },
+		end: func(o *op) {
+			if err != nil {
+				w.readFailed(o, err)
+			} else if what := n.remembers(event.SubjectID{ID: id}); complete && what != "" {
+				w.fail(fmt.Errorf("%s still has %s of %s, whose erasure is complete", n.name, what, short(id)))
+			}
+		},
+	})
+}
+
+// remembers says what a node has in memory of an erased person; "" if nothing.
+func (n *node) remembers(s event.SubjectID) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.world.journal.mu.Lock()
+	defer n.world.journal.mu.Unlock()
+	for key := range n.held {
+		if n.world.journal.keys[key] == s {
+			return "the key"
+		}
+	}
+	if n.views.holds(s) {
+		return "a row"
+	}
+	return ""
+}
+
 // scan reads what a term selects, forwards or backwards. It must be what is
 // durable, all of it up to the mark, and nothing else.
 func (w *world) scan(client int, n *node) {
@@ -78,9 +119,13 @@ func (w *world) scan(client int, n *node) {
 	}
 	var got []event.Position
 	var err error
+	acked := w.acked
 	w.start(&op{
 		client: client, node: n, name: fmt.Sprintf("reads %s after %d", name, after),
 		work: func(ctx context.Context) {
+			if err = n.enter(ctx, acked); err != nil {
+				return
+			}
 			read := n.log.Read(ctx, q, after)
 			if down {
 				read = n.log.ReadBack(ctx, q, 0)

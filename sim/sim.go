@@ -50,6 +50,7 @@ func Run(seed uint64, bugs Bugs) *Report {
 func (w *world) heal() {
 	w.say("all faults end")
 	w.calm, w.until, w.plan.hasty = true, 0, 0
+	w.wake()
 	w.settle()
 	if h, err := w.disk.base.Head(bg, w.id); err == nil && w.now().Before(h.Time) {
 		w.offset.Add(int64(h.Time.Sub(w.now())))
@@ -60,14 +61,14 @@ func (w *world) heal() {
 		}
 	}
 	rest := func() bool {
-		return len(w.idle()) == len(w.clients) && len(w.nodes) == 1 && len(w.serving()) == 1
+		return len(w.idle()) == len(w.clients) && len(w.nodes) == w.plan.nodes && len(w.serving()) == w.plan.nodes && slices.ContainsFunc(w.nodes, func(n *node) bool { return n.log.Leads() })
 	}
 	if w.pump(rest) != nil {
 		return
 	}
-	n := w.nodes[0]
-	for _, c := range w.commands {
+	for i, c := range w.commands {
 		for tries := 0; c.uncertain; tries++ {
+			n := w.nodes[i%len(w.nodes)]
 			if tries > 5 {
 				w.fail(fmt.Errorf("%s: its outcome cannot be learnt", c))
 			}
@@ -83,16 +84,32 @@ func (w *world) heal() {
 				return false
 			}
 		}
-		return n.publisher.Latest().Size == w.journal.size() && n.views.position() == w.journal.size()
+		return !slices.ContainsFunc(w.nodes, func(n *node) bool { return !n.rests() })
 	}
 	started := time.Now()
 	w.pump(func() bool {
 		if time.Since(started) > 10*time.Minute {
-			w.fail(fmt.Errorf("erasures, views or checkpoints do not finish: the log has %d records, the views %d, the checkpoint %d, erasures pending %v",
-				w.journal.size(), n.views.position(), n.publisher.Latest().Size, n.erasure.Pending()))
+			for _, n := range w.nodes {
+				w.fail(fmt.Errorf("erasures, views or checkpoints do not finish: the log has %d records, the views of %s %d, the checkpoint %d, erasures pending %v",
+					w.journal.size(), n.name, n.views.position(), n.publisher.Latest().Size, n.erasure.Pending()))
+			}
 		}
 		return w.failed() || quiet()
 	})
+}
+
+// rests reports whether a node has nothing left to do by itself.
+func (n *node) rests() bool {
+	size := n.world.journal.size()
+	return n.publisher.Latest().Size == size && n.views.position() == size && len(n.erasure.Pending()) == 0
+}
+
+// wake ends what keeps single nodes from what they do.
+func (w *world) wake() {
+	for _, n := range w.nodes {
+		n.paused, n.joined = 0, 0
+		n.cut.Store(false)
+	}
 }
 
 // end stops everything.
@@ -101,6 +118,7 @@ func (w *world) end() {
 	w.calm = true
 	w.away.Store(false)
 	w.failing.Store(0)
+	w.wake()
 	for _, n := range w.nodes {
 		switch {
 		case healthy && n.serving:
@@ -113,10 +131,11 @@ func (w *world) end() {
 		synctest.Wait()
 		w.collect()
 		w.hear()
-		if len(w.nodes) == 0 && len(w.idle()) == len(w.clients) {
+		waiting := w.bus.list()
+		if len(w.nodes) == 0 && len(w.idle()) == len(w.clients) && len(waiting) == 0 {
 			return
 		}
-		if waiting := w.bus.list(); len(waiting) > 0 {
+		if len(waiting) > 0 {
 			w.grant(waiting)
 		} else {
 			w.pass()

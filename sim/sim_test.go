@@ -122,8 +122,9 @@ func tell(t *testing.T, r *Report) {
 
 // TestSimReproducible: one seed is one run.
 //
-// BUG: about one pair of runs in a thousand differs, where a node stops while
-// clients append: two of its goroutines end in either order. Such a pair is run
+// BUG: about one pair of runs in a thousand differs, and of several nodes one in
+// two hundred, where a node stops while clients append: two of its goroutines end
+// in either order. Such a pair is run
 // again, once; a run that depends on chance would differ again.
 func TestSimReproducible(t *testing.T) {
 	for seed := range uint64(40) {
@@ -173,7 +174,7 @@ func TestSimReaches(t *testing.T) {
 			}
 		}
 	}
-	for _, what := range []string{"send fails", "send fails but is kept", "write late"} {
+	for _, what := range []string{"send fails", "send fails but is kept", "write late", "forward", "forward fails", "forward fails but is kept", "forward late", "hear fails", "publish fails", "look fails", "resign"} {
 		if counts[what] == 0 {
 			t.Errorf("it never happened: %s", what)
 		}
@@ -187,27 +188,37 @@ func TestSimReaches(t *testing.T) {
 	t.Logf("%6d records", events)
 }
 
-// TestSimCatches: a run with a bug in it is found out within the seeds that
-// every test run makes, and for the right reason.
+// TestSimCatches: a run with a bug in it is found out within as many seeds of
+// its kind as a plain test run makes seeds, and for the right reason.
 func TestSimCatches(t *testing.T) {
 	for name, c := range map[string]struct {
 		bugs Bugs
 		says string
+		kind kind
 	}{
-		"condition dropped":       {Bugs{NoCondition: true}, "has this address already"},
-		"query too narrow":        {Bugs{NarrowQuery: true}, "has this address already"},
-		"idempotence dropped":     {Bugs{NoIdempotence: true}, "did its work twice"},
-		"erasure fence dropped":   {Bugs{NoErasureFence: true}, "who was erased at"},
-		"read past the mark":      {Bugs{PastMark: true}, "the views have read to"},
-		"acknowledged too early":  {Bugs{EarlyAck: true}, "was acknowledged"},
-		"fence dropped":           {Bugs{NoFence: true}, "does not fit behind the log"},
-		"any clock is good":       {Bugs{AnyClock: true}, "ahead of what the clock has said"},
-		"register beside the log": {Bugs{RegisterBeside: true}, "serves a log that was put back"},
+		"condition dropped":             {Bugs{NoCondition: true}, "has this address already", plain},
+		"query too narrow":              {Bugs{NarrowQuery: true}, "has this address already", plain},
+		"idempotence dropped":           {Bugs{NoIdempotence: true}, "did its work twice", plain},
+		"erasure fence dropped":         {Bugs{NoErasureFence: true}, "who was erased at", plain},
+		"read past the mark":            {Bugs{PastMark: true}, "the views have read to", plain},
+		"acknowledged too early":        {Bugs{EarlyAck: true}, "was acknowledged", plain},
+		"fence dropped":                 {Bugs{NoFence: true}, "does not fit behind the log", plain},
+		"any clock is good":             {Bugs{AnyClock: true}, "ahead of what the clock has said", plain},
+		"register beside the log":       {Bugs{RegisterBeside: true}, "serves a log that was put back", plain},
+		"acknowledged before published": {Bugs{AckFirst: true}, "is stale", many},
+		"follower past the mark":        {Bugs{MarkShown: true}, "records are durable", many},
+		"lost answer, nothing done":     {Bugs{NothingDone: true}, "was said not to have happened", many},
+		"fenced holder goes on":         {Bugs{GoesOn: true}, "is stale", many},
+		"fence between nodes dropped":   {Bugs{NoFence: true}, "does not fit behind the log", many},
+		"key kept in memory":            {Bugs{KeepsKeys: true}, "still has the key of", many},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			others := 0
-			for seed := uint64(1); seed <= plainSeeds; seed++ {
+			for seed := uint64(1); seed <= plainSeeds*kinds; seed++ {
+				if kindOf(seed) != c.kind {
+					continue
+				}
 				r := inBubble(t, seed, c.bugs)
 				switch {
 				case r.Err == nil:
@@ -218,7 +229,7 @@ func TestSimCatches(t *testing.T) {
 					others++
 				}
 			}
-			t.Fatalf("not found in %d seeds; %d failed otherwise", plainSeeds, others)
+			t.Fatalf("not found in %d seeds; %d failed otherwise", plainSeeds*kinds, others)
 		})
 	}
 }

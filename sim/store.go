@@ -28,7 +28,7 @@ func (s *store) up(r reads) error {
 	switch w := s.node.world; {
 	case s.node.dead.Load():
 		return errDead
-	case w.away.Load(), w.failing.Load()&r != 0:
+	case w.away.Load(), s.node.cut.Load(), w.failing.Load()&r != 0:
 		return errDown
 	}
 	return nil
@@ -41,7 +41,7 @@ func (s *store) act(ctx context.Context, what string, do func(permit) error) err
 	if err != nil {
 		return err
 	}
-	if s.node.world.away.Load() || g.verdict == lose {
+	if s.node.world.away.Load() || s.node.cut.Load() || g.verdict == lose {
 		return errDown
 	}
 	if err := do(g); err != nil || g.verdict == proceed {
@@ -68,8 +68,9 @@ func (s *store) Commit(ctx context.Context, b *eventlog.Batch) error {
 	if ahead := b.Next.Time.UnixMicro() - w.highest.Load(); ahead > maxSkew.Microseconds() {
 		w.fail(fmt.Errorf("record %d has a time that is %s ahead of what the clock has said", b.Next.Size, time.Duration(ahead)*time.Microsecond))
 	}
-	switch s.echo(ctx, b) {
+	switch s.node.echo(ctx) {
 	case late:
+		s.deliver(b)
 		return errUnknown
 	case twice:
 		err := s.commit(ctx, b)
@@ -82,25 +83,24 @@ func (s *store) Commit(ctx context.Context, b *eventlog.Batch) error {
 	return s.commit(ctx, b)
 }
 
-// The ways of a batch.
+// The ways of a message.
 const (
 	once = iota
 	late
 	twice
 )
 
-// echo decides how often, and when, a batch arrives.
-func (s *store) echo(ctx context.Context, b *eventlog.Batch) int {
-	w := s.node.world
+// echo decides how often, and when, a message arrives.
+func (n *node) echo(ctx context.Context) int {
+	w := n.world
 	if w.plan.echoes == 0 {
 		return once
 	}
-	g, err := w.bus.wait(ctx, s.node, "send")
+	g, err := w.bus.wait(ctx, n, "send")
 	switch {
 	case err != nil || g.verdict == proceed:
 		return once
 	case g.verdict == lose:
-		s.deliver(b)
 		return late
 	}
 	return twice

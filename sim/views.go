@@ -208,6 +208,24 @@ func (t *tables) clearColumn(table string, c view.Column, s event.SubjectID) {
 	}
 }
 
+// holds reports whether something personal of a subject stands in a row.
+func (t *tables) holds(s event.SubjectID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.views {
+		for _, tab := range t.views[i].Tables {
+			for _, c := range tab.Columns {
+				for _, row := range t.rows[tab.Name] {
+					if v, ok := row[c.Name].(event.Sealed[string]); ok && c.Personal != "" && v.State == event.Present && reflect.DeepEqual(row[c.Personal], s.ID) {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
+
 // difference is the first row in which two sets of tables differ; "" if none.
 func (t *tables) difference(o *tables) string {
 	for _, name := range slices.Sorted(maps.Keys(t.rows)) {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing/synctest"
@@ -30,16 +31,39 @@ type plan struct {
 	echoes   int  // percentage of batches that arrive late, or twice
 	window   int
 	batch    int
+	kind     kind
+	nodes    int // how many are kept up; more than one: they share the log
 }
 
-func newPlan(r *rand.Rand) plan {
-	return plan{
+// kind is what a run is about.
+type kind int
+
+// The kinds of runs.
+const (
+	plain kind = iota // one node, and others that take over
+	many              // several nodes that share the log
+	kinds = 4
+)
+
+// kindOf gives a seed its kind: one of four is of many nodes.
+func kindOf(seed uint64) kind { return [kinds]kind{plain, plain, many, plain}[seed%kinds] }
+
+func (p *plan) several() bool { return p.nodes > 1 }
+
+func newPlan(r *rand.Rand, k kind) plan {
+	p := plan{
+		kind: k, nodes: 1,
+
 		clients: 2 + r.IntN(7), commands: 40 + r.IntN(80),
 		faults: pick(r, 0, 0.01, 0.05, 0.15), reads: pick(r, 0, 0.005, 0.03), hasty: pick(r, 0, 10, 40),
 		mishaps: pick(r, 5, 15, 40), crashes: r.IntN(4) > 0, rivals: r.IntN(3) == 0, clocks: r.IntN(2) == 0,
 		rollBack: r.IntN(3) == 0, echoes: pick(r, 0, 0, 10, 30),
 		window: pick(r, 4, 32, 8192), batch: pick(r, 1, 4, 512),
 	}
+	if k == many {
+		p.nodes, p.rollBack = pick(r, 2, 2, 3), false
+	}
+	return p
 }
 
 func pick[T any](r *rand.Rand, list ...T) T { return list[r.IntN(len(list))] }
@@ -73,7 +97,9 @@ type world struct {
 	refusal  error         // why a node did not start on it
 	older    bool          // the disk was put back to an older state
 
-	nodes   []*node // that are not gone
+	nodes   []*node        // that are not gone
+	homes   sync.Map       // nodes by their address
+	acked   event.Position // as far as any client has heard
 	births  int
 	saved   *tables // the views of a node that is gone
 	clients []*op   // by client; nil: idle
@@ -92,7 +118,7 @@ type world struct {
 
 func newWorld(seed uint64, bugs Bugs) *world {
 	r := rand.New(rand.NewPCG(seed, 0x6d756e696d656e74))
-	w := &world{seed: seed, rng: r, plan: newPlan(r), bugs: bugs, vault: newVault(), reg: &ledger.MemoryRegister{}, model: newModel(), registry: server.Registry(), counts: map[string]int{}}
+	w := &world{seed: seed, rng: r, plan: newPlan(r, kindOf(seed)), bugs: bugs, vault: newVault(), reg: &ledger.MemoryRegister{}, model: newModel(), registry: server.Registry(), counts: map[string]int{}}
 	w.id, w.instance = event.LogID{ID: w.fresh()}, event.SubjectID{ID: w.fresh()}
 	w.clients = make([]*op, w.plan.clients)
 	base := memlog.New()
@@ -100,7 +126,7 @@ func newWorld(seed uint64, bugs Bugs) *world {
 	w.journal.sealer.Instance = w.instance
 	w.journal.model, w.journal.failed = w.model, w.fail
 	w.journal.tell = func(s string) { w.say("%s", s) }
-	w.disk = &disk{base: base, present: &present{base}, durable: w.journal.durable, torn: w.fail, noFence: bugs.NoFence}
+	w.disk = &disk{base: base, present: &present{base}, durable: w.journal.durable, torn: w.fail, noFence: bugs.NoFence, terms: map[uint64]event.ID{}}
 	return w
 }
 
@@ -167,7 +193,7 @@ const maxSteps = 30000
 // step waits until nothing moves, looks, and does one thing.
 func (w *world) step() {
 	w.settle()
-	waiting, idle := w.bus.list(), w.idle()
+	waiting, idle := w.waiting(), w.idle()
 	serving := w.serving()
 	w.disturb()
 	n := w.rng.IntN(1000)
@@ -201,6 +227,17 @@ func (w *world) settle() {
 	if len(w.idle()) == len(w.clients) && len(w.bus.list()) == 0 {
 		w.highest.Store(w.now().UnixMicro())
 	}
+	if w.plan.kind != plain { // so that what has just begun has come to rest as well
+		if w.plan.several() {
+			w.ring()
+		}
+		synctest.Wait()
+	}
+}
+
+// waiting lists what may be granted: all that waits, but of nodes that pause.
+func (w *world) waiting() []*effect {
+	return slices.DeleteFunc(w.bus.list(), func(e *effect) bool { return w.steps < e.node.paused })
 }
 
 // pass lets time pass.
