@@ -64,10 +64,11 @@ func (n *node) serve(ctx context.Context, r eventlog.Request) (eventlog.Appended
 	return a, err
 }
 
-// forwardLane is a lane of its own for a message, named by what follows from the
-// seed; ids of commands do not always.
+// forwardLane is a lane of its own for a message, named by that of whoever
+// appends. Ids of commands do not always follow from the seed.
 func (n *node) forwardLane(r *eventlog.Request) (name string, leave func()) {
-	name = "forward of " + r.Events[0].Type + " " + short(r.Events[0].Stream.ID)
+	from, _ := n.senders.Load(r.Events[0])
+	name = fmt.Sprintf("for %v", from)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for n.lanes[name] {
@@ -110,6 +111,9 @@ func (n *node) enter(ctx context.Context, acked event.Position) error {
 	}
 	if m := n.log.Mark().Size; m < acked {
 		n.world.fail(fmt.Errorf("%s is stale: it reads to %d when it has caught up, and %d was acknowledged before", n.name, m, acked))
+	}
+	if _, err := n.world.bus.wait(ctx, n, "enter"); err != nil { // one by one, who waited for the same look
+		return errDown
 	}
 	return n.erasure.Present(ctx)
 }

@@ -33,15 +33,16 @@ type node struct {
 	mark      event.Position // as it was last seen
 
 	// Of several nodes.
-	open   atomic.Pointer[eventlog.Log] // once others reach it
-	bell   chan struct{}
-	rung   eventlog.Mark // the last time
-	cut    atomic.Bool   // from the store
-	joined int           // the step at which it is cut no more
-	paused int           // the step up to which nothing that it does has an effect
-	mu     sync.Mutex    // guards what follows
-	lanes  map[string]bool
-	held   map[event.KeyID]bool // keys in its memory
+	open    atomic.Pointer[eventlog.Log] // once others reach it
+	bell    chan struct{}
+	rung    eventlog.Mark // the last time
+	cut     atomic.Bool   // from the store
+	joined  int           // the step at which it is cut no more
+	paused  int           // the step up to which nothing that it does has an effect
+	senders sync.Map      // lanes of those who append, by the first thing that they do
+	mu      sync.Mutex    // guards what follows
+	lanes   map[string]bool
+	held    map[event.KeyID]bool // keys in its memory
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -178,6 +179,9 @@ func (a appends) Append(ctx context.Context, r eventlog.Request) (eventlog.Appen
 	}
 	if a.world.bugs.NoCondition {
 		r.If = event.Condition{}
+	}
+	if a.world.plan.several() {
+		a.senders.Store(r.Events[0], laneOf(ctx))
 	}
 	return a.log.Append(ctx, r)
 }

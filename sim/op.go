@@ -31,7 +31,11 @@ func (w *world) start(o *op) {
 	}
 	ctx := context.Background()
 	if w.rng.IntN(100) < w.plan.hasty {
-		ctx, o.cancel = context.WithTimeout(ctx, time.Duration(1+w.rng.IntN(60))*time.Millisecond)
+		patience := time.Duration(1+w.rng.IntN(60)) * time.Millisecond
+		if w.plan.several() { // not at the moment at which nodes look around
+			patience += 311 * time.Microsecond
+		}
+		ctx, o.cancel = context.WithTimeout(ctx, patience)
 	} else {
 		ctx, o.cancel = context.WithCancel(ctx)
 	}

@@ -123,7 +123,7 @@ func tell(t *testing.T, r *Report) {
 // TestSimReproducible: one seed is one run.
 //
 // BUG: about one pair of runs in a thousand differs, and of several nodes one in
-// two hundred, where a node stops while clients append: two of its goroutines end
+// three hundred, where a node stops while clients append: two of its goroutines end
 // in either order. Such a pair is run
 // again, once; a run that depends on chance would differ again.
 func TestSimReproducible(t *testing.T) {
