@@ -1,7 +1,8 @@
 // Package authz says who may do what. It owns the events of membership (who
-// administers what, with which role) and of organizations being active, their
-// pure fold into an Authority, and the evaluator, so that every slice may
-// depend on it. The commands that change membership are in package member.
+// administers what, with which role), of permissions (who may publish, read and
+// unseal which events) and of organizations being active, their pure fold into
+// an Authority, and the evaluator, so that every slice may depend on it. The
+// commands that change what somebody is or holds are in package member.
 //
 // Whatever is not granted is denied. Package decide adds the actor's authority
 // to the facts of every command, so a withdrawal that races with a command
@@ -70,7 +71,9 @@ type Authority struct {
 	Actor       event.Actor
 	locked      bool
 	deactivated bool // or erased
+	machine     bool // a program's account
 	members     []membership
+	permissions []held
 	inactive    []event.ID // organizations
 	removed     []event.ID // organizations
 }

@@ -23,6 +23,27 @@ type MemberRemoved struct {
 	Role         string   `event:"role,public"`
 }
 
+// PermissionGranted says that a user may do something with events of some types
+// from now on, be it a person or an application's account. It is not a role, and
+// says nothing of what those types are.
+type PermissionGranted struct {
+	Permission   event.ID `event:"permission,public"`
+	User         event.ID `event:"user,public,tag=user"`
+	Organization event.ID `event:"organization,public,tag=org"` // zero: events of all and of none
+	Right        string   `event:"right,public"`                // publish, read or unseal
+	Types        string   `event:"types,public"`                // a name, or a pattern
+}
+
+// PermissionWithdrawn says that a permission gives nothing any more. What was
+// done by it stays.
+type PermissionWithdrawn struct {
+	Permission   event.ID `event:"permission,public"`
+	User         event.ID `event:"user,public,tag=user"`
+	Organization event.ID `event:"organization,public,tag=org"`
+	Right        string   `event:"right,public"`
+	Types        string   `event:"types,public"`
+}
+
 // OrganizationDeactivated says that an organization's people cannot sign in,
 // its applications let nobody in, and its members administer nothing until it
 // is reactivated. Nothing is deleted.
@@ -61,6 +82,8 @@ func Events() []event.Descriptor {
 	return []event.Descriptor{
 		event.Describe[MemberAdded]("member.added", 1, "{actor} made {user} {role} of {organization}"),
 		event.Describe[MemberRemoved]("member.removed", 1, "{actor} removed {user} as {role} of {organization}"),
+		event.Describe[PermissionGranted]("permission.granted", 1, "{actor} permitted {user} to {right} {types} events of {organization}"),
+		event.Describe[PermissionWithdrawn]("permission.withdrawn", 1, "{actor} withdrew from {user} the permission to {right} {types} events of {organization}"),
 		event.Describe[OrganizationDeactivated]("organization.deactivated", 1, "{actor} deactivated the organization {organization}"),
 		event.Describe[OrganizationReactivated]("organization.reactivated", 1, "{actor} reactivated the organization {organization}"),
 		event.Describe[OrganizationRemoved]("organization.removed", 1, "{actor} removed the organization {organization}"),
@@ -69,12 +92,20 @@ func Events() []event.Descriptor {
 	}
 }
 
-// blocking are the types, owned by package user, after which a user may do
-// nothing, and freeing those after which they may again.
+// Types of package user: blocking are those after which a user may do nothing,
+// freeing those after which they may again, and made those by which a program
+// came to have an account.
 var (
 	blocking = []string{"user.locked", "user.deactivated", "user.erased"}
 	freeing  = []string{"user.unlocked", "user.reactivated"}
+	made     = []string{"user.machine.created"}
 )
+
+// HeldTypes are the types of the facts, tagged with a user, of what they may
+// administer and do with events.
+func HeldTypes() []string {
+	return []string{"member.added", "member.removed", "permission.granted", "permission.withdrawn"}
+}
 
 // Query selects the facts that an actor's authority rests on.
 func Query(a event.Actor) event.Query {
@@ -82,8 +113,8 @@ func Query(a event.Actor) event.Query {
 		return nil
 	}
 	return event.Query{
-		{Types: []string{"member.added", "member.removed"}, All: []event.Term{event.TagTerm(event.NewTag("user", a.ID.String()))}},
-		{Types: slices.Concat(blocking, freeing), All: []event.Term{event.StreamTerm(event.Stream{Kind: "user", ID: a.ID})}},
+		{Types: HeldTypes(), All: []event.Term{event.TagTerm(event.NewTag("user", a.ID.String()))}},
+		{Types: slices.Concat(blocking, freeing, made), All: []event.Term{event.StreamTerm(event.Stream{Kind: "user", ID: a.ID})}},
 		{Types: []string{"organization.deactivated", "organization.reactivated", "organization.removed", "organization.restored"}},
 	}
 }
@@ -95,6 +126,10 @@ func Evolve(a Authority, f event.Fact) Authority {
 		a.members = append(slices.Clone(a.members), membership{p.Member, Scope{p.Organization}, Role(p.Role)})
 	case MemberRemoved:
 		a.members = slices.DeleteFunc(slices.Clone(a.members), func(m membership) bool { return m.id == p.Member })
+	case PermissionGranted:
+		a.permissions = append(slices.Clone(a.permissions), held{p.Permission, p.Gives()})
+	case PermissionWithdrawn:
+		a.permissions = slices.DeleteFunc(slices.Clone(a.permissions), func(h held) bool { return h.id == p.Permission })
 	case OrganizationDeactivated:
 		a.inactive = append(slices.Clone(a.inactive), p.Organization)
 	case OrganizationRemoved:
@@ -114,6 +149,8 @@ func Evolve(a Authority, f event.Fact) Authority {
 		a.deactivated = false
 	case f.Type == "user.locked":
 		a.locked = true
+	case slices.Contains(made, f.Type):
+		a.machine = true
 	case slices.Contains(blocking, f.Type):
 		a.deactivated = true
 	}

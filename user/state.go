@@ -48,7 +48,10 @@ type State struct {
 	org      org.State           // of the organization, where a command asks for it
 	policies policy.State        // that hold in it, where a command asks for them
 	roles    []authz.MemberAdded // what the user administers, where a command asks for it
-	emails   map[event.ID]string // normalized addresses by owner, where a command asks for one
+	// what the user may do with events, where a command asks for roles
+	permissions []authz.PermissionGranted
+
+	emails map[event.ID]string // normalized addresses by owner, where a command asks for one
 }
 
 // Start is the state of a user of whom nothing is known.
@@ -109,6 +112,13 @@ func (s State) evolveOwn(f event.Fact) State {
 		}
 	case authz.MemberRemoved:
 		s.roles = slices.DeleteFunc(slices.Clone(s.roles), func(m authz.MemberAdded) bool { return m.Member == p.Member })
+	case authz.PermissionGranted:
+		s.permissions = append(slices.Clone(s.permissions), p)
+		if f.Actor != s.linkBy {
+			s.Link = event.Sealed[[]byte]{}
+		}
+	case authz.PermissionWithdrawn:
+		s.permissions = slices.DeleteFunc(slices.Clone(s.permissions), func(h authz.PermissionGranted) bool { return h.Permission == p.Permission })
 	case LockoutBegun:
 		if p.Known {
 			s.lockouts.known = p.Until
@@ -229,22 +239,32 @@ func one(id event.ID, payload any) []event.New {
 // allows.
 func managed(id event.ID) []decide.Facts { return append(own(id), Roles(id)) }
 
-// Roles are the facts of what a user administers, by which both go.
+// Roles are the facts of what a user administers and may do with events, by
+// which both go.
 func Roles(id event.ID) decide.Facts {
-	return decide.Facts{Types: []string{"member.added", "member.removed"}, Tags: []event.Tag{event.NewTag("user", id.String())}}
+	return decide.Facts{Types: authz.HeldTypes(), Tags: []event.Tag{event.NewTag("user", id.String())}}
 }
 
 // Manageable returns nil for those who may look after the user's account: who
 // manage the users of the user's organization and have every right that the
-// user has, wherever it is. Or an administrator of one organization could become
-// the owner of the instance.
+// user has, wherever it is, over events too. Or an administrator of one
+// organization could become the owner of the instance.
 func (s State) Manageable(a authz.Authority) error {
-	return s.over(a, func(event.ID) bool { return true })
+	if err := s.over(a, func(event.ID) bool { return true }); err != nil {
+		return err
+	}
+	for _, p := range s.permissions {
+		if err := a.NeedHold(p.Gives()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Excludable returns nil for those who may keep the user out. What the user
 // administers in organizations other than their own does not count: nobody there
-// may take away from those here that they let people go.
+// may take away from those here that they let people go. What it may do with
+// events does not either: keeping it out gives nobody that.
 func (s State) Excludable(a authz.Authority) error {
 	return s.over(a, func(organization event.ID) bool { return organization.IsZero() || organization == s.Organization })
 }

@@ -169,6 +169,13 @@ func TestTakeover(t *testing.T) {
 	}
 	adaIsNot := event.New{Stream: event.Stream{Kind: "member", ID: ada}, Payload: authz.MemberRemoved{Member: ada, User: ada, Organization: acme, Role: "owner"}}
 	whole := event.ID{}
+	permitted := func(right authz.EventRight, organization event.ID) authz.PermissionGranted {
+		return authz.PermissionGranted{Permission: ada, User: ada, Organization: organization, Right: string(right), Types: "order-*"}
+	}
+	adaMay := func(right authz.EventRight, organization event.ID) event.New {
+		return event.New{Stream: event.Stream{Kind: "permission", ID: ada}, Payload: permitted(right, organization)}
+	}
+	adaMayNot := event.New{Stream: event.Stream{Kind: "permission", ID: ada}, Payload: authz.PermissionWithdrawn(permitted(authz.Publish, acme))}
 	set := []any{user.PasswordSet{User: ada, Organization: acme, Hash: event.Seal("h")}}
 	for _, c := range []struct {
 		name  string
@@ -184,6 +191,10 @@ func TestTakeover(t *testing.T) {
 		{"a viewer elsewhere", []event.New{adaRegistered, eveIsAdmin, adaIs(authz.Viewer, other)}, false, true},
 		{"a viewer of the instance", []event.New{adaRegistered, eveIsAdmin, adaIs(authz.Viewer, whole)}, false, false},
 		{"the owner of the instance", []event.New{adaRegistered, eveIsAdmin, adaIs(authz.Owner, whole)}, false, false},
+		{"who may read events there", []event.New{adaRegistered, eveIsAdmin, adaMay(authz.Read, acme)}, true, true},
+		{"who may read events elsewhere", []event.New{adaRegistered, eveIsAdmin, adaMay(authz.Unseal, other)}, false, true},
+		{"who may publish events", []event.New{adaRegistered, eveIsAdmin, adaMay(authz.Publish, acme)}, false, true},
+		{"who may publish no more", []event.New{adaRegistered, eveIsAdmin, adaMay(authz.Publish, acme), adaMayNot}, true, true},
 	} {
 		password := decidetest.Case[user.SetPassword]{Name: c.name, As: asEve, Given: c.given, When: user.SetPassword{User: ada, Organization: acme, Chosen: chosen("h")}, Repeat: true, Then: set}
 		link := decidetest.Case[user.CreateSetupLink]{Name: c.name, As: asEve, Given: c.given, When: user.CreateSetupLink{User: ada, Expires: 9}, Repeat: true,
