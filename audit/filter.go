@@ -53,7 +53,7 @@ func (f Filter) Check() error {
 		return fault.Field("filter.before_position", "must be after filter.after_position")
 	}
 	for i, t := range f.Types {
-		if !event.IsName(strings.TrimSuffix(t, ".*")) {
+		if !event.IsTypeName(strings.TrimSuffix(t, ".*")) {
 			return fault.Field(fmt.Sprintf("filter.types[%d]", i), "must be an event type such as user.locked, or user.* for all that begin so")
 		}
 	}

@@ -80,7 +80,7 @@ func (rd *Reader) Entry(ctx context.Context, r *event.Record, s Sight) (*Entry, 
 }
 
 func (rd *Reader) open(ctx context.Context, r *event.Record) (*event.Descriptor, []event.Opened, error) {
-	d, err := rd.Sealer.Registry.Lookup(r.Log, r.Type, r.Revision)
+	d, err := rd.Sealer.Registry.Lookup(rd.Sealer.Log, r.Type, r.Revision)
 	if fault.Is(err, fault.NotFound) {
 		d, err = &event.Descriptor{Type: r.Type, Revision: r.Revision, Sentence: "{actor}: " + r.Type}, nil
 	}
@@ -156,13 +156,15 @@ func plain(k event.Kind, raw []byte) (any, error) {
 			v[i] = id.String()
 		}
 		return v, err
+	case event.JSON:
+		return event.DecodeJSON(raw)
 	}
 	var v string
 	err := decode(raw, &v)
 	return v, err
 }
 
-var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
+var placeholder = regexp.MustCompile(`\{[A-Za-z][A-Za-z0-9_-]*\}`)
 
 // sentence is what a person would say happened.
 func (rd *Reader) sentence(ctx context.Context, d *event.Descriptor, e *Entry, s Sight) string {

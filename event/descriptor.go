@@ -14,7 +14,8 @@ import (
 type Kind string
 
 // The kinds of fields. In CBOR: text, int, bool and bytes as such; time as
-// integer microseconds since 1970 UTC; id as 16 bytes; texts and ids as arrays.
+// integer microseconds since 1970 UTC; id as 16 bytes; texts and ids as arrays;
+// JSON, in json.go, as the values it is made of.
 const (
 	Text  Kind = "text"
 	Int   Kind = "int"
@@ -86,8 +87,8 @@ func (d *Descriptor) Field(name string) *Field {
 
 // Check reports what is wrong with a descriptor, or nil.
 func (d *Descriptor) Check() error {
-	if !IsName(d.Type) {
-		return fault.Field("type", "%q is not a lower-case dotted name", d.Type)
+	if !IsTypeName(d.Type) {
+		return fault.Field("type", "%q is not the name of an event type: letters, digits, dots, dashes and underscores, a letter first, at most 64", d.Type)
 	}
 	if d.Revision == 0 {
 		return fault.Field("revision", "revisions start at 1")
@@ -112,7 +113,7 @@ func (d *Descriptor) checkField(f *Field) error {
 		return fault.Field(f.Name, "a public field of %s cannot have a blind tag", d.Type)
 	case !f.Public && f.Tag != "":
 		return fault.Field(f.Name, "a sealed field of %s cannot become a public tag", d.Type)
-	case f.Blind != "" && f.Kind != Text:
+	case f.Blind != "" && f.Kind != Text && f.Kind != JSON:
 		return fault.Field(f.Name, "only text can become a blind tag")
 	case f.Public && f.Secret:
 		return fault.Field(f.Name, "a secret of %s cannot be public", d.Type)

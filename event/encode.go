@@ -2,6 +2,7 @@ package event
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 
 	"github.com/fxamacker/cbor/v2"
@@ -39,6 +40,8 @@ func AppendValue(dst []byte, v any) ([]byte, error) {
 			return append(dst, simpleTrue), nil
 		}
 		return append(dst, simpleFalse), nil
+	case nil, json.Number, []any, map[string]any:
+		return appendJSON(dst, v)
 	case cbor.RawMessage:
 		if len(v) > 0 {
 			return append(dst, v...), nil

@@ -19,11 +19,14 @@ type New struct {
 }
 
 // Custom is the payload of an event type that is known only at run time.
-// Values are what Deterministic encodes to the field's kind.
+// Values are what AppendValue encodes to the field's kind, and what Decode
+// gives: string, int64, bool, []byte, Instant, ID, []string, []ID, or a JSON
+// value.
 type Custom struct {
 	Type     string
 	Revision uint32
 	Fields   map[string]any
+	Gone     map[string]State // sealed fields that are Erased or Locked; nil if none
 }
 
 // BlindField is a value that becomes a blind tag of a subject.
@@ -278,18 +281,7 @@ func (d *Descriptor) Decode(r *Record, opened []Opened) (Fact, error) {
 		return Fact{}, err
 	}
 	if d.goType == nil {
-		c := Custom{Type: d.Type, Revision: d.Revision, Fields: map[string]any{}}
-		for _, v := range values {
-			if v.State != Present {
-				continue
-			}
-			var x any
-			if err := Strict.Unmarshal(v.CBOR, &x); err != nil {
-				return Fact{}, fault.Wrap("decode "+d.Type+"/"+v.Field.Name, err)
-			}
-			c.Fields[v.Field.Name] = x
-		}
-		return Fact{Record: r, Payload: c}, nil
+		return d.decodeCustom(r, values)
 	}
 	p := reflect.New(d.goType).Elem()
 	for _, v := range values {
@@ -305,4 +297,52 @@ func (d *Descriptor) Decode(r *Record, opened []Opened) (Fact, error) {
 		}
 	}
 	return Fact{Record: r, Payload: p.Interface()}, nil
+}
+
+func (d *Descriptor) decodeCustom(r *Record, values []Value) (Fact, error) {
+	c := Custom{Type: d.Type, Revision: d.Revision, Fields: make(map[string]any, len(values))}
+	for _, v := range values {
+		if v.State != Present {
+			if c.Gone == nil {
+				c.Gone = map[string]State{}
+			}
+			c.Gone[v.Field.Name] = v.State
+			continue
+		}
+		x, err := v.Field.decode(v.CBOR)
+		if err != nil {
+			return Fact{}, &fault.Error{Kind: fault.Corrupt, Op: "decode " + d.Type, Field: v.Field.Name, Msg: "malformed", Err: err}
+		}
+		c.Fields[v.Field.Name] = x
+	}
+	return Fact{Record: r, Payload: c}, nil
+}
+
+// decode reads a value of the field's kind.
+func (f *Field) decode(raw cbor.RawMessage) (any, error) {
+	switch f.Kind {
+	case Text:
+		return decodeAs[string](raw)
+	case Int:
+		return decodeAs[int64](raw)
+	case Bool:
+		return decodeAs[bool](raw)
+	case Bytes:
+		return decodeAs[[]byte](raw)
+	case Time:
+		return decodeAs[Instant](raw)
+	case IDRef:
+		return decodeAs[ID](raw)
+	case Texts:
+		return decodeAs[[]string](raw)
+	case IDs:
+		return decodeAs[[]ID](raw)
+	}
+	return DecodeJSON(raw)
+}
+
+func decodeAs[T any](raw cbor.RawMessage) (any, error) {
+	var v T
+	err := Strict.Unmarshal(raw, &v)
+	return v, err
 }

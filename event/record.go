@@ -204,6 +204,10 @@ func IsName(s string) bool {
 	return true
 }
 
+// IsTypeName reports whether s can be the name of an event type: as IsName, but
+// customers' names may hold capitals, such as OrderCreated.
+func IsTypeName(s string) bool { return IsName(strings.ToLower(s)) && len(s) <= 64 && isASCII(s) }
+
 func compareBlocks(a, b Block) int {
 	return cmp.Or(slices.Compare(a.Subject.ID[:], b.Subject.ID[:]), slices.Compare(a.Key.ID[:], b.Key.ID[:]))
 }

@@ -18,6 +18,13 @@ type Registry struct {
 	mu     sync.RWMutex
 	byType map[registryKey]*Descriptor
 	byGo   map[reflect.Type]*Descriptor
+	learn  map[LogID]*learner
+}
+
+// learner adds a log's own types when one is asked for that is not known yet.
+type learner struct {
+	mu   sync.Mutex // one at a time
+	load func() error
 }
 
 type registryKey struct {
@@ -59,16 +66,54 @@ func (r *Registry) Add(log LogID, d Descriptor) error {
 	return nil
 }
 
+// Learn says how a log's own types are found: load adds those that are not
+// known yet. It is called, never twice at once, whenever such a type is missing.
+func (r *Registry) Learn(log LogID, load func() error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.learn == nil {
+		r.learn = map[LogID]*learner{}
+	}
+	r.learn[log] = &learner{load: load}
+}
+
+// Refresh adds what a log's own types are by now.
+func (r *Registry) Refresh(log LogID) error {
+	r.mu.RLock()
+	l := r.learn[log]
+	r.mu.RUnlock()
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.load()
+}
+
 // Lookup returns the descriptor of a stored type, or fault.NotFound.
 func (r *Registry) Lookup(log LogID, typ string, revision uint32) (*Descriptor, error) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, l := range []LogID{log, {}} {
-		if d, ok := r.byType[registryKey{l, typ, revision}]; ok {
-			return d, nil
-		}
+	d, ok := r.known(log, typ, revision)
+	if ok {
+		return d, nil
+	}
+	if err := r.Refresh(log); err != nil {
+		return nil, fault.Wrap("learn the event type "+typ, err)
+	}
+	if d, ok = r.known(log, typ, revision); ok {
+		return d, nil
 	}
 	return nil, fault.New(fault.NotFound, "event type %q revision %d is not known to this version", typ, revision)
+}
+
+func (r *Registry) known(log LogID, typ string, revision uint32) (*Descriptor, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	for _, l := range []LogID{{}, log} {
+		if d, ok := r.byType[registryKey{l, typ, revision}]; ok {
+			return d, true
+		}
+	}
+	return nil, false
 }
 
 // Of returns the descriptor of a payload, or fault.NotFound.

@@ -72,8 +72,8 @@ func checkDraft(d *event.Draft) error {
 		return malformed(d, "has no id")
 	case !event.IsName(d.Stream.Kind):
 		return malformed(d, "has a stream kind that is not a lower-case name")
-	case !event.IsName(d.Type):
-		return malformed(d, "has a type that is not a lower-case name")
+	case !event.IsTypeName(d.Type):
+		return malformed(d, "has a type that is not a name")
 	case d.Revision == 0:
 		return malformed(d, "has no schema revision")
 	case !event.IsName(d.Actor.Kind):

@@ -290,7 +290,7 @@ func TestBadFilters(t *testing.T) {
 		many[n] = event.NewID().String()
 	}
 	for field, f := range map[string]*munimentv1.EventFilter{
-		"filter.types[1]":            {Types: []string{"user.*", "User"}},
+		"filter.types[1]":            {Types: []string{"user.*", "User!"}},
 		"filter.streams[0]":          {Streams: []string{"user"}},
 		"filter.streams[1]":          {Streams: []string{"user:*", "*:1"}},
 		"filter.actors[0]":           {Actors: []string{"user:" + strings.Repeat("0", 32)}},

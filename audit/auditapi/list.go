@@ -133,6 +133,9 @@ func (s *Service) ListEventTypes(ctx context.Context, _ *munimentv1.ListEventTyp
 		return nil, err
 	}
 	l := s.Runner.Log
+	if err := s.Reader.Sealer.Registry.Refresh(l.ID()); err != nil {
+		return nil, fault.Wrap("learn the log's own event types", err)
+	}
 	kinds := map[string]string{}
 	out := &munimentv1.ListEventTypesResponse{}
 	for _, d := range s.Reader.Sealer.Registry.All(l.ID()) {

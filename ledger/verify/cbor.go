@@ -213,7 +213,7 @@ func (c *scanner) enter() {
 }
 
 // value reads any value that a payload may hold: integers within int64, byte
-// strings, text, booleans, decimal fractions, arrays, and maps with text keys.
+// strings, text, booleans, null, decimal fractions, arrays, and maps with text keys.
 func (c *scanner) value() {
 	if c.err != nil {
 		return
@@ -242,8 +242,8 @@ func (c *scanner) value() {
 		c.decimal()
 		c.depth--
 	default:
-		if b := c.s[c.i]; b != 0xf4 && b != 0xf5 { // false, true
-			c.fail("floating-point, null and other simple values are not allowed")
+		if b := c.s[c.i]; b < 0xf4 || b > 0xf6 { // false, true, null
+			c.fail("floating-point and other simple values are not allowed")
 			return
 		}
 		c.i++
@@ -300,4 +300,13 @@ func withinInt64(major byte, arg uint64, exp int64) bool {
 		arg = lo
 	}
 	return arg <= limit
+}
+
+// CheckValue reports what is wrong with the encoding of one value, as it may
+// stand in a payload or a sealed field; nil if a reader must accept it.
+func CheckValue(raw []byte) error {
+	c := &scanner{s: string(raw), depth: 1}
+	c.value()
+	c.end()
+	return c.err
 }
