@@ -59,8 +59,24 @@ type Envelope struct {
 	Command event.ID // zero: a fresh one is taken, and repeating is not safe
 	Request []byte   // what was asked, in a canonical form; a repeat must bring the same
 	Context seal.Context
+	// Also must hold besides the decider's facts. Deciding again cannot mend it:
+	// the command then fails with ErrAlso.
+	Also event.Condition
 
 	digest event.Hash // keyed, of Request
+}
+
+// ErrAlso says that Envelope.Also did not hold.
+var ErrAlso = fault.New(fault.Conflict, "what the command was conditioned on was changed meanwhile; read it again and decide anew")
+
+// with is the condition of the facts, and Also.
+func (e *Envelope) with(facts event.Condition) event.Condition {
+	if len(e.Also.Query) > 0 {
+		facts.Query = facts.Query.Or(e.Also.Query)
+		facts.After = min(facts.After, e.Also.After)
+	}
+	facts.Streams = e.Also.Streams
+	return facts
 }
 
 // Result is what a command did. Stream is that of its first event.
@@ -215,7 +231,21 @@ func once[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelop
 	if err != nil || len(events) == 0 {
 		return Result{Appended: eventlog.Appended{Log: r.Log.GenerationAt(cond.After), Last: cond.After, Time: r.Log.Now()}}, err
 	}
-	return r.append(ctx, env, events, cond)
+	res, err := r.append(ctx, env, events, env.with(cond))
+	return res, r.also(ctx, &env, err)
+}
+
+// also tells a condition of the envelope that failed from facts that changed.
+func (r *Runner) also(ctx context.Context, env *Envelope, err error) error {
+	var b *eventlog.Between
+	if len(env.Also.Query) == 0 || !errors.As(err, &b) {
+		return err
+	}
+	r.settle(ctx, err)
+	if rec, failed := r.Log.Record(ctx, b.Position); failed == nil && !env.Also.Query.Matches(rec.Type, rec.Terms()) {
+		return err
+	}
+	return ErrAlso
 }
 
 // admit reads the facts and lets the decider say whether the actor may give

@@ -16,6 +16,10 @@ import (
 type New struct {
 	Stream  Stream
 	Payload any
+
+	ID      ID                // zero: a random one
+	Context map[string]any    // what is recorded around this event alone, in clear; may be nil
+	Private map[string]string // the same, sealed for whom the command's context is sealed; may be nil
 }
 
 // Custom is the payload of an event type that is known only at run time.

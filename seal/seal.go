@@ -81,6 +81,21 @@ type Context struct {
 	Sealed  map[string]string
 }
 
+// around is the context of one of a command's events.
+func (c Context) around(e event.New) Context {
+	if len(e.Context) > 0 {
+		public := maps.Clone(e.Context)
+		maps.Copy(public, c.Public)
+		c.Public = public
+	}
+	if len(e.Private) > 0 && !c.Subject.IsZero() {
+		private := maps.Clone(e.Private)
+		maps.Copy(private, c.Sealed)
+		c.Sealed = private
+	}
+	return c
+}
+
 // ErrErased refuses to seal anything for an erased subject.
 var ErrErased = fault.New(fault.Erased, "the subject was erased; nothing can be recorded about it any more")
 
@@ -141,8 +156,12 @@ func (s *Sealer) draft(ctx context.Context, actor event.Actor, e event.New, c Co
 	if err != nil {
 		return nil, err
 	}
-	d := &event.Draft{ID: event.NewID(), Stream: e.Stream, Type: desc.Type, Revision: desc.Revision,
+	d := &event.Draft{ID: e.ID, Stream: e.Stream, Type: desc.Type, Revision: desc.Revision,
 		Actor: actor, Public: parts.Public, Tags: parts.Tags}
+	if d.ID.IsZero() {
+		d.ID = event.NewID()
+	}
+	c = c.around(e)
 	if len(c.Public) > 0 {
 		if d.Context, err = event.EncodeMap(c.Public); err != nil {
 			return nil, err
