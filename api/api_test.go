@@ -90,6 +90,7 @@ func options(u *users, e *events) api.Options {
 			Application:  connectv1.UnimplementedApplicationServiceHandler{},
 			Grant:        connectv1.UnimplementedGrantServiceHandler{},
 			Member:       connectv1.UnimplementedMemberServiceHandler{},
+			Permission:   connectv1.UnimplementedPermissionServiceHandler{},
 			Policy:       connectv1.UnimplementedPolicyServiceHandler{},
 			Session:      connectv1.UnimplementedSessionServiceHandler{},
 			Event:        e,

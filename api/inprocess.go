@@ -19,6 +19,7 @@ type Clients struct {
 	Application  connectv1.ApplicationServiceClient
 	Grant        connectv1.GrantServiceClient
 	Member       connectv1.MemberServiceClient
+	Permission   connectv1.PermissionServiceClient
 	Policy       connectv1.PolicyServiceClient
 	Session      connectv1.SessionServiceClient
 	Event        connectv1.EventServiceClient
@@ -37,6 +38,7 @@ func NewClients(c connect.HTTPClient, url string, opts ...connect.ClientOption) 
 		Application:  connectv1.NewApplicationServiceClient(c, url, opts...),
 		Grant:        connectv1.NewGrantServiceClient(c, url, opts...),
 		Member:       connectv1.NewMemberServiceClient(c, url, opts...),
+		Permission:   connectv1.NewPermissionServiceClient(c, url, opts...),
 		Policy:       connectv1.NewPolicyServiceClient(c, url, opts...),
 		Session:      connectv1.NewSessionServiceClient(c, url, opts...),
 		Event:        connectv1.NewEventServiceClient(c, url, opts...),

@@ -23,6 +23,7 @@ type Services struct {
 	Application  connectv1.ApplicationServiceHandler
 	Grant        connectv1.GrantServiceHandler
 	Member       connectv1.MemberServiceHandler
+	Permission   connectv1.PermissionServiceHandler
 	Policy       connectv1.PolicyServiceHandler
 	Session      connectv1.SessionServiceHandler
 	Event        connectv1.EventServiceHandler
@@ -126,6 +127,7 @@ func (s *Server) register() error {
 		mount(s, "application", v.Application, connectv1.NewApplicationServiceHandler, opts),
 		mount(s, "grant", v.Grant, connectv1.NewGrantServiceHandler, opts),
 		mount(s, "member", v.Member, connectv1.NewMemberServiceHandler, opts),
+		mount(s, "permission", v.Permission, connectv1.NewPermissionServiceHandler, opts),
 		mount(s, "policy", v.Policy, connectv1.NewPolicyServiceHandler, opts),
 		mount(s, "session", v.Session, connectv1.NewSessionServiceHandler, opts),
 		mount(s, "event", v.Event, connectv1.NewEventServiceHandler, opts),

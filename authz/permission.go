@@ -61,6 +61,17 @@ func (t EventTypes) Within(other EventTypes) bool {
 	return t != "" && (t == other || pattern && strings.HasPrefix(string(t), prefix))
 }
 
+// Containing lists the name of a type and all the patterns that have it.
+func (t EventTypes) Containing() []EventTypes {
+	out := []EventTypes{t, "*"}
+	for i, c := range []byte(t) {
+		if c == '.' || c == '-' {
+			out = append(out, t[:i+1]+"*")
+		}
+	}
+	return out
+}
+
 // Meets reports whether some type may be among these and among the others.
 func (t EventTypes) Meets(other EventTypes) bool { return t.Within(other) || other.Within(t) }
 

@@ -245,6 +245,7 @@ func newServer(clean func(func())) *httptest.Server {
 			Application:  connectv1.UnimplementedApplicationServiceHandler{},
 			Grant:        connectv1.UnimplementedGrantServiceHandler{},
 			Member:       connectv1.UnimplementedMemberServiceHandler{},
+			Permission:   connectv1.UnimplementedPermissionServiceHandler{},
 			Policy:       connectv1.UnimplementedPolicyServiceHandler{},
 			Session:      connectv1.UnimplementedSessionServiceHandler{},
 			Event:        events{},

@@ -43,6 +43,7 @@ type Clients struct {
 	Application  connectv1.ApplicationServiceClient
 	Grant        connectv1.GrantServiceClient
 	Member       connectv1.MemberServiceClient
+	Permission   connectv1.PermissionServiceClient
 	Policy       connectv1.PolicyServiceClient
 	Session      connectv1.SessionServiceClient
 	Event        connectv1.EventServiceClient

@@ -65,6 +65,7 @@ var sources = []source{
 	{list: "applications", table: app.Table, organization: "organization", project: "project", id: "id"},
 	{list: "grants", table: grant.Roles, user: "user", project: "project", deactivated: "deactivated", gone: "project_removed"},
 	{list: "members", table: member.Table, organization: "organization", user: "user", id: "id"},
+	{list: "permissions", table: member.PermissionTable, organization: "organization", user: "user", id: "id"},
 	{list: "sessions", table: session.Table, user: "user", id: "id"},
 	{list: "user_applications", table: session.UserApplications, user: "user"},
 	{list: "hosted_instances", table: hosting.Table, id: "id", whole: true},
@@ -80,10 +81,10 @@ type part struct{ list, column string }
 
 // objects are the kinds of thing that can be compared, the thing itself first.
 var objects = map[string][]part{
-	"user":     {{"users", "id"}, {"grants", "user"}, {"members", "user"}, {"sessions", "user"}, {"user_applications", "user"}},
+	"user":     {{"users", "id"}, {"grants", "user"}, {"members", "user"}, {"permissions", "user"}, {"sessions", "user"}, {"user_applications", "user"}},
 	"session":  {{"sessions", "id"}},
 	"instance": {{"hosted_instances", "id"}, {"hosted_instance_hosts", "instance"}},
-	"organization": {{"organizations", "id"}, {"members", "organization"}, {"password_policies", "organization"}, {"lockout_policies", "organization"},
+	"organization": {{"organizations", "id"}, {"members", "organization"}, {"permissions", "organization"}, {"password_policies", "organization"}, {"lockout_policies", "organization"},
 		{"session_policies", "organization"}, {"token_policies", "organization"}},
 	"project":     {{"projects", "id"}, {"roles", "project"}, {"grants", "project"}},
 	"application": {{"applications", "id"}},

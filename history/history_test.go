@@ -111,7 +111,11 @@ func TestCompareShowsWhatMayBeSeen(t *testing.T) {
 	}
 	viewer := i.Member(mine, munimentv1.MemberRole_MEMBER_ROLE_VIEWER)
 	auditor := i.Member(mine, munimentv1.MemberRole_MEMBER_ROLE_AUDITOR)
-	lists := []string{"users", "organizations", "projects", "roles", "applications", "grants", "members"}
+	for user, org := range map[string]string{viewer: mine, other: foreign} {
+		instancetest.Must(i.API.Permission.GrantPermission(i.AsOwner(), &munimentv1.GrantPermissionRequest{
+			UserId: user, Right: munimentv1.EventRight_EVENT_RIGHT_READ, EventTypes: "order-*", Scope: instancetest.In(org)}))
+	}
+	lists := []string{"users", "organizations", "projects", "roles", "applications", "grants", "members", "permissions"}
 	count := func(who, list string, size int32) (n, events int) {
 		req := &munimentv1.CompareRequest{Filter: &munimentv1.Comparison{List: list}, PageSize: size}
 		for {
@@ -125,10 +129,10 @@ func TestCompareShowsWhatMayBeSeen(t *testing.T) {
 		}
 	}
 	for who, want := range map[string][]int{
-		i.Owner: {5, 3, 3, 2, 3, 2, 3},
-		viewer:  {3, 1, 1, 1, 1, 1, 2},
-		auditor: {3, 1, 1, 1, 1, 1, 2},
-		other:   {1, 0, 0, 0, 0, 2, 0},
+		i.Owner: {5, 3, 3, 2, 3, 2, 3, 2},
+		viewer:  {3, 1, 1, 1, 1, 1, 2, 1},
+		auditor: {3, 1, 1, 1, 1, 1, 2, 1},
+		other:   {1, 0, 0, 0, 0, 2, 0, 1},
 	} {
 		for n, list := range lists {
 			one, events := count(who, list, 1)

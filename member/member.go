@@ -1,6 +1,7 @@
 // Package member holds the commands by which people become administrators of
-// the instance or of an organization. The events and what they mean for
-// authority are in package authz.
+// the instance or of an organization, and by which they and programs come to
+// publish, read and unseal events. The events and what they mean for authority
+// are in package authz.
 package member
 
 import (

@@ -99,3 +99,7 @@ func TestChangingRole(t *testing.T) {
 			When: member.ChangeRole{Member: ada, User: bob, Organization: acme, From: authz.Viewer, To: authz.Auditor}, Kind: fault.Denied},
 	)
 }
+
+func locked(id event.ID) event.New {
+	return event.New{Stream: user.Stream(id), Payload: user.Locked{User: id, Organization: acme}}
+}

@@ -54,7 +54,7 @@ func Registry() *event.Registry {
 
 // Views are the views of all slices.
 func Views() []view.View {
-	return []view.View{org.View(), policy.View(), user.View(), project.View(), app.View(), grant.View(), member.View(), session.View(), hosting.View()}
+	return []view.View{org.View(), policy.View(), user.View(), project.View(), app.View(), grant.View(), member.View(), member.PermissionView(), session.View(), hosting.View()}
 }
 
 // Options of an instance. Data and Store are required.

@@ -325,12 +325,12 @@ func (s *Server) reader() *audit.Reader {
 func (s *Server) services(c adapter.Core) api.Services {
 	users := userapi.New(c, userapi.Needs{Choose: s.SignIn.Choose, CheckPassword: s.SignIn.CheckPassword, SamePassword: s.SignIn.SamePassword, NewLink: signin.NewLink, LinkLife: signin.LinkLife,
 		LinkURL: func(secret string) string { return s.URL() + login.PathSetup + "/" + secret }, Erasure: s.Core.Erasure.Status, DefaultOrganization: s.defaultOrganization})
-	members, grants := memberapi.New(c), grantapi.New(c)
+	members, permissions, grants := memberapi.New(c), memberapi.NewPermissions(c), grantapi.New(c)
 	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.VerifierKey, Statistics: s.Core.Stats, URL: s.URL(), Streams: s.streams}
 	sessions := sessionapi.New(c)
 	return api.Services{
-		User: users, Organization: orgapi.New(c, net.DefaultResolver), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Policy: policyapi.New(c),
-		Session: sessions, Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Sessions: sessions, Members: members, Grants: grants, Events: events},
+		User: users, Organization: orgapi.New(c, net.DefaultResolver), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Permission: permissions, Policy: policyapi.New(c),
+		Session: sessions, Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Sessions: sessions, Members: members, Permits: permissions, Grants: grants, Events: events},
 		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.VerifierKey, NewKey: newKey}),
 		Hosted:   hostingapi.New(c, s.extra.Hosting),
 	}

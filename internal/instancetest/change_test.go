@@ -259,6 +259,14 @@ var changes = []change{
 	{owner: true, silent: true, request: func(i *Instance, org string) proto.Message {
 		return &munimentv1.RemoveMemberRequest{UserId: i.Member(org, munimentv1.MemberRole_MEMBER_ROLE_VIEWER), Scope: In(org), Role: munimentv1.MemberRole_MEMBER_ROLE_VIEWER}
 	}},
+	{owner: true, request: func(i *Instance, org string) proto.Message {
+		return i.permission(i.Machine(org), org)
+	}},
+	{owner: true, silent: true, request: func(i *Instance, org string) proto.Message {
+		p := i.permission(i.Machine(org), org)
+		Must(i.API.Permission.GrantPermission(i.AsOwner(), p))
+		return &munimentv1.WithdrawPermissionRequest{UserId: p.GetUserId(), Right: p.GetRight(), EventTypes: p.GetEventTypes(), Scope: p.GetScope()}
+	}},
 	{request: func(i *Instance, _ string) proto.Message { return i.NewHosted() }},
 	{request: func(i *Instance, _ string) proto.Message {
 		id, _ := i.Hosted()
@@ -314,6 +322,11 @@ func (i *Instance) granted(org string) (user, project string) {
 	user, project = i.Person(org), i.Project(org)
 	Must(i.API.Grant.GrantRole(i.AsOwner(), &munimentv1.GrantRoleRequest{UserId: user, ProjectId: project, RoleKeys: []string{"editor"}}))
 	return user, project
+}
+
+// permission is the permission to publish orders of an organization.
+func (i *Instance) permission(user, org string) *munimentv1.GrantPermissionRequest {
+	return &munimentv1.GrantPermissionRequest{UserId: user, Right: munimentv1.EventRight_EVENT_RIGHT_PUBLISH, EventTypes: "order-*", Scope: In(org)}
 }
 
 // domain claims a domain for an organization.

@@ -79,7 +79,7 @@ func (i *Instance) live(random *rand.Rand, steps int) {
 	roles := []munimentv1.MemberRole{munimentv1.MemberRole_MEMBER_ROLE_ADMIN, munimentv1.MemberRole_MEMBER_ROLE_VIEWER, munimentv1.MemberRole_MEMBER_ROLE_AUDITOR}
 	for range steps {
 		// What is refused is a part of life, too.
-		switch name := i.Name("Name"); random.IntN(19) {
+		switch name := i.Name("Name"); random.IntN(21) {
 		case 0, 1:
 			users = append(users, i.Person(one(orgs)))
 		case 2:
@@ -104,6 +104,11 @@ func (i *Instance) live(random *rand.Rand, steps int) {
 			i.API.Member.AddMember(ctx, &munimentv1.AddMemberRequest{UserId: one(users), Scope: In(one(orgs)), Role: roles[random.IntN(3)]})
 		case 11:
 			i.API.Member.RemoveMember(ctx, &munimentv1.RemoveMemberRequest{UserId: one(users), Scope: In(one(orgs)), Role: roles[random.IntN(3)]})
+		case 19:
+			i.API.Permission.GrantPermission(ctx, i.permission(one(users), one(orgs)))
+		case 20:
+			p := i.permission(one(users), one(orgs))
+			i.API.Permission.WithdrawPermission(ctx, &munimentv1.WithdrawPermissionRequest{UserId: p.GetUserId(), Right: p.GetRight(), EventTypes: p.GetEventTypes(), Scope: p.GetScope()})
 		case 12:
 			i.API.Organization.RenameOrganization(ctx, &munimentv1.RenameOrganizationRequest{OrganizationId: one(orgs), Name: name})
 		case 13:

@@ -32,6 +32,7 @@ func (i *Instance) furnish() (f furnished) {
 	f.app = i.Application(f.project)
 	Must(i.API.Grant.GrantRole(i.AsOwner(), &munimentv1.GrantRoleRequest{UserId: f.user, ProjectId: f.project, RoleKeys: []string{"editor"}}))
 	Must(i.API.Member.AddMember(i.AsOwner(), &munimentv1.AddMemberRequest{UserId: f.user, Scope: In(f.org), Role: munimentv1.MemberRole_MEMBER_ROLE_VIEWER}))
+	Must(i.API.Permission.GrantPermission(i.AsOwner(), i.permission(f.user, f.org)))
 	f.session = i.SignedIn(f.user).Begun.Session.String()
 	return f
 }
@@ -56,6 +57,7 @@ func lists() []proto.Message {
 	return []proto.Message{
 		&munimentv1.ListOrganizationsRequest{}, &munimentv1.ListUsersRequest{}, &munimentv1.ListProjectsRequest{},
 		&munimentv1.ListApplicationsRequest{}, &munimentv1.ListGrantsRequest{}, &munimentv1.ListMembersRequest{},
+		&munimentv1.ListPermissionsRequest{},
 	}
 }
 
@@ -124,7 +126,8 @@ func TestLists(t *testing.T) {
 		p := i.Project(a.org)
 		Must(i.API.Grant.GrantRole(i.AsOwner(), &munimentv1.GrantRoleRequest{UserId: a.user, ProjectId: p, RoleKeys: []string{"editor"}}))
 		i.Application(p)
-		i.Member(a.org, munimentv1.MemberRole_MEMBER_ROLE_VIEWER)
+		member := i.Member(a.org, munimentv1.MemberRole_MEMBER_ROLE_VIEWER)
+		Must(i.API.Permission.GrantPermission(i.AsOwner(), i.permission(member, a.org)))
 	}
 	viewer := i.As(i.Member(a.org, munimentv1.MemberRole_MEMBER_ROLE_VIEWER))
 	plain := i.Person(a.org)
@@ -312,6 +315,10 @@ func TestFilters(t *testing.T) {
 		"filter.client_id":       &munimentv1.ListApplicationsRequest{Filter: &munimentv1.ApplicationFilter{ClientId: "x"}},
 		"filter.user_id":         &munimentv1.ListGrantsRequest{Filter: &munimentv1.GrantFilter{UserId: "x"}},
 		"filter.role":            &munimentv1.ListMembersRequest{Filter: &munimentv1.MemberFilter{Role: 77}},
+		"filter.right":           &munimentv1.ListPermissionsRequest{Filter: &munimentv1.PermissionFilter{Right: 77}},
+		"filter.event_type":      &munimentv1.ListPermissionsRequest{Filter: &munimentv1.PermissionFilter{EventType: "order-*"}},
+		"right":                  &munimentv1.GrantPermissionRequest{UserId: i.Owner, Scope: In(""), EventTypes: "*"},
+		"event_types":            &munimentv1.GrantPermissionRequest{UserId: i.Owner, Scope: In(""), EventTypes: "order*", Right: 1},
 		"filter.scope":           &munimentv1.ListMembersRequest{Filter: &munimentv1.MemberFilter{Scope: &munimentv1.Scope{}}},
 		"role":                   &munimentv1.AddMemberRequest{UserId: i.Owner, Scope: In("")},
 		"scope":                  &munimentv1.AddMemberRequest{UserId: i.Owner, Role: munimentv1.MemberRole_MEMBER_ROLE_OWNER},

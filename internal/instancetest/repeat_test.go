@@ -122,7 +122,7 @@ func TestAtOnce(t *testing.T) {
 		"RemoveApplicationSecret": fault.NotFound, "RemoveApplicationKey": fault.NotFound, "AddApplicationKey": fault.Exists,
 		"RemoveUserSecret": fault.NotFound, "RemoveUserKey": fault.NotFound, "AddUserKey": fault.Exists,
 		"DeactivateApplication": fault.Refused, "ReactivateApplication": fault.Refused, "GrantRole": fault.Refused, "WithdrawRole": fault.Refused, "AddMember": fault.Refused,
-		"RemoveMember": fault.Refused, "EndSession": fault.Refused, "CreateHostedInstance": fault.Exists, "AddHostName": fault.Exists, "RemoveHostName": fault.NotFound,
+		"RemoveMember": fault.Refused, "GrantPermission": fault.Refused, "WithdrawPermission": fault.Refused, "EndSession": fault.Refused, "CreateHostedInstance": fault.Exists, "AddHostName": fault.Exists, "RemoveHostName": fault.NotFound,
 		"SuspendHostedInstance": fault.Refused, "ResumeHostedInstance": fault.Refused, "DeleteHostedInstance": fault.Refused}
 	for _, c := range changes {
 		req := c.request(i, i.Organization())

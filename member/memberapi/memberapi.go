@@ -1,5 +1,5 @@
-// Package memberapi is the face of memberships in the API: it translates
-// requests into commands and rows into answers, and decides nothing.
+// Package memberapi is the face of memberships and permissions in the API: it
+// translates requests into commands and rows into answers, and decides nothing.
 package memberapi
 
 import (
@@ -155,15 +155,18 @@ func role(field string, r munimentv1.MemberRole) (authz.Role, error) {
 
 func answer(row view.Row) *munimentv1.Member {
 	e := entity.Of(row)
-	m := &munimentv1.Member{UserId: row.ID("user").String(), Created: adapter.Time(e.Created), Position: uint64(e.Position),
-		Scope: &munimentv1.Scope{Level: &munimentv1.Scope_Instance{Instance: true}}}
-	if o := row.ID("organization"); !o.IsZero() {
-		m.Scope.Level = &munimentv1.Scope_OrganizationId{OrganizationId: o.String()}
-	}
+	m := &munimentv1.Member{UserId: row.ID("user").String(), Created: adapter.Time(e.Created), Position: uint64(e.Position), Scope: scopeOf(row)}
 	for wire, r := range roles {
 		if string(r) == row.Text("role") {
 			m.Role = wire
 		}
 	}
 	return m
+}
+
+func scopeOf(row view.Row) *munimentv1.Scope {
+	if o := row.ID("organization"); !o.IsZero() {
+		return &munimentv1.Scope{Level: &munimentv1.Scope_OrganizationId{OrganizationId: o.String()}}
+	}
+	return &munimentv1.Scope{Level: &munimentv1.Scope_Instance{Instance: true}}
 }

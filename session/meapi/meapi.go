@@ -16,11 +16,12 @@ type Service struct {
 	Users    connectv1.UserServiceHandler
 	Sessions connectv1.SessionServiceHandler
 	Members  connectv1.MemberServiceHandler
+	Permits  connectv1.PermissionServiceHandler
 	Grants   connectv1.GrantServiceHandler
 	Events   connectv1.EventServiceHandler
 }
 
-// most is how many memberships and grants of one person are shown.
+// most is how many memberships, permissions and grants of one person are shown.
 const most = 500
 
 // self is the user who is calling.
@@ -50,7 +51,11 @@ func (s *Service) GetMe(ctx context.Context, req *munimentv1.GetMeRequest) (*mun
 	if err != nil {
 		return nil, err
 	}
-	out := &munimentv1.GetMeResponse{User: u.GetUser(), Memberships: members.GetMembers(), Grants: grants.GetGrants()}
+	permits, err := s.Permits.ListPermissions(ctx, &munimentv1.ListPermissionsRequest{Filter: &munimentv1.PermissionFilter{UserId: c.ID.String()}, PageSize: most, Read: req.GetRead()})
+	if err != nil {
+		return nil, err
+	}
+	out := &munimentv1.GetMeResponse{User: u.GetUser(), Memberships: members.GetMembers(), Grants: grants.GetGrants(), Permissions: permits.GetPermissions()}
 	if !c.SessionID.IsZero() {
 		out.SessionId = c.SessionID.String()
 	}

@@ -92,12 +92,12 @@ func (DifferenceKind) EnumDescriptor() ([]byte, []int) {
 type Comparison struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One thing with its parts, as kind:id: a user (with roles,
-	// memberships, sessions, and what applications hold of them), an organization
-	// (with members and policies), a project (with roles and who holds them), an
+	// memberships, permissions, sessions, and what applications hold of them), an
+	// organization (with members, permissions and policies), a project (with roles and who holds them), an
 	// application, a session, or an instance that is hosted.
 	Object string `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
 	// A list: users, organizations, projects, roles, applications, grants,
-	// members, sessions, user_applications (what applications hold of people),
+	// members, permissions, sessions, user_applications (what applications hold of people),
 	// hosted_instances, hosted_instance_hosts, or policies: password_policies, lockout_policies,
 	// session_policies, token_policies.
 	List string `protobuf:"bytes,2,opt,name=list,proto3" json:"list,omitempty"`

@@ -80,7 +80,9 @@ type GetMeResponse struct {
 	// What the user administers.
 	Memberships []*Member `protobuf:"bytes,3,rep,name=memberships,proto3" json:"memberships,omitempty"`
 	// Roles that the user has in projects.
-	Grants        []*Grant `protobuf:"bytes,4,rep,name=grants,proto3" json:"grants,omitempty"`
+	Grants []*Grant `protobuf:"bytes,4,rep,name=grants,proto3" json:"grants,omitempty"`
+	// What the user may do with events besides.
+	Permissions   []*Permission `protobuf:"bytes,5,rep,name=permissions,proto3" json:"permissions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -139,6 +141,13 @@ func (x *GetMeResponse) GetMemberships() []*Member {
 func (x *GetMeResponse) GetGrants() []*Grant {
 	if x != nil {
 		return x.Grants
+	}
+	return nil
+}
+
+func (x *GetMeResponse) GetPermissions() []*Permission {
+	if x != nil {
+		return x.Permissions
 	}
 	return nil
 }
@@ -489,15 +498,16 @@ var File_muniment_v1_me_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_me_proto_rawDesc = "" +
 	"\n" +
-	"\x14muniment/v1/me.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\x1a\x17muniment/v1/event.proto\x1a\x17muniment/v1/grant.proto\x1a\x18muniment/v1/member.proto\x1a\x19muniment/v1/session.proto\x1a\x16muniment/v1/user.proto\"5\n" +
+	"\x14muniment/v1/me.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\x1a\x17muniment/v1/event.proto\x1a\x17muniment/v1/grant.proto\x1a\x18muniment/v1/member.proto\x1a\x1cmuniment/v1/permission.proto\x1a\x19muniment/v1/session.proto\x1a\x16muniment/v1/user.proto\"5\n" +
 	"\fGetMeRequest\x12%\n" +
-	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"\xb8\x01\n" +
+	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"\xf3\x01\n" +
 	"\rGetMeResponse\x12%\n" +
 	"\x04user\x18\x01 \x01(\v2\x11.muniment.v1.UserR\x04user\x12\x1d\n" +
 	"\n" +
 	"session_id\x18\x02 \x01(\tR\tsessionId\x125\n" +
 	"\vmemberships\x18\x03 \x03(\v2\x13.muniment.v1.MemberR\vmemberships\x12*\n" +
-	"\x06grants\x18\x04 \x03(\v2\x12.muniment.v1.GrantR\x06grants\"\xea\x01\n" +
+	"\x06grants\x18\x04 \x03(\v2\x12.muniment.v1.GrantR\x06grants\x129\n" +
+	"\vpermissions\x18\x05 \x03(\v2\x17.muniment.v1.PermissionR\vpermissions\"\xea\x01\n" +
 	"\x13ListMyEventsRequest\x12\x14\n" +
 	"\x05types\x18\x01 \x03(\tR\x05types\x12.\n" +
 	"\x04from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
@@ -552,36 +562,38 @@ var file_muniment_v1_me_proto_goTypes = []any{
 	(*User)(nil),                       // 9: muniment.v1.User
 	(*Member)(nil),                     // 10: muniment.v1.Member
 	(*Grant)(nil),                      // 11: muniment.v1.Grant
-	(*timestamppb.Timestamp)(nil),      // 12: google.protobuf.Timestamp
-	(*Event)(nil),                      // 13: muniment.v1.Event
-	(*UserApplication)(nil),            // 14: muniment.v1.UserApplication
-	(*Change)(nil),                     // 15: muniment.v1.Change
+	(*Permission)(nil),                 // 12: muniment.v1.Permission
+	(*timestamppb.Timestamp)(nil),      // 13: google.protobuf.Timestamp
+	(*Event)(nil),                      // 14: muniment.v1.Event
+	(*UserApplication)(nil),            // 15: muniment.v1.UserApplication
+	(*Change)(nil),                     // 16: muniment.v1.Change
 }
 var file_muniment_v1_me_proto_depIdxs = []int32{
 	8,  // 0: muniment.v1.GetMeRequest.read:type_name -> muniment.v1.Read
 	9,  // 1: muniment.v1.GetMeResponse.user:type_name -> muniment.v1.User
 	10, // 2: muniment.v1.GetMeResponse.memberships:type_name -> muniment.v1.Member
 	11, // 3: muniment.v1.GetMeResponse.grants:type_name -> muniment.v1.Grant
-	12, // 4: muniment.v1.ListMyEventsRequest.from:type_name -> google.protobuf.Timestamp
-	12, // 5: muniment.v1.ListMyEventsRequest.to:type_name -> google.protobuf.Timestamp
-	8,  // 6: muniment.v1.ListMyEventsRequest.read:type_name -> muniment.v1.Read
-	13, // 7: muniment.v1.ListMyEventsResponse.events:type_name -> muniment.v1.Event
-	8,  // 8: muniment.v1.ListMyApplicationsRequest.read:type_name -> muniment.v1.Read
-	14, // 9: muniment.v1.ListMyApplicationsResponse.applications:type_name -> muniment.v1.UserApplication
-	15, // 10: muniment.v1.EndMyApplicationResponse.change:type_name -> muniment.v1.Change
-	0,  // 11: muniment.v1.MeService.GetMe:input_type -> muniment.v1.GetMeRequest
-	2,  // 12: muniment.v1.MeService.ListMyEvents:input_type -> muniment.v1.ListMyEventsRequest
-	4,  // 13: muniment.v1.MeService.ListMyApplications:input_type -> muniment.v1.ListMyApplicationsRequest
-	6,  // 14: muniment.v1.MeService.EndMyApplication:input_type -> muniment.v1.EndMyApplicationRequest
-	1,  // 15: muniment.v1.MeService.GetMe:output_type -> muniment.v1.GetMeResponse
-	3,  // 16: muniment.v1.MeService.ListMyEvents:output_type -> muniment.v1.ListMyEventsResponse
-	5,  // 17: muniment.v1.MeService.ListMyApplications:output_type -> muniment.v1.ListMyApplicationsResponse
-	7,  // 18: muniment.v1.MeService.EndMyApplication:output_type -> muniment.v1.EndMyApplicationResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	12, // 4: muniment.v1.GetMeResponse.permissions:type_name -> muniment.v1.Permission
+	13, // 5: muniment.v1.ListMyEventsRequest.from:type_name -> google.protobuf.Timestamp
+	13, // 6: muniment.v1.ListMyEventsRequest.to:type_name -> google.protobuf.Timestamp
+	8,  // 7: muniment.v1.ListMyEventsRequest.read:type_name -> muniment.v1.Read
+	14, // 8: muniment.v1.ListMyEventsResponse.events:type_name -> muniment.v1.Event
+	8,  // 9: muniment.v1.ListMyApplicationsRequest.read:type_name -> muniment.v1.Read
+	15, // 10: muniment.v1.ListMyApplicationsResponse.applications:type_name -> muniment.v1.UserApplication
+	16, // 11: muniment.v1.EndMyApplicationResponse.change:type_name -> muniment.v1.Change
+	0,  // 12: muniment.v1.MeService.GetMe:input_type -> muniment.v1.GetMeRequest
+	2,  // 13: muniment.v1.MeService.ListMyEvents:input_type -> muniment.v1.ListMyEventsRequest
+	4,  // 14: muniment.v1.MeService.ListMyApplications:input_type -> muniment.v1.ListMyApplicationsRequest
+	6,  // 15: muniment.v1.MeService.EndMyApplication:input_type -> muniment.v1.EndMyApplicationRequest
+	1,  // 16: muniment.v1.MeService.GetMe:output_type -> muniment.v1.GetMeResponse
+	3,  // 17: muniment.v1.MeService.ListMyEvents:output_type -> muniment.v1.ListMyEventsResponse
+	5,  // 18: muniment.v1.MeService.ListMyApplications:output_type -> muniment.v1.ListMyApplicationsResponse
+	7,  // 19: muniment.v1.MeService.EndMyApplication:output_type -> muniment.v1.EndMyApplicationResponse
+	16, // [16:20] is the sub-list for method output_type
+	12, // [12:16] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_me_proto_init() }
@@ -593,6 +605,7 @@ func file_muniment_v1_me_proto_init() {
 	file_muniment_v1_event_proto_init()
 	file_muniment_v1_grant_proto_init()
 	file_muniment_v1_member_proto_init()
+	file_muniment_v1_permission_proto_init()
 	file_muniment_v1_session_proto_init()
 	file_muniment_v1_user_proto_init()
 	type x struct{}
