@@ -36,6 +36,8 @@ view < view/entity                             # what the tables of things have 
 view, eventlog/memlog < view/viewtest          # a log and a decoder for tests of views
 decide, view, view/entity < react                             # side effects follow facts and may command new ones
 
+event < custom/apply < custom/schema < custom # what an application's event does to its entity; then what its types are
+
 react < member < instance < org < policy < idp < credential < user < project < app < grant < session < custom < hook < notify < hosting < setup # the slices, each knows only those to its left
 setup < SLICES                                 # short
 
