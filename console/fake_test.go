@@ -25,6 +25,7 @@ type backend struct {
 	connectv1.UnimplementedApplicationServiceHandler
 	connectv1.UnimplementedGrantServiceHandler
 	connectv1.UnimplementedMemberServiceHandler
+	connectv1.UnimplementedPermissionServiceHandler
 	connectv1.UnimplementedPolicyServiceHandler
 	connectv1.UnimplementedSessionServiceHandler
 	connectv1.UnimplementedEventServiceHandler
