@@ -116,7 +116,8 @@ func (t *tables) apply(facts []event.Fact) error {
 			t.clear(p.Subject)
 		}
 		for i := range t.views {
-			if slices.Contains(t.views[i].Types, f.Type) {
+			// What folds say is not repeated here: package view checks it against a rebuild.
+			if t.views[i].Apply != nil && slices.Contains(t.views[i].Types, f.Type) {
 				for _, c := range t.views[i].Apply(f) {
 					t.change(c)
 				}

@@ -28,6 +28,9 @@ var everywhere = map[string]func(*testing.T){
 	"Idle": TestIdle, "RebuildWhileServing": TestRebuildWhileServing, "Revision": TestRevision, "CheckFindsDifferences": TestCheckFindsDifferences,
 	"Declarations": TestDeclarations, "Pace": TestPace, "ForgetLeavesNoByte": TestForgetLeavesNoByte, "ForgetWhenStopped": TestForgetWhenStopped,
 	"ForgetAmidEverything": TestForgetAmidEverything, "DeleteIsHarmless": TestDeleteIsHarmless,
+	"Stateful": TestStateful, "StatefulStops": TestStatefulStops, "StatefulWaits": TestStatefulWaits, "StatefulRemembers": TestStatefulRemembers,
+	"ReplaceAmidEverything": TestReplaceAmidEverything, "ReplaceWhileServing": TestReplaceWhileServing, "ReplaceLeavesTheOld": TestReplaceLeavesTheOld,
+	"ReplaceMends": TestReplaceMends, "ReplaceIsSuperseded": TestReplaceIsSuperseded,
 }
 
 // filesOnly are the tests that are about files, or about one backend.
@@ -92,7 +95,7 @@ func TestEverywhereIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range files {
-		if slices.Contains([]string{"backend_test.go", "nodes_test.go", "postgres_test.go"}, name) {
+		if slices.Contains([]string{"backend_test.go", "nodes_test.go", "nodesfold_test.go", "postgres_test.go"}, name) {
 			continue
 		}
 		b, err := os.ReadFile(name)

@@ -15,8 +15,14 @@ import (
 // range once. What it writes does not depend on where batches begin and end.
 type batch struct {
 	db     *database
+	facts  []event.Fact
+	checks bool // Options.Verify
 	ops    []op // not folded yet
 	tables map[*table]*overlay
+
+	wants   [][]want         // of each fact that was looked at: the states that it needs
+	window  int              // how many facts are looked at next
+	touched map[rowName]bool // rows of states that ops which wait change behind the fold's back
 }
 
 // op is one change to one row, checked and encoded.
@@ -94,29 +100,47 @@ func (b *batch) add(i int, f event.Fact) error {
 			return err
 		}
 	}
-	for _, v := range b.db.lay.types[f.Type] {
-		changes, err := apply(v, f)
-		if err != nil {
+	if b.db.lay.stateful && len(b.wants) <= i {
+		if err := b.lookAhead(i); err != nil {
+			return err
+		}
+	}
+	for _, v := range b.db.lay.consumers(f.Type) {
+		if v.Apply == nil {
+			continue
+		}
+		var changes []Change
+		if err := unpanicked(func() error { changes = v.Apply(f); return nil }); err != nil {
 			return failed(v.Name, f, i, err)
 		}
-		if err := b.addChanges(v, i, f, changes); err != nil {
+		if err := b.addChanges(v, i, f, changes, rowName{}); err != nil {
+			return err
+		}
+	}
+	if !b.db.lay.stateful {
+		return nil
+	}
+	for _, w := range b.wants[i] {
+		if err := b.applyFold(w, i, f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// apply calls the view's function and makes an error of a panic.
-func apply(v *View, f event.Fact) (changes []Change, err error) {
+// unpanicked calls a view's function and makes an error of a panic.
+func unpanicked(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fault.New(fault.Internal, "it panicked: %v", r)
 		}
 	}()
-	return v.Apply(f), nil
+	return f()
 }
 
-func (b *batch) addChanges(v *View, i int, f event.Fact, changes []Change) error {
+// addChanges takes in what a fact changes. own is the row whose next state its
+// fold has given.
+func (b *batch) addChanges(v *View, i int, f event.Fact, changes []Change, own rowName) error {
 	var all []op
 	for n := range changes {
 		// Where looks at the rows before the event, so at the database; what
@@ -135,6 +159,10 @@ func (b *batch) addChanges(v *View, i int, f event.Fact, changes []Change) error
 		}
 		for _, o := range ops {
 			o.fact, o.index = f, i
+			if name := (rowName{o.t, o.name}); o.t.folded && name != own {
+				b.db.memory.drop(name)
+				b.touched[name] = true
+			}
 			all = append(all, o)
 		}
 	}

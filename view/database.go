@@ -28,7 +28,10 @@ type database struct {
 	ending ending // of what w writes
 	at     place
 	closed bool
-	newer  bool // it holds views of a later revision than this program knows
+	newer  bool   // it holds views of a later revision or epoch than this program knows
+	memory memory // of states of folds
+
+	declares *layout // of all declared views, once it serves; nil: no others
 
 	erasures atomic.Uint64 // that it has taken in
 }
@@ -53,8 +56,8 @@ type home interface {
 	// live opens the database that serves, or makes one. It may lack views that
 	// were declared otherwise when it was made.
 	live(ctx context.Context) (*database, error)
-	// shadow makes an empty database of all views beside the one that serves.
-	shadow(ctx context.Context, purpose string) (*database, error)
+	// shadow makes an empty database of views beside the one that serves.
+	shadow(ctx context.Context, purpose string, views []*View) (*database, error)
 	// copy makes a copy of one state of live, from which nothing that was
 	// emptied can be read; nil if live itself is such.
 	copy(ctx context.Context, live *database) (*database, error)
@@ -74,12 +77,15 @@ type home interface {
 // apply applies facts in one transaction that also moves the place, from what
 // it is to what is given. The caller holds d.mu. A *Failure leaves everything
 // as it was; after another error d.at tells whether it was done.
-func (d *database) apply(facts []event.Fact, to place) error {
+func (d *database) apply(facts []event.Fact, to place, verify bool) error {
+	if d.memory.at != d.at { // another has applied something
+		d.memory.clear()
+	}
+	b := newBatch(d, facts, verify)
 	err := d.w.in(d.lay.ground.begin, d.ending, func() error {
 		if err := d.kept.advance(d.w, d.at, to); err != nil {
 			return err
 		}
-		b := &batch{db: d, tables: map[*table]*overlay{}}
 		for i, f := range facts {
 			if err := b.add(i, f); err != nil {
 				return err
@@ -87,10 +93,14 @@ func (d *database) apply(facts []event.Fact, to place) error {
 		}
 		return b.flush()
 	})
+	if err != nil {
+		d.memory.clear()
+	}
 	var bad *Failure
 	switch {
 	case err == nil:
 		d.at = to
+		b.remember()
 	case !errors.As(err, &bad):
 		// A commit that failed may have been one; the next attempt finds out if
 		// this cannot.
@@ -144,6 +154,7 @@ func (d *database) forget(ctx context.Context, subjects []event.SubjectID) error
 	if d.closed {
 		return nil
 	}
+	d.memory.clear()
 	err := d.w.in(d.lay.ground.begin, nil, func() error {
 		for _, s := range subjects {
 			if err := d.clear(s); err != nil {

@@ -22,6 +22,8 @@ func (b *batch) erase(i int, f event.Fact) error {
 		return err
 	}
 	clear(b.tables) // what it knows of rows is no longer so
+	b.db.memory.clear()
+	b.wants, b.window = b.wants[:min(i, len(b.wants))], afterErasure
 	return b.db.clear(said.Subject)
 }
 
@@ -68,6 +70,6 @@ func (s *Set) rewrite(ctx context.Context) error {
 	if d == nil || err != nil {
 		return err
 	}
-	err = s.replace(ctx, d)
+	err = s.putInPlace(ctx, d)
 	return cmp.Or(err, s.home.discard(d))
 }

@@ -215,3 +215,8 @@ func (t *table) text(b *bulk) (st statement) {
 	}
 	return st
 }
+
+// Coming tells whether a declaration of that epoch is to replace another.
+func (s *Set) Coming(epoch uint64) bool {
+	return slices.ContainsFunc(s.changes.coming(), func(v *View) bool { return v.Epoch == epoch })
+}

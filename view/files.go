@@ -48,7 +48,7 @@ func (h *files) live(ctx context.Context) (*database, error) {
 			return nil, err
 		}
 	}
-	d, err := createFile(h.path, h.s.all.views, h.s.log.ID(), serving)
+	d, err := createFile(h.path, h.s.all().views, h.s.log.ID(), serving)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (h *files) existing(ctx context.Context) (d *database, err error) {
 	}
 	d.at = at
 	var same []*View
-	for _, v := range h.s.all.views {
+	for _, v := range h.s.known() {
 		if prints[v.Name] == v.fingerprint() {
 			same = append(same, v)
 		}
@@ -109,12 +109,12 @@ func (h *files) beside(suffix string) string {
 	return h.path + suffix
 }
 
-func (h *files) shadow(_ context.Context, suffix string) (*database, error) {
+func (h *files) shadow(_ context.Context, suffix string, views []*View) (*database, error) {
 	path := h.beside(suffix)
 	if err := remove(path); err != nil {
 		return nil, err
 	}
-	return createFile(path, h.s.all.views, h.s.log.ID(), building)
+	return createFile(path, views, h.s.log.ID(), building)
 }
 
 // copy writes one state of the database to another file. The writer goes on

@@ -32,6 +32,7 @@ func (b *batch) flush() error {
 		return err
 	}
 	b.ops = b.ops[:0]
+	clear(b.touched)
 	return b.write()
 }
 
@@ -46,14 +47,28 @@ func (b *batch) overlay(t *table) *overlay {
 
 // load reads the rows that the ops touch and that are not known yet.
 func (b *batch) load() error {
-	missing := map[*table][][]any{}
+	missing := missing{}
 	for i := range b.ops {
 		o := &b.ops[i]
-		rows := b.overlay(o.t).rows
-		if _, ok := rows[o.name]; !ok {
-			rows[o.name] = &entry{key: o.key}
-			missing[o.t] = append(missing[o.t], o.key)
-		}
+		b.miss(missing, o.t, o.name, o.key)
+	}
+	return b.read(missing)
+}
+
+// missing are keys of rows that are not known.
+type missing map[*table][][]any
+
+func (b *batch) miss(m missing, t *table, name string, key []any) {
+	rows := b.overlay(t).rows
+	if _, ok := rows[name]; !ok {
+		rows[name] = &entry{key: key}
+		m[t] = append(m[t], key)
+	}
+}
+
+func (b *batch) read(missing missing) error {
+	if len(missing) == 0 {
+		return nil
 	}
 	var lookups []iter.Seq[statement]
 	for t, keys := range missing {

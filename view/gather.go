@@ -36,7 +36,7 @@ func (s *Set) gather(ctx context.Context, d *database, upto event.Position) (fac
 			}
 			return append(facts, more...), at, err
 		}
-		if len(d.lay.types[r.Type]) > 0 || r.Type == erasedType {
+		if len(d.lay.consumers(r.Type)) > 0 || r.Type == erasedType {
 			wanted = append(wanted, r)
 		}
 		to.position, last = r.Position, r
@@ -73,7 +73,7 @@ func (s *Set) decodeAll(ctx context.Context, d *database, records []*event.Recor
 	for i, err := range errs {
 		if err != nil {
 			r := records[i]
-			return facts[:i], place{d.at.log, r.Position - 1, r.Prev}, undecoded(d.lay.types[r.Type], r, err)
+			return facts[:i], place{d.at.log, r.Position - 1, r.Prev}, undecoded(d.lay.consumers(r.Type), r, err)
 		}
 	}
 	return facts, end, nil

@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -89,26 +90,24 @@ func (h *schema) standing(ctx context.Context, w conn) (st *standing, err error)
 
 // knows tells whether this program has declared all that the generation holds:
 // only then may it write to it.
-func (st *standing) known(all *layout) bool {
-	return !slices.ContainsFunc(st.views, func(n noted) bool { return !n.among(all) })
-}
+func (st *standing) known(views []*View) bool { return len(st.same(views)) == len(st.views) }
 
-func (n *noted) among(l *layout) bool {
-	return slices.ContainsFunc(l.views, func(v *View) bool { return v.Name == n.name && v.fingerprint() == n.fingerprint })
-}
-
-// newer tells whether a generation holds a view of a later revision than this
-// program knows: another node runs a newer one.
-func (st *standing) newer(all *layout) bool {
+// newer tells whether a generation holds a view of a later revision or epoch
+// than this program knows: another node runs a newer one, or is ahead in the log.
+func (st *standing) newer(views []*View) bool {
 	return slices.ContainsFunc(st.views, func(n noted) bool {
-		return slices.ContainsFunc(all.views, func(v *View) bool { return v.Name == n.name && int64(v.Revision) < n.revision })
+		behind := func(v *View) bool {
+			return cmp.Or(cmp.Compare(int64(v.Revision), n.revision), cmp.Compare(v.Epoch, epochOf(n.fingerprint))) < 0
+		}
+		mine := slices.DeleteFunc(slices.Clone(views), func(v *View) bool { return v.Name != n.name })
+		return len(mine) > 0 && !slices.ContainsFunc(mine, func(v *View) bool { return !behind(v) })
 	})
 }
 
 // same are the declared views that a generation holds as they are declared.
-func (st *standing) same(all *layout) []*View {
+func (st *standing) same(views []*View) []*View {
 	var out []*View
-	for _, v := range all.views {
+	for _, v := range views {
 		if slices.ContainsFunc(st.views, func(n noted) bool { return n.name == v.Name && n.fingerprint == v.fingerprint() }) {
 			out = append(out, v)
 		}
@@ -123,11 +122,12 @@ func (h *schema) ground(number int64) *ground {
 // database is that of a generation that serves, as far as this program knows
 // its views.
 func (h *schema) database(w conn, st *standing) (*database, error) {
-	lay, err := newLayout(h.ground(st.number), st.same(h.s.all))
+	known := h.s.known()
+	lay, err := newLayout(h.ground(st.number), st.same(known))
 	if err != nil {
 		return nil, err
 	}
-	return &database{lay: lay, w: w, at: st.at, newer: st.newer(h.s.all), kept: &generation{h: h, number: st.number, hash: st.hash, serving: true, views: st.views, known: st.known(h.s.all)}}, nil
+	return &database{lay: lay, w: w, at: st.at, newer: st.newer(known), kept: &generation{h: h, number: st.number, hash: st.hash, serving: true, views: st.views, known: st.known(known)}}, nil
 }
 
 // create makes the tables of a new generation, in a transaction.
@@ -250,8 +250,8 @@ func (g *generation) close() error { return nil }
 
 // shadow makes a new generation, which does not serve. The caller has claimed
 // the schema.
-func (h *schema) shadow(ctx context.Context, _ string) (*database, error) {
-	return h.beside(ctx, h.s.all.views, func(conn, *ground, *layout) error { return nil })
+func (h *schema) shadow(ctx context.Context, _ string, views []*View) (*database, error) {
+	return h.beside(ctx, views, func(conn, *ground, *layout) error { return nil })
 }
 
 // copy makes a new generation of what stands in the one that serves. Tables

@@ -21,8 +21,10 @@ type shared interface {
 	// where it is, or another that uses live's connection. The caller holds
 	// live's lock.
 	look(ctx context.Context, live *database) (*database, error)
-	// watched tells whether others may apply what this node does not.
+	// watched tells whether others may apply what this node does not; leads,
+	// whether this node is the one that applies.
 	watched() bool
+	leads() bool
 	// mine tells whether this node is to apply what follows live's place; rest,
 	// that there is nothing to apply; yield, that another node has applied.
 	mine(live *database) bool
@@ -66,6 +68,7 @@ func (s *Set) look(ctx context.Context) error {
 	if next != live {
 		s.mu.Lock()
 		s.live = next
+		s.adopted(next)
 		s.mu.Unlock()
 		s.awaken()
 	}
@@ -126,7 +129,7 @@ func (s *Set) turn(h shared) (bool, error) {
 	if err := s.look(s.ctx); err != nil {
 		return false, err
 	}
-	if len(s.current().lay.views) < len(s.all.views) {
+	if len(s.current().lay.views) < len(s.all().views) {
 		s.opts.Logger.Warn("the views were made by another version of this program, which applies nothing any more; those that differ are built anew")
 		s.running.Go(s.rebuildInBackground)
 	}
@@ -159,6 +162,7 @@ type stillness struct {
 }
 
 func (h *schema) watched() bool { return h.o.Applies != nil }
+func (h *schema) leads() bool   { return h.o.Applies == nil || h.o.Applies() }
 func (h *schema) rest()         { h.still.since = time.Time{} }
 func (h *schema) yield()        { h.still = stillness{} }
 
@@ -167,7 +171,7 @@ func (h *schema) mine(live *database) bool {
 	if at := live.place().position; st.at != at || st.since.IsZero() {
 		st.at, st.since = at, time.Now()
 	}
-	if live.kept.(*generation).known && (h.o.Applies == nil || h.o.Applies() || st.acts) {
+	if live.kept.(*generation).known && (h.leads() || st.acts) {
 		return true
 	}
 	st.acts = time.Since(st.since) >= h.o.TakeOver
@@ -186,7 +190,8 @@ func (h *schema) look(ctx context.Context, live *database) (*database, error) {
 	if st.at.log != h.s.log.ID() {
 		return nil, errOtherLog
 	}
-	if g := live.kept.(*generation); g.number == st.number && string(g.hash) == string(st.hash) {
+	learned := func(g *generation) bool { return !g.known && len(st.same(h.s.known())) > len(live.lay.views) }
+	if g := live.kept.(*generation); g.number == st.number && string(g.hash) == string(st.hash) && !learned(g) {
 		live.at = st.at
 		return live, nil
 	}

@@ -149,7 +149,7 @@ func (h *schema) find(ctx context.Context, w *postgresConn, anew bool) (d *datab
 			if _, err := exec(ctx, w, h.sql(`UPDATE _state SET serving = false WHERE serving`)); err != nil {
 				return err
 			}
-			st, err = h.create(ctx, w, h.s.all.views, true)
+			st, err = h.create(ctx, w, h.s.all().views, true)
 		}
 		if err == nil {
 			d, err = h.database(w, st)

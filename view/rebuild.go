@@ -21,30 +21,39 @@ const buildBatch = 10000
 // If it fails, with the same kinds of errors that stop a set, the old file
 // stays.
 func (s *Set) Rebuild(ctx context.Context, progress func(Progress)) error {
-	return s.rebuild(ctx, progress, func() bool { return true })
+	return s.rebuild(ctx, "rebuild the views", progress, func() (*layout, error) { return s.all(), nil })
 }
 
-func (s *Set) rebuild(ctx context.Context, progress func(Progress), needed func() bool) error {
-	const op = "rebuild the views"
+// rebuild makes the views that plan tells, once nothing else is worked on; nil:
+// it is done already.
+func (s *Set) rebuild(ctx context.Context, op string, progress func(Progress), plan func() (*layout, error)) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	release, err := s.occupy(ctx)
+	if err != nil && superseded(ctx) {
+		err = errSuperseded
+	}
 	if err != nil {
 		return fault.Wrap(op, err)
 	}
 	defer release()
-	if !needed() {
+	views, err := plan()
+	if views == nil || err != nil {
 		s.change(func(st *state) { st.rebuilding = nil })
-		return nil
+		return fault.Wrap(op, err)
 	}
 	s.change(func(st *state) { st.rebuilding, st.rebuildErr = &Progress{}, nil })
-	err = s.build(ctx, newSuffix, func(p Progress) {
+	err = s.build(ctx, newSuffix, views, func(p Progress) {
 		s.change(func(st *state) { st.rebuilding = &p })
 		if progress != nil {
 			progress(p)
 		}
-	}, func(d *database) error { return s.replace(ctx, d) })
+	}, func(d *database) error { return s.putInPlace(ctx, d) })
 	err = diskFault(err)
+	if err != nil && superseded(ctx) {
+		s.change(func(st *state) { st.rebuilding = nil })
+		return fault.Wrap(op, errSuperseded)
+	}
 	if errors.Is(err, errElsewhere) {
 		err = &fault.Error{Kind: fault.Unavailable, Msg: "another node put other tables in the place of these; the views are as it left them", Err: err}
 	}
@@ -61,9 +70,22 @@ func (s *Set) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // rebuildInBackground builds views that are missing, unless another node does.
 func (s *Set) rebuildInBackground() {
-	missing := func() bool { return len(s.current().lay.views) < len(s.all.views) }
+	missing := func() (*layout, error) {
+		if all := s.all(); len(s.current().lay.views) < len(all.views) {
+			return all, nil
+		}
+		return nil, nil
+	}
 	for s.ctx.Err() == nil {
-		err := s.rebuild(s.ctx, s.opts.Progress, missing)
+		for len(s.changes.coming()) > 0 && s.ctx.Err() == nil {
+			s.pause(firstRetry) // who replaces one builds them all
+		}
+		ctx, done := s.changes.begin(s.ctx, nil)
+		err := s.rebuild(ctx, "build the views", s.opts.Progress, missing)
+		done()
+		if errors.Is(err, errSuperseded) {
+			continue
+		}
 		if err == nil || s.ctx.Err() != nil {
 			return
 		}
@@ -75,13 +97,14 @@ func (s *Set) rebuildInBackground() {
 	}
 }
 
-// build makes a database of all declared views, at least up to the mark as it
-// is now, and gives it to use, which owns it then.
-func (s *Set) build(ctx context.Context, purpose string, progress func(Progress), use func(*database) error) (err error) {
-	d, err := s.home.shadow(ctx, purpose)
+// build makes a database of views, at least up to the mark as it is now, and
+// gives it to use, which owns it then.
+func (s *Set) build(ctx context.Context, purpose string, views *layout, progress func(Progress), use func(*database) error) (err error) {
+	d, err := s.home.shadow(ctx, purpose, views.views)
 	if err != nil {
 		return err
 	}
+	d.declares = views
 	defer func() { err = cmp.Or(err, s.home.discard(d)) }()
 	s.setShadow(d)
 	defer s.setShadow(nil)
@@ -125,9 +148,9 @@ func (s *Set) setShadow(d *database) {
 	s.mu.Unlock()
 }
 
-// replace brings d to the place of the live database and puts it there. It
+// putInPlace brings d to the place of the live database and puts it there. It
 // owns d.
-func (s *Set) replace(ctx context.Context, d *database) error {
+func (s *Set) putInPlace(ctx context.Context, d *database) error {
 	defer d.shut() // unless it is live then
 	for {
 		if err := s.look(ctx); err != nil && !passes(err) {
@@ -171,6 +194,9 @@ func (s *Set) swap(ctx context.Context, d *database) error {
 		return fault.Wrap("replace the views", diskFault(err))
 	}
 	s.live, s.shadow = next, nil
+	if d.declares != nil {
+		s.declared.Store(d.declares)
+	}
 	s.change(func(st *state) { st.applied, st.stopped, st.retrying = next.at.position, nil, nil })
 	s.awaken()
 	return nil

@@ -26,8 +26,9 @@ func (s *Set) reopen() {
 func (s *Set) serve(d *database) {
 	s.mu.Lock()
 	s.live, s.shadow = d, nil
+	s.adopted(d)
 	s.mu.Unlock()
-	incomplete := len(d.lay.views) < len(s.all.views) && !d.newer
+	incomplete := len(d.lay.views) < len(s.all().views) && !d.newer
 	s.change(func(st *state) {
 		st.applied, st.stopped, st.retrying = d.at.position, nil, nil
 		if incomplete {

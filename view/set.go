@@ -44,6 +44,9 @@ type Options struct {
 	Rebuild  bool          // begin with an empty file, whatever is there
 	Progress func(Progress)
 	Logger   *slog.Logger
+	// Verify, for tests, compares the state that a fold gives after each event
+	// with what it reads in the row then; another stops the set.
+	Verify bool
 }
 
 func (o *Options) defaults() {
@@ -79,8 +82,10 @@ type Set struct {
 	log    Log
 	decode Decode
 	home   home
-	all    *layout // of all declared views
 	opts   Options
+
+	declared atomic.Pointer[layout] // all views, as they are declared now
+	changes  changes                // of declarations, under way
 
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -119,8 +124,9 @@ func Open(ctx context.Context, in Backend, log Log, decode Decode, views []View,
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{log: log, decode: decode, all: all, opts: opts,
+	s := &Set{log: log, decode: decode, opts: opts,
 		resume: make(chan struct{}, 1), wanted: make(chan struct{}, 1), busy: make(chan struct{}, 1)}
+	s.declared.Store(all)
 	s.state.moved = make(chan struct{})
 	if s.home, err = in.open(ctx, s); err != nil {
 		return nil, fault.Wrap("open the views", err)
@@ -131,7 +137,7 @@ func Open(ctx context.Context, in Backend, log Log, decode Decode, views []View,
 		return nil, fault.Wrap("open the views", diskFault(err))
 	}
 	s.live, s.state.applied = live, live.at.position
-	incomplete := len(live.lay.views) < len(s.all.views) && !live.newer
+	incomplete := len(live.lay.views) < len(s.all().views) && !live.newer
 	if incomplete {
 		s.state.rebuilding = &Progress{}
 	}
@@ -227,7 +233,7 @@ type snapshot struct {
 // that state is not what was waited for, since others share the views, it looks
 // where they are and begins anew.
 func (s *Set) read(ctx context.Context, name string, r Read, f func(context.Context, *snapshot) error) error {
-	if s.all.tables[name] == nil {
+	if s.all().tables[name] == nil {
 		return fault.New(fault.Internal, "there is no table %q in the views", name)
 	}
 	for attempt := 0; ; attempt++ {
@@ -259,9 +265,13 @@ func (s *Set) readOnce(ctx context.Context, name string, want event.Position, f 
 	defer s.mu.RUnlock()
 	t := s.live.lay.tables[name]
 	if t == nil {
-		view := "the view " + s.all.tables[name].view.Name
+		declared := s.all().tables[name]
+		if declared == nil {
+			return fault.New(fault.Unavailable, "the table %s is gone: its view was declared anew", name)
+		}
+		view := "the view " + declared.view.Name
 		if s.live.newer {
-			return fault.New(fault.Unavailable, "%s was made by a later version of this program, which another node runs; update this one", view)
+			return fault.New(fault.Unavailable, "%s was made by a later version of this program or from later definitions, which another node has; update this one", view)
 		}
 		return s.unavailable(view + " is being built")
 	}

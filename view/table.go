@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"muniment.dev/event"
@@ -27,15 +28,33 @@ type table struct {
 	of       []int   // for each column its subject column, or -1
 	bit      []int64 // for each personal column its bit in the erased states, else 0
 	subjects []int   // the subject columns
+	folded   bool    // its rows hold the states of the view's fold
 	sql      statements
 }
 
 // layout is the views of a database file, made ready.
 type layout struct {
-	ground *ground
-	views  []*View
-	tables map[string]*table
-	types  map[string][]*View // who consumes an event type
+	ground   *ground
+	views    []*View
+	tables   map[string]*table
+	types    map[string][]*View // who consumes an event type, by name
+	wanting  []*View            // who may consume others
+	stateful bool               // a view has a fold
+}
+
+// consumers are the views that consume an event type.
+func (l *layout) consumers(typ string) []*View {
+	named := l.types[typ]
+	if len(l.wanting) == 0 {
+		return named
+	}
+	all := named[:len(named):len(named)]
+	for _, v := range l.wanting {
+		if !slices.Contains(named, v) && v.Wants(typ) {
+			all = append(all, v)
+		}
+	}
+	return all
 }
 
 func newLayout(g *ground, views []*View) (*layout, error) {
@@ -55,6 +74,10 @@ func newLayout(g *ground, views []*View) (*layout, error) {
 				return nil, fault.Field("table", "there are two tables named %s", t.Name)
 			}
 			l.tables[t.Name] = newTable(g, v, t)
+		}
+		l.stateful = l.stateful || v.Fold != nil
+		if v.Wants != nil {
+			l.wanting = append(l.wanting, v)
 		}
 		for _, typ := range v.Types {
 			if !slices.Contains(l.types[typ], v) {
@@ -101,6 +124,7 @@ func newTable(g *ground, v *View, decl *Table) *table {
 	for _, set := range decl.Unique {
 		t.unique = append(t.unique, t.numbers(set))
 	}
+	t.folded = v.Fold != nil && v.Fold.Table == t.Name
 	t.sql = newStatements(t)
 	return t
 }
@@ -141,12 +165,26 @@ func (v *View) fingerprint() string {
 		Name             string
 		Tables           []Table
 		Types            []string
-	}{format, v.Revision, v.Name, v.Tables, v.Types})
+		Epoch            uint64 `json:",omitempty"`
+	}{format, v.Revision, v.Name, v.Tables, v.Types, v.Epoch})
 	if err != nil {
 		panic("view: " + err.Error()) // strings and numbers only
 	}
 	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	if v.Epoch == 0 {
+		return hex.EncodeToString(sum[:])
+	}
+	return hex.EncodeToString(sum[:]) + epochMark + strconv.FormatUint(v.Epoch, 10)
+}
+
+// epochMark stands between the hash and the epoch of a fingerprint.
+const epochMark = "@"
+
+// epochOf reads the epoch of a fingerprint.
+func epochOf(fingerprint string) uint64 {
+	_, text, _ := strings.Cut(fingerprint, epochMark)
+	n, _ := strconv.ParseUint(text, 10, 64) // none: 0
+	return n
 }
 
 // keyValues reads all key columns from vs.

@@ -67,7 +67,7 @@ func (s *Set) Status() Status {
 	}
 	s.state.mu.Unlock()
 	live := s.current()
-	for _, v := range s.all.views {
+	for _, v := range s.all().views {
 		if !slices.ContainsFunc(live.lay.views, func(l *View) bool { return l.Name == v.Name }) {
 			st.Missing = append(st.Missing, v.Name)
 		}
@@ -312,7 +312,7 @@ func (s *Set) step(ctx context.Context, d *database, upto event.Position, most i
 	facts, to, stopped := s.gather(ctx, d, upto)
 	for to != d.at {
 		erasing := slices.ContainsFunc(facts, func(f event.Fact) bool { return f.Type == erasedType })
-		err := d.apply(facts, to)
+		err := d.apply(facts, to, s.opts.Verify)
 		var bad *Failure
 		switch {
 		case err == nil:
@@ -347,8 +347,8 @@ func undecoded(consumers []*View, r *event.Record, err error) error {
 
 // Names are the names of all declared views.
 func (s *Set) Names() []string {
-	names := make([]string, len(s.all.views))
-	for i, v := range s.all.views {
+	names := make([]string, len(s.all().views))
+	for i, v := range s.all().views {
 		names[i] = v.Name
 	}
 	return names

@@ -12,6 +12,8 @@
 //     every query can be asked as of a position.
 //   - A read is at least as fresh as the log was when the read came in, or says
 //     that it is not available. It is stale only if the caller allows it.
+//   - Views can be stateful: a Fold sees what stood in a row before the event.
+//   - The declaration of a view can be replaced while the set runs.
 //   - Columns that are personal belong to a subject. When the log says that the
 //     subject was erased they read as erased, at all positions; Forget removes
 //     their bytes from the file.
@@ -52,11 +54,21 @@ type View struct {
 	// anew when the set is opened.
 	Revision int
 	Tables   []Table
-	Types    []string // the event types that Apply wants to see
+	// Epoch is of what the functions rest on besides the program, such as
+	// definitions that the log holds. It grows when they change; the view is then
+	// built anew, as for another Revision.
+	Epoch uint64
+	Types []string // the event types that Apply and Fold want to see
+	// Wants, if not nil, says of any other event type whether they want to see it,
+	// where the types are not known to the program. It always says the same.
+	Wants func(typ string) bool
 	// Apply says what an event changes. It is pure: the same fact gives the same
 	// changes, at any time and in any order of calls. A panic stops the set; its
 	// text reaches operators and must hold nothing personal.
 	Apply func(event.Fact) []Change
+	// Fold, if not nil, says what an event changes that depends on what was there
+	// before. It comes after Apply, which may then be nil.
+	Fold *Fold
 }
 
 // Values are columns with what they hold, as the column's kind wants it: string
@@ -98,7 +110,7 @@ func (v *View) Check() error {
 		return fault.Field("view", "%q is not a lower-case name", v.Name)
 	case v.Revision < 1:
 		return fault.Field("revision", "revisions of view %s start at 1", v.Name)
-	case len(v.Types) == 0 || len(v.Tables) == 0 || v.Apply == nil:
+	case len(v.Types) == 0 && v.Wants == nil || len(v.Tables) == 0 || v.Apply == nil && v.Fold == nil:
 		return fault.Field("view", "%s must have tables, consume events and say how they apply", v.Name)
 	}
 	for i := range v.Tables {
@@ -106,7 +118,7 @@ func (v *View) Check() error {
 			return err
 		}
 	}
-	return nil
+	return v.Fold.check(v)
 }
 
 func (t *Table) check() error {
