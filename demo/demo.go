@@ -32,6 +32,8 @@ type Options struct {
 	Stdout io.Writer
 	Logger *slog.Logger
 	Ready  func(Addresses) // called when everything runs; may be nil
+
+	Database, Keys string // PostgreSQL databases of the log and of the keys, if they are not in the directory
 }
 
 // Addresses are what the demo serves.
@@ -81,7 +83,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	started := time.Now()
 	clock := &clock{}
 	clock.set(started.AddDate(0, 0, -30))
-	all, err := fleet.New(ctx, server.Config{Data: dir, Listen: front.Addr().String(), Name: "Acme Travel"}, fleet.Options{Extra: server.Extra{Clock: clock.Now, Logger: o.Logger, Passwords: quick}})
+	c := server.Config{Data: dir, Listen: front.Addr().String(), Name: "Acme Travel", Database: o.Database, Keys: o.Keys, Register: filepath.Join(dir, "register.json")}
+	all, err := fleet.New(ctx, c, fleet.Options{Extra: server.Extra{Clock: clock.Now, Logger: o.Logger, Passwords: quick}})
 	if err != nil {
 		return err
 	}

@@ -66,7 +66,7 @@ func TestExport(t *testing.T) {
 	}
 	alone := filepath.Join(dir, "alone")
 	must[*ops.Restored](t)(ops.Restore(t.Context(), ops.RestoreOptions{From: logFile, KeysFrom: keysFile, RootKey: filepath.Join(folder, "root.key"), To: alone}))
-	register := must[[]byte](t)(os.ReadFile(filepath.Join(folder, "register.json")))
+	register := must[[]byte](t)(os.ReadFile(w.register(a.id)))
 	if err := os.WriteFile(filepath.Join(alone, "register.json"), register, 0o600); err != nil {
 		t.Fatal(err)
 	}

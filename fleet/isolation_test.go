@@ -12,6 +12,7 @@ import (
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/fault"
 	"muniment.dev/hosting/hostingapi"
+	"muniment.dev/internal/postgres"
 )
 
 // Nothing by which somebody is known in one instance is good in another, the
@@ -167,6 +168,7 @@ func TestNoRightsAcross(t *testing.T) {
 // Each instance has stores, keys and a verifier key of its own, and nothing
 // about its people stands in the home instance's folder.
 func TestStoresAreApart(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	w := newWorld(t)
 	a, b := w.host("Acme"), w.host("Beta")
 	seen := map[string]string{}

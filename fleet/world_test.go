@@ -13,6 +13,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/internal/postgres"
 	"muniment.dev/server"
 	"muniment.dev/user"
 	"muniment.dev/user/password"
@@ -37,11 +39,12 @@ const (
 // world is a fleet on loopback that is reached under every name.
 type world struct {
 	*Fleet
-	t     *testing.T
-	data  string
-	front *httptest.Server
-	port  string
-	owner event.ID // of the home instance
+	t      *testing.T
+	data   string
+	config server.Config // of the home instance
+	front  *httptest.Server
+	port   string
+	owner  event.ID // of the home instance
 
 	mu   sync.Mutex
 	stop string // the step before which the fleet crashes
@@ -53,6 +56,10 @@ func newWorld(t *testing.T) *world {
 	w.front = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.Handler().ServeHTTP(rw, r) }))
 	t.Cleanup(w.front.Close)
 	_, w.port, _ = net.SplitHostPort(w.front.Listener.Addr().String())
+	w.config = server.Config{Data: w.data, Listen: w.front.Listener.Addr().String(), Name: "Home"}
+	if log, keys, ok := postgres.Chosen(t); ok {
+		w.config.Database, w.config.Keys, w.config.Register = log, keys, filepath.Join(w.data, "register.json")
+	}
 	w.start()
 	t.Cleanup(func() {
 		if err := w.Close(); err != nil {
@@ -68,10 +75,18 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// start opens the data directory.
+// register is where the size of a hosted instance's log is kept.
+func (w *world) register(id string) string {
+	if w.config.Register != "" {
+		return filepath.Join(w.data, folder, id+".register.json")
+	}
+	return filepath.Join(w.data, folder, id, "register.json")
+}
+
+// start opens the home instance and what it hosts.
 func (w *world) start() {
 	w.t.Helper()
-	f, err := New(w.t.Context(), server.Config{Data: w.data, Listen: w.front.Listener.Addr().String(), Name: "Home"}, Options{
+	f, err := New(w.t.Context(), w.config, Options{
 		Extra: server.Extra{Passwords: password.Params{Memory: 64, Time: 1, Threads: 1}}, Step: w.step})
 	if err != nil {
 		w.t.Fatal(err)

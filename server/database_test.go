@@ -107,6 +107,7 @@ func (c *cluster) organization() string {
 
 // Nodes that start at once on an empty database make one instance.
 func TestNodesBeginAtOnce(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	c := newCluster(t, 3)
 	leaders := 0
 	for _, s := range c.nodes {
@@ -125,6 +126,7 @@ func TestNodesBeginAtOnce(t *testing.T) {
 // Of eight locks at once, over two nodes, one succeeds; the others are told that
 // the user is locked.
 func TestEightLocksOverNodes(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	c := newCluster(t, 2)
 	org := c.organization()
 	for round := range rounds(t, 20) {
@@ -157,6 +159,7 @@ func TestEightLocksOverNodes(t *testing.T) {
 
 // A user that was created over one node is found at once over the other.
 func TestCreateThenSearchOverNodes(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	c := newCluster(t, 2)
 	org := c.organization()
 	each := max(1, rounds(t, 30)*10/16)
@@ -185,6 +188,7 @@ func TestCreateThenSearchOverNodes(t *testing.T) {
 // While PostgreSQL waits for a standby that is gone, changes wait and reads are
 // answered; /readyz says why. When it is back, the change that waited is done.
 func TestReadySaysStandby(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	q := postgres.NewQuorum(t, 1, postgres.Options{})
 	c := newClusterOn(t, q.Primary, 1)
 	org := c.organization()

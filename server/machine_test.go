@@ -171,9 +171,9 @@ func TestOneAssertionEightRequests(t *testing.T) {
 	h := &late{}
 	front := httptest.NewServer(h)
 	defer front.Close()
-	dir := t.TempDir()
+	c := onEngine(t, Config{Data: t.TempDir(), Listen: front.Listener.Addr().String(), Name: "Test"})
 	open := func() *world {
-		s, err := New(t.Context(), Config{Data: dir, Listen: front.Listener.Addr().String(), Name: "Test"}, Extra{Passwords: quick})
+		s, err := New(t.Context(), c, Extra{Passwords: quick})
 		if err != nil {
 			t.Fatal(err)
 		}

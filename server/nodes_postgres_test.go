@@ -14,6 +14,7 @@ import (
 // Two nodes that are set up as an operator would, over one PostgreSQL: what is
 // done on one is seen on the other at once, and when one stops the other goes on.
 func TestNodesOnPostgres(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	cluster := postgres.Shared(t)
 	crew := newCrew(t)
 	crew.config.Database, crew.config.Keys, crew.config.Lease = cluster.NewDatabase(t), cluster.NewDatabase(t), "60s"

@@ -16,6 +16,7 @@ import (
 	"muniment.dev/eventlog/logtest"
 	"muniment.dev/eventlog/memlog"
 	"muniment.dev/fault"
+	"muniment.dev/internal/postgres"
 	"muniment.dev/node"
 	"muniment.dev/seal/erasure"
 	"muniment.dev/user"
@@ -84,6 +85,7 @@ func (c *crew) organization(h *hand, owner event.ID) string {
 // An instance is made by one node and served by all: what is done on one is
 // seen on any at once, and when one stops the others go on.
 func TestNodesShareAnInstance(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	c := newCrew(t)
 	a := c.join(time.Hour)
 	b := c.join(time.Hour)
@@ -130,6 +132,7 @@ func TestNodesShareAnInstance(t *testing.T) {
 
 // Somebody who is erased on one node is gone from all.
 func TestErasureOnNodes(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	c := newCrew(t)
 	a, b := c.join(500*time.Millisecond), c.join(500*time.Millisecond)
 	_, owner, err := a.Core.SetUp(t.Context(), Owner{Email: ownerEmail, Names: user.Names{Given: "Grace"}})
@@ -177,6 +180,7 @@ func TestErasureOnNodes(t *testing.T) {
 // A node that cannot know what others have recorded says so, in the form of the
 // address, and serves what rests on no record. It goes on when it can again.
 func TestStaleNodeRefuses(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	c := newCrew(t)
 	c.join(time.Hour)
 	b := c.join(time.Hour)

@@ -68,6 +68,7 @@ func roled(t *testing.T) (db *postgres.Cluster, c Config) {
 // With the roles of the document people are registered, sign in and are erased,
 // and doctor has nothing to say; a later start needs no owner (issue 4, 1).
 func TestDatabaseRoles(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	db, c := roled(t)
 	s, err := New(t.Context(), c, Extra{Passwords: quick})
 	if err != nil {

@@ -314,11 +314,11 @@ func gosyntax(v any) string {
 	return string(b)
 }
 
-// A second server on the same directory is refused by name, and an
+// A second server on the same directory or database is refused by name, and an
 // acknowledged change survives a restart.
 func TestRestart(t *testing.T) {
 	dir := t.TempDir()
-	cfg := Config{Data: dir, Listen: "127.0.0.1:1"}
+	cfg := onEngine(t, Config{Data: dir, Listen: "127.0.0.1:1"})
 	s, err := New(t.Context(), cfg, Extra{Passwords: quick})
 	if err != nil {
 		t.Fatal(err)

@@ -151,6 +151,7 @@ const disconnect = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activit
 // named in /readyz and to clients, with what to do; the same process goes on when
 // it ends, and nothing that was acknowledged is lost.
 func TestDatabaseStates(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	a := newAiling(t, "")
 	for _, x := range []struct {
 		name       string
@@ -185,6 +186,7 @@ func TestDatabaseStates(t *testing.T) {
 // commits away and find nothing out; with room it goes on. It needs a small file
 // system, which only root can make.
 func TestDatabaseDiskFull(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	dir, err := os.MkdirTemp("", "small-")
 	if err != nil {
 		t.Fatal(err)

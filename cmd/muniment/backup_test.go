@@ -10,12 +10,14 @@ import (
 	"testing"
 
 	"muniment.dev/fault"
+	"muniment.dev/internal/postgres"
 	"muniment.dev/server"
 )
 
 // The commands of the pages about operating and backups do what they say, beside
 // a running server.
 func TestHowToOperate(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	var text []byte
 	for _, name := range []string{"operate", "backup"} {
 		b, err := os.ReadFile("../../docs/how-to/" + name + ".md")
@@ -79,6 +81,7 @@ func beginsGeneration(t *testing.T, sh *shell, page, link string) {
 // A server goes on with a restored directory if it is the newest state, and
 // refuses it if it is not, saying what it saw.
 func TestServeRestored(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	dir := t.TempDir()
 	data, register := filepath.Join(dir, "data"), filepath.Join(dir, "register.json")
 	open := func(data string) (*server.Server, error) {
@@ -130,6 +133,7 @@ func TestServeRestored(t *testing.T) {
 // Beside a running server and without one, status and views answer; a rebuild
 // that is interrupted leaves the views as they were.
 func TestStatusAndViews(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	data := filepath.Join(t.TempDir(), "data")
 	p := start(t, nil, "muniment", "serve", "--data", data, "--listen", "127.0.0.1:0")
 	p.await(`(?m)^  (http\S+/setup/\S+)$`)

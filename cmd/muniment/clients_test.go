@@ -34,7 +34,7 @@ func startDesk(t *testing.T) *desk {
 	_, port, _ := strings.Cut(server, ":")
 	owner, grace := newPerson(t, "you@example.org", ownerPassword), newPerson(t, "grace@example.org", gracePassword)
 	d := &desk{server: "http://localhost:" + port,
-		shell: startShell(t, "HOME="+t.TempDir(), "XDG_CONFIG_HOME=", "DISPLAY=:0", "PERSON_EMAIL="+owner.email, "PERSON_PASSWORD="+owner.password)}
+		shell: startShell(t, append(stores(t), "HOME="+t.TempDir(), "XDG_CONFIG_HOME=", "DISPLAY=:0", "PERSON_EMAIL="+owner.email, "PERSON_PASSWORD="+owner.password)...)}
 	steps = strings.NewReplacer("localhost:8300", "localhost:"+port, "muniment serve ", "exec muniment serve --listen "+server+" ").Replace(steps)
 	for _, m := range fenced.FindAllStringSubmatch(steps, -1) {
 		switch {

@@ -14,6 +14,7 @@ import (
 // The commands of the page about moving a log, and those of the page about
 // backups that name a database, do what they say, with PostgreSQL.
 func TestHowToDatabases(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	cluster := postgres.Shared(t)
 	sh := startShell(t, "HOME="+t.TempDir(), "XDG_CONFIG_HOME=")
 	s, err := server.New(t.Context(), server.Config{Data: filepath.Join(sh.dir, "data"), Listen: "127.0.0.1:8300"}, server.Extra{Passwords: cheap})

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"muniment.dev/event"
+	"muniment.dev/internal/postgres"
 	"muniment.dev/internal/sysfault"
 )
 
@@ -75,6 +76,7 @@ func fill(t *testing.T, path string, leave uint64) {
 // process goes on. Nothing that was acknowledged is lost, even if not one byte
 // was left.
 func TestDiskFull(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256m"); err != nil {
 		t.Skipf("no small file system can be mounted here: %v", err)
@@ -126,6 +128,7 @@ func TestDiskFull(t *testing.T) {
 // the disk then nobody knows before it is read again. It says so, the next
 // start says that there is no room, and with room everything is there.
 func TestDiskFullUnderCommit(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	data := t.TempDir()
 	var full atomic.Bool
 	writes := map[string]bool{"write": true, "pwrite64": true, "writev": true, "pwritev": true, "fallocate": true, "mkdir": true, "mkdirat": true}

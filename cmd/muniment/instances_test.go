@@ -8,11 +8,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"muniment.dev/internal/postgres"
 )
 
 // The how-to of several instances does what it says: its commands run in one
 // shell, in their order; persons stand in for the browsers of the two owners.
 func TestInstancesHowTo(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	text, err := os.ReadFile("../../docs/how-to/instances.md")
 	if err != nil {
 		t.Fatal(err)

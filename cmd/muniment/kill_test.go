@@ -17,6 +17,7 @@ import (
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/internal/postgres"
 	"muniment.dev/ops"
 	"muniment.dev/server"
 	"muniment.dev/user"
@@ -114,6 +115,7 @@ type sent struct {
 // check of the views find nothing. What was sent and not acknowledged happens
 // once when it is repeated with its id.
 func TestKill(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	kills := 5
 	if n, err := strconv.Atoi(os.Getenv("MUNIMENT_KILLS")); err == nil {
 		kills = n

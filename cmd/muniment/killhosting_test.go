@@ -16,6 +16,7 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/fleet"
+	"muniment.dev/internal/postgres"
 	"muniment.dev/server"
 	"muniment.dev/user"
 )
@@ -68,6 +69,7 @@ func host() {
 // with each of them where it was: none is in trouble, none is there twice, and
 // of those that were deleted nothing is left.
 func TestKillWhileHosting(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	data := t.TempDir() + "/data"
 	sent := map[string]bool{}
 	for round := range 4 {

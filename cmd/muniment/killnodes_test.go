@@ -133,6 +133,7 @@ func ownerOf(ctx context.Context, s *server.Server) (context.Context, string, er
 // others go on: nothing acknowledged is missing, nothing is there twice, no
 // position is left out. Afterwards every command that was sent has one outcome.
 func TestKillNodes(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	kills := 3
 	if n, err := strconv.Atoi(os.Getenv("MUNIMENT_KILLS")); err == nil {
 		kills = n

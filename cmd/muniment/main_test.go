@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"muniment.dev/internal/postgres"
 )
 
 // The test binary is also the programs that the tests run: muniment itself, the
@@ -28,6 +30,7 @@ func TestMain(m *testing.M) {
 
 // Each script is one behaviour of the program on the command line.
 func TestScripts(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	testscript.Run(t, testscript.Params{Dir: "testdata", RequireExplicitExec: true, Setup: func(env *testscript.Env) error {
 		for _, v := range os.Environ() {
 			if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "MUNIMENT_") {
@@ -225,6 +228,7 @@ func done(t *testing.T, env []string, name string, args ...string) string {
 type installation struct {
 	*program
 	url, data, key, link string
+	stores               []string // environment that says where its stores are, if not in the directory
 	owner                *person
 	config               []string // environment of the owner's command line
 }
@@ -240,7 +244,7 @@ func install(t *testing.T, flags ...string) *installation {
 // installIn is install in a directory.
 func installIn(t *testing.T, data string, flags ...string) *installation {
 	t.Helper()
-	in := serve(t, data, flags...)
+	in := serve(t, stores(t), data, flags...)
 	in.link = in.await(`^  (http\S+/setup/\S+)$`)
 	in.owner = newPerson(t, "admin@localhost", ownerPassword)
 	in.owner.useLink(in.link)
@@ -248,13 +252,24 @@ func installIn(t *testing.T, data string, flags ...string) *installation {
 	return in
 }
 
+// stores is the environment that puts the log and the keys where the test is to
+// run: see postgres.Chosen.
+func stores(t *testing.T) []string {
+	t.Helper()
+	log, keys, ok := postgres.Chosen(t)
+	if !ok {
+		return nil
+	}
+	return []string{"MUNIMENT_DATABASE=" + log, "MUNIMENT_KEYS=" + keys, "MUNIMENT_REGISTER=" + filepath.Join(t.TempDir(), "register.json")}
+}
+
 // serve starts a server, on any free port if the flags do not say where.
-func serve(t *testing.T, data string, flags ...string) *installation {
+func serve(t *testing.T, stores []string, data string, flags ...string) *installation {
 	t.Helper()
 	if !slices.Contains(flags, "--listen") {
 		flags = append(slices.Clone(flags), "--listen", "127.0.0.1:0")
 	}
-	in := &installation{data: data, program: start(t, nil, "muniment", append([]string{"serve", "--data", data}, flags...)...)}
+	in := &installation{data: data, stores: stores, program: start(t, stores, "muniment", append([]string{"serve", "--data", data}, flags...)...)}
 	in.url = in.await(`^Muniment serves (\S+)`)
 	in.key = in.await(`^Log verifier key: (\S+)`)
 	return in
@@ -263,7 +278,7 @@ func serve(t *testing.T, data string, flags ...string) *installation {
 // again starts a server on the directory and the address of one that stopped.
 func (in *installation) again(flags ...string) *installation {
 	in.t.Helper()
-	next := serve(in.t, in.data, append([]string{"--listen", in.address()}, flags...)...)
+	next := serve(in.t, in.stores, in.data, append([]string{"--listen", in.address()}, flags...)...)
 	next.owner, next.config, next.link = in.owner, in.config, in.link
 	return next
 }

@@ -32,7 +32,7 @@ import (
 func TestBehindProxy(t *testing.T) {
 	const outside = "https://id.example.com"
 	data := t.TempDir()
-	in := &installation{data: data, program: start(t, nil, "muniment", "serve", "--data", data, "--listen", freeAddress(t), "--external-url", outside)}
+	in := &installation{data: data, program: start(t, stores(t), "muniment", "serve", "--data", data, "--listen", freeAddress(t), "--external-url", outside)}
 	if url := in.await(`^Muniment serves (\S+)`); url != outside {
 		t.Fatalf("it says that it serves %s", url)
 	}
@@ -158,7 +158,7 @@ func TestOtherNames(t *testing.T) {
 // clear to the same port gets no secret.
 func TestTLS(t *testing.T) {
 	cert, key, pool := certificate(t, t.TempDir())
-	in := serve(t, t.TempDir(), "--tls-cert", cert, "--tls-key", key)
+	in := serve(t, stores(t), t.TempDir(), "--tls-cert", cert, "--tls-key", key)
 	if !strings.HasPrefix(in.url, "https://localhost:") {
 		t.Fatalf("it serves %s", in.url)
 	}

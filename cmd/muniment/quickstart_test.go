@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"muniment.dev/internal/postgres"
 )
 
 // shell is a shell that runs one piece of a document after the other.
@@ -93,6 +95,7 @@ var fenced = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
 // order; a person stands in for the browser; its application is built and
 // signs the person in.
 func TestQuickstart(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	text, err := os.ReadFile("../../docs/quickstart.md")
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"muniment.dev/internal/postgres"
 )
 
 // The first start prints a one-time link; with it the owner chooses a password
@@ -21,7 +23,11 @@ func TestFirstStart(t *testing.T) {
 	if res.StatusCode != 404 && res.StatusCode != 410 {
 		t.Errorf("the link is good twice: %s", res.Status)
 	}
-	for _, name := range []string{"log", "keys.db", "root.key"} {
+	files := []string{"log", "keys.db", "root.key"}
+	if in.stores != nil {
+		files = []string{"root.key"}
+	}
+	for _, name := range files {
 		if info, err := os.Stat(filepath.Join(in.data, name)); err != nil || info.Mode().Perm()&0o077 != 0 {
 			t.Errorf("%s can be read by others: %v %v", name, info, err)
 		}
@@ -43,6 +49,7 @@ func TestFirstStart(t *testing.T) {
 // A second process on the same directory, and one on the same address, is told
 // why it cannot be.
 func TestOnlyOneServer(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	in := install(t)
 	for _, c := range []struct {
 		args []string
@@ -66,7 +73,7 @@ func TestOnlyOneServer(t *testing.T) {
 func TestSetupLink(t *testing.T) {
 	in := install(t)
 	in.stop()
-	link := strings.SplitN(done(t, nil, "muniment", "setup-link", "Admin@localhost", "--data", in.data, "--listen", in.address()), "\n", 2)[0]
+	link := strings.SplitN(done(t, in.stores, "muniment", "setup-link", "Admin@localhost", "--data", in.data, "--listen", in.address()), "\n", 2)[0]
 	if !strings.HasPrefix(link, in.url+"/setup/") {
 		t.Fatalf("the link is %q", link)
 	}
@@ -86,6 +93,7 @@ func TestSetupLink(t *testing.T) {
 // Ctrl-C ends the demo at once and leaves nothing; a taken port means the next
 // one, and is said.
 func TestDemoEnds(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +119,7 @@ func TestDemoEnds(t *testing.T) {
 
 // A demo that was kept is opened by serve, and not overwritten by a second one.
 func TestDemoKept(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	dir := filepath.Join(t.TempDir(), "kept")
 	p := start(t, nil, "muniment", "demo", "--keep", dir, "--listen", "127.0.0.1:0", "--sample", "127.0.0.1:0")
 	p.await(`Ctrl-C`)
@@ -123,7 +132,7 @@ func TestDemoKept(t *testing.T) {
 	if out := done(t, nil, "muniment", "verify", dir, "--key", key, "--quiet"); !strings.Contains(out, "VERIFIED") {
 		t.Errorf("verify prints %s", out)
 	}
-	in := serve(t, dir)
+	in := serve(t, nil, dir)
 	owner := newPerson(t, "grace@acme.example", ownerPassword)
 	if at := owner.open(in.url + "/console/events"); at.Path != "/console/events" {
 		t.Errorf("the owner is led to %s: %s", at, owner.title())

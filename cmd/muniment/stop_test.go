@@ -122,15 +122,15 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 	again.stop()
 	t.Logf("%d acknowledged, %d unsure", len(acknowledged), len(unsure))
-	done(t, nil, "muniment", "verify", in.data, "--key", in.key, "--quiet")
+	done(t, in.stores, "muniment", "verify", in.data, "--key", in.key, "--quiet")
 }
 
 // Stopped while it starts, at any moment, the server ends without complaint and
 // can be started again; so does the demo, and leaves nothing.
 func TestStopWhileStarting(t *testing.T) {
-	data := t.TempDir() + "/data"
+	data, stores := t.TempDir()+"/data", stores(t)
 	for i := range 12 {
-		p := start(t, nil, "muniment", "serve", "--data", data, "--listen", "127.0.0.1:0")
+		p := start(t, stores, "muniment", "serve", "--data", data, "--listen", "127.0.0.1:0")
 		time.Sleep(time.Duration(30+10*i) * time.Millisecond)
 		p.signal(syscall.SIGTERM)
 		code, took := p.wait()
@@ -139,9 +139,9 @@ func TestStopWhileStarting(t *testing.T) {
 			t.Errorf("after %d ms: exit code %d after %v: %s", 30+10*i, code, took, p.errors())
 		}
 	}
-	in := serve(t, data)
+	in := serve(t, stores, data)
 	in.stop() // as soon as it has said its key
-	done(t, nil, "muniment", "verify", data, "--key", in.key, "--quiet")
+	done(t, stores, "muniment", "verify", data, "--key", in.key, "--quiet")
 
 	tmp := t.TempDir()
 	for i := range 8 {

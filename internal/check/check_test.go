@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -67,6 +68,29 @@ func TestTestsNamed(t *testing.T) {
 		log := &phaseLog{file: &bytes.Buffer{}, live: &bytes.Buffer{}}
 		if err := simulation("1")(context.Background(), h, log); (err != nil) != c.fails {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Tests that start servers are found by what they use, and nothing is asked of
+// PostgreSQL 18 that PostgreSQL 15 is not asked.
+func TestOnEngines(t *testing.T) {
+	root := write(t, map[string]string{
+		"go.mod":                          "module m\n",
+		"a/a_test.go":                     "package a\n\nimport \"muniment.dev/internal/instancetest\"\n",
+		"b/b_test.go":                     "package b\n\nvar x, y, z = postgres.Chosen(nil)\n",
+		"c/c_test.go":                     "package c\n\nvar x = postgres.Shared(nil)\n",
+		"c/c.go":                          "package c\n\nvar x, y, z = postgres.Chosen(nil)\n",
+		"internal/instancetest/i_test.go": "package instancetest\n",
+	})
+	got, err := onEngines(root)
+	if want := []string{"./a", "./b", "./internal/instancetest"}; err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("onEngines = %v, %v, want %v", got, err, want)
+	}
+	real, err := onEngines("../..")
+	for _, folder := range half {
+		if !slices.Contains(real, folder) {
+			t.Errorf("%s has no such tests, %v", folder, err)
 		}
 	}
 }

@@ -18,7 +18,7 @@ var phases = []phase{
 	{"staticcheck", "staticcheck, pinned in tools/lint", staticcheck},
 	{"unit", "the tests of every package, and the rules of the house", unit},
 	{"conformance", "every log engine keeps the contract", conformance},
-	{"postgresql", "the product's tests on PostgreSQL 15, and some on 18", onPostgres(false)},
+	{"postgresql", "the product's tests on PostgreSQL 15, and half of them on 18", onPostgres(false)},
 	{"simulation", "the whole server on simulated time, disk and network", simulation("2000")},
 	{"faults", "system calls of the server fail, and it is killed before them: a sample", faults("30")},
 	{"browser", "the pages in headless Chromium", browser},
@@ -71,32 +71,6 @@ func conformance(ctx context.Context, h *house, log *phaseLog) error {
 	return h.testsNamed(ctx, log, "TestConformance", "eventlog/logtest", nil)
 }
 
-// product are the packages whose tests start servers where MUNIMENT_ENGINE says.
-var product = []string{"./server", "./internal/instancetest", "./user/userapi", "./member/memberapi", "./grant/grantapi", "./org/orgapi", "./project/projectapi", "./app/appapi",
-	"./session/sessionapi", "./instance/instanceapi", "./hosting/hostingapi", "./audit/auditapi", "./history"}
-
-// onPostgres runs the tests of the product again, with its stores on PostgreSQL.
-// Those that are about PostgreSQL anyway are left to the other phases.
-func onPostgres(all bool) func(context.Context, *house, *phaseLog) error {
-	return func(ctx context.Context, h *house, log *phaseLog) error {
-		newest := product
-		if !all {
-			newest = []string{"./user/userapi", "./member/memberapi"}
-		}
-		for _, run := range []struct {
-			engine   string
-			packages []string
-		}{{"15", product}, {"18", newest}} {
-			args := []string{"test", "-vet=off", "-timeout=15m", "-skip=" + ownPhase + "|^Test(Nodes|Database|ReadySays|EightLocksOverNodes|CreateThenSearchOverNodes)"}
-			log.say("   PostgreSQL " + run.engine + ": " + strings.Join(run.packages, " "))
-			if err := h.command(ctx, log, []string{"MUNIMENT_ENGINE=" + run.engine}, "go", append(args, run.packages...)...); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-}
-
 // simulation runs the given number of seeds unless the environment says
 // another.
 func simulation(seeds string) func(context.Context, *house, *phaseLog) error {
@@ -115,11 +89,16 @@ func faults(cases string) func(context.Context, *house, *phaseLog) error {
 }
 
 func browser(ctx context.Context, h *house, log *phaseLog) error {
+	return h.testsNamed(ctx, log, "TestBrowser", "login", h.browserEnv(), "-count=1")
+}
+
+// browserEnv is the environment of tests that need a browser.
+func (h *house) browserEnv() []string {
 	env := []string{"MUNIMENT_REQUIRE_BROWSER=1", "MUNIMENT_AXE=" + axe.path(h.root), "MUNIMENT_NPM=" + filepath.Join(h.root, npmFolder)}
 	if path := findChromium(h.getenv); path != "" {
 		env = append(env, "MUNIMENT_CHROMIUM="+path)
 	}
-	return h.testsNamed(ctx, log, "TestBrowser", "login", env, "-count=1")
+	return env
 }
 
 // testsNamed runs the tests whose names begin with prefix, in the packages that

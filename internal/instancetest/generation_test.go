@@ -12,6 +12,7 @@ import (
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/internal/postgres"
 	"muniment.dev/ledger/verify"
 	"muniment.dev/ops"
 	"muniment.dev/server"
@@ -36,6 +37,7 @@ func closed(t *testing.T, i *Instance) {
 // their address and sign in as before; the signing keys are others; and every
 // place that was given out for a lost record is refused by name.
 func TestNewGeneration(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	dir, kept, again := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "again")
 	i := setUp(t, openIn(t, dir, nil))
 	ada := i.Person(i.Org)

@@ -34,6 +34,7 @@ var goldenPieces = []string{"whole.jsonl.gz", "after.jsonl.gz"}
 //
 //	go test ./internal/instancetest -run TestGoldenDumps -golden VERSION
 func TestGoldenDumps(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	if *makeGolden != "" {
 		dumpGolden(t, filepath.Join(goldens, *makeGolden))
 		return

@@ -26,6 +26,7 @@ import (
 
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
+	"muniment.dev/internal/postgres"
 	"muniment.dev/ledger/verify"
 	"muniment.dev/ops"
 	"muniment.dev/server"
@@ -62,6 +63,7 @@ type golden struct {
 //
 //	go test ./internal/instancetest -run TestGoldenDirectories -golden VERSION
 func TestGoldenDirectories(t *testing.T) {
+	postgres.SkipIfChosen(t)
 	if *makeGolden != "" {
 		newGolden(t, filepath.Join(goldens, *makeGolden))
 		return

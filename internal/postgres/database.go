@@ -11,13 +11,14 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// sharing is the one cluster per version that a process's tests share.
+// sharing is the one cluster per version that tests of a process share.
 type sharing struct {
+	settings map[string]string
 	mu       sync.Mutex
 	clusters map[int]*Cluster
 }
 
-var shared = sharing{clusters: map[int]*Cluster{}}
+var shared = sharing{settings: map[string]string{"max_connections": "400"}, clusters: map[int]*Cluster{}}
 
 // Shared is a cluster of version 15 that all tests of a process share; it is
 // started by the first. Take databases of it, and do not stop it.
@@ -29,11 +30,16 @@ func Shared(t testing.TB) *Cluster {
 // SharedVersion is Shared for a version.
 func SharedVersion(t testing.TB, version int) *Cluster {
 	t.Helper()
-	o := Options{Version: version, Settings: map[string]string{"max_connections": "400"}}
+	return shared.cluster(t, version)
+}
+
+func (s *sharing) cluster(t testing.TB, version int) *Cluster {
+	t.Helper()
+	o := Options{Version: version, Settings: s.settings}
 	bin := binariesOf(t, &o)
-	shared.mu.Lock()
-	defer shared.mu.Unlock()
-	if c := shared.clusters[o.Version]; c != nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.clusters[o.Version]; c != nil {
 		return c
 	}
 	c, err := initialise(bin, o)
@@ -41,7 +47,7 @@ func SharedVersion(t testing.TB, version int) *Cluster {
 		t.Fatal(err)
 	}
 	c.Start(t)
-	shared.clusters[o.Version] = c
+	s.clusters[o.Version] = c
 	return c
 }
 
