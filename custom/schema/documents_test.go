@@ -40,6 +40,9 @@ func TestReferenceIsComplete(t *testing.T) {
 			t.Errorf("%s is not explained", name)
 		}
 	}
+	if want := fmt.Sprintf("| %d: each schema", schema.MaxPlace); !strings.Contains(string(text), want) {
+		t.Error(want)
+	}
 	for name, limit := range map[string]int{"Documents of a folder": schema.MaxDocuments, "Properties of an object": schema.MaxProperties, "Schemas within schemas": schema.MaxNesting,
 		"Values of an `enum`": schema.MaxEnum, "patterns of `patternProperties`": schema.MaxAlternative, "Steps of a compiled pattern": schema.MaxPattern, "Characters of a name": schema.MaxName} {
 		if !strings.Contains(string(text), name+" | "+strconv.Itoa(limit)+" |") {

@@ -1,8 +1,8 @@
 package schema
 
-// What a document may cost. The last two bound the work of one validation:
-// a value's every part is looked at by at most MaxWork schemas, and a pattern
-// takes time proportional to its size for each letter (RE2).
+// What documents may cost. MaxSet bounds how long it takes to make them ready.
+// MaxPlace bounds what a value costs: each of its parts is looked at by few
+// schemas, and each letter by few steps of patterns (work.go).
 const (
 	MaxDocuments   = 500      // in a set
 	MaxDocument    = 32 << 10 // bytes
@@ -19,5 +19,7 @@ const (
 	MaxTagged      = 64       // characters of a value that becomes a tag
 	MaxRetention   = 36500    // days
 	MaxWork        = 5000     // schemas of a document, references followed
+	MaxSet         = 20_000   // of all documents of a set
 	MaxPattern     = 500      // instructions of a compiled pattern
+	MaxPlace       = 150      // work at one place of a value: schemas, and what they weigh
 )

@@ -91,8 +91,8 @@ func (r *reading) complete(set *Set, def *Definition) {
 		}
 		def.Flows = flows
 	}
-	r.exposure(set, def, entity)
 	r.upcast(set, def)
+	r.exposure(set, def, entity)
 	var err error
 	if def.Descriptor, err = def.describe(entity); err != nil {
 		r.problems.add(def.File, "", "%s", fault.Public(err))
@@ -149,11 +149,35 @@ func (r *reading) exposed(set *Set, def *Definition, from, to *Field) {
 		r.problems.add(def.File, at(from.pointer, "x-public"), "is not true, but the field feeds %q of %s, which is public: make both public, or both sealed", to.Name, def.Entity)
 		return
 	}
-	for _, older := range set.Events[def.Event].Revisions[:def.Revision-1] {
-		if was := older.Field(from.Name); was != nil && !was.Public {
-			r.problems.add(def.File, at(from.pointer, "x-public"), "is sealed in revision %d, whose events feed %q of %s, too, which is public: seal that, or give this field another name", older.Revision, to.Name, def.Entity)
+	names := map[string]bool{from.Name: true}
+	revisions := set.Events[def.Event].Revisions
+	for n := int(def.Revision) - 1; n > 0; n-- {
+		names = revisions[n].sources(names, revisions[n-1])
+		for _, was := range revisions[n-1].Fields {
+			if names[was.Name] && !was.Public {
+				r.problems.add(def.File, at(from.pointer, "x-public"), "is fed from %q of revision %d, which is sealed, and feeds %q of %s, which is public: seal that, or keep the two apart", was.Name, n, to.Name, def.Entity)
+			}
 		}
 	}
+}
+
+// sources are the fields of the revision before that feed any of those named:
+// those of the same name, and what the upcaster adds.
+func (d *Definition) sources(names map[string]bool, before *Definition) map[string]bool {
+	out := maps.Clone(names)
+	for _, f := range d.UpFlows {
+		if f.To != "" && !names[f.To] {
+			continue
+		}
+		if f.From != "" {
+			out[f.From] = true
+			continue
+		}
+		for i := range before.Fields {
+			out[before.Fields[i].Name] = true
+		}
+	}
+	return out
 }
 
 // upcast checks what a revision above 1 must have.

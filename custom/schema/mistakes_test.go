@@ -53,6 +53,7 @@ func TestMistakes(t *testing.T) {
 		{house, []string{"/properties/card/x-unique", `"region"`}, "must be \"instance\", \"organization\""},
 		{house, []string{"/properties/card/x-unique", `"/name"`}, "must be public"},
 		{house, []string{"/properties/card/x-unique", `"/vilage"`}, `did you mean "village"?`},
+		{house, []string{"/properties/card/x-subject", `"/head"`}, "cannot stand beside x-subject"},
 		{house, []string{"/properties/name/x-ref", `"individual"`}, `needs "type": "string" and "format": "uuid"`},
 		{house, []string{"/properties/head/x-ref", `"person"`}, "is no entity type of this set"},
 		{house, []string{"/properties/members/x-public", `true`}, `needs "maxItems" of at most 100`},
@@ -106,6 +107,8 @@ func TestMistakes(t *testing.T) {
 		{reg, []string{"/properties/name/minimum", `1e401`}, "the number's exponent is too large"},
 		{reg, []string{"/$defs", doubling(20)}, "has more than 5000 schemas, with its references followed"},
 		{reg, []string{"/$comment", `"` + strings.Repeat("x", 33_000) + `"`}, "bytes long; the limit is 32768"},
+		{reg, []string{"/properties/name/enum", list(200), "/properties/name/anyOf", "[" + strings.Repeat(`{"pattern": "^[a-z]{40}$"},`, 19) + "true]"}, "may look at one place of a value with"},
+		{reg, []string{"/properties/name", `{"allOf": [` + strings.Repeat(`{"items": {"anyOf": [{}, {}, {}, {}, {}, {}, {}]}},`, 19) + `true]}`}, "may look at one place of a value with"},
 		// revisions
 		{reg, []string{"/x-revision", `3`}, `revision 1 of "household-registered" is missing`},
 		{reg, []string{"/x-revision", `2`}, `is in household-registered.2.json already`},
@@ -127,6 +130,46 @@ func TestMistakes(t *testing.T) {
 		if err != nil && !fault.Is(err, fault.Invalid) {
 			t.Errorf("%q: %v", c.want, fault.KindOf(err))
 		}
+	}
+}
+
+// Documents that are cheap one by one may be too many together.
+func TestTooManyDocuments(t *testing.T) {
+	files := household(t)
+	for i := range 9 {
+		files[fmt.Sprintf("%d.json", i)] = []byte(fmt.Sprintf(`{"$id": "https://example.org/%d", "$defs": %s}`, i, doubling(10)))
+	}
+	_, err := schema.Parse(files, schema.Options{})
+	if got := problems(err); !strings.Contains(got, "the documents have more than 20000 schemas") {
+		t.Error(got)
+	}
+	files = map[string][]byte{}
+	for i := range 501 {
+		files[fmt.Sprint(i)] = nil
+	}
+	_, err = schema.Parse(files, schema.Options{})
+	if got := problems(err); !strings.Contains(got, "there are 501 documents; the limit is 500") {
+		t.Error(got)
+	}
+	delete(files, "0")
+	_, err = schema.Parse(files, schema.Options{})
+	if got := problems(err); strings.Count(got, "\n") != 200 || !strings.Contains(got, "there are 300 more") {
+		t.Error(got)
+	}
+}
+
+// What was taken once is taken by a later version that knows more names of its
+// own, or finds fewer of them telling.
+func TestRecorded(t *testing.T) {
+	files := with(t, household(t), "changed.json", "/x-event", `"individual.changed"`, "/x-entity", `"individual"`, "/type", `"object"`)
+	files = with(t, files, "update.json", "/x-event", `"update"`, "/x-entity", `"individual"`, "/type", `"object"`)
+	o := schema.Options{Reserved: []string{"individual"}}
+	if _, err := schema.Parse(files, o); strings.Count(problems(err), "\n") != 2 {
+		t.Error(problems(err))
+	}
+	o.Recorded = true
+	if _, err := schema.Parse(files, o); err != nil {
+		t.Error(problems(err))
 	}
 }
 

@@ -37,10 +37,9 @@ func Parse(files map[string][]byte, options Options) (*Set, error) {
 	for _, d := range r.docs {
 		d.walk(d.root, "", d.rootAnnotations(), 0)
 	}
-	for _, d := range r.docs {
-		r.references(d)
+	if r.cost() {
+		r.compileAll()
 	}
-	r.compileAll()
 	set := r.assemble()
 	if len(r.problems) > 0 {
 		return nil, r.problems.sorted().fault()
@@ -48,6 +47,25 @@ func Parse(files map[string][]byte, options Options) (*Set, error) {
 	set.Warnings = r.warnings.sorted()
 	set.Documents = maps.Clone(files)
 	return set, nil
+}
+
+// cost looks where references lead, and reports whether documents are cheap
+// enough to be compiled.
+func (r *reading) cost() bool {
+	total, before := 0, len(r.problems)
+	for _, d := range r.docs {
+		total += r.references(d)
+	}
+	if total > MaxSet {
+		r.problems.add("", "", "the documents have more than %d schemas, with their references followed: point to fewer things", MaxSet)
+	}
+	if len(r.problems) > before {
+		return total <= MaxSet
+	}
+	for _, d := range r.docs {
+		d.places()
+	}
+	return total <= MaxSet
 }
 
 func (r *reading) read(file string, raw []byte) {

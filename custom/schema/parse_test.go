@@ -3,6 +3,8 @@ package schema_test
 import (
 	"encoding/json"
 	"errors"
+	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -158,6 +160,37 @@ func TestDescriptor(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s/%s: %s, want %s", c.event, c.field, got, c.want)
 		}
+	}
+}
+
+var update = flag.Bool("update", false, "write what the documents of testdata become")
+
+// What a document becomes is as it was in every version: stored records are
+// read by it. The file only grows.
+func TestGoldenDescriptors(t *testing.T) {
+	set := parse(t, household(t))
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(set.Events)) {
+		for _, def := range set.Events[name].Revisions {
+			d := def.Descriptor
+			fmt.Fprintf(&b, "%s revision %d, kept %d days: %s\n", d.Type, d.Revision, d.Retention, d.Sentence)
+			for _, f := range d.Fields {
+				fmt.Fprintf(&b, "\t%s %s public=%t of=%q tag=%q blind=%q fold=%t only=%t\n", f.Name, f.Kind, f.Public, f.Of, f.Tag, f.Blind, f.Fold, f.Only)
+			}
+		}
+	}
+	const golden = "testdata/household.descriptors"
+	if *update {
+		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.String() != string(want) {
+		t.Errorf("the documents become\n%swant\n%s", b.String(), want)
 	}
 }
 

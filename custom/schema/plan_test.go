@@ -2,9 +2,11 @@ package schema_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
+	"muniment.dev/custom/apply"
 	"muniment.dev/custom/schema"
 	"muniment.dev/fault"
 )
@@ -149,7 +151,7 @@ func TestExposure(t *testing.T) {
 		}
 		return []schema.Flow{{From: "", To: ""}}, nil
 	}})
-	if got := problems(err); !strings.Contains(got, "is sealed in revision 1, whose events feed") {
+	if got := problems(err); !strings.Contains(got, `/properties/village/x-public: is fed from "village" of revision 1, which is sealed, and feeds "village" of household`) {
 		t.Error(got)
 	}
 }
@@ -178,5 +180,43 @@ func TestAppliersAndUpcasters(t *testing.T) {
 		if got := problems(err); !strings.Contains(got, name) || (name == "") != (err == nil) {
 			t.Errorf("%s, want %s", got, name)
 		}
+	}
+}
+
+// Nor by way of an upcaster.
+func TestExposureByUpcast(t *testing.T) {
+	for _, c := range []struct {
+		up   []schema.Flow
+		want string
+	}{
+		{nil, ""},
+		{[]schema.Flow{{From: "village", To: "village"}}, ""},
+		{[]schema.Flow{{From: "name", To: "village"}}, `is fed from "name" of revision 1, which is sealed, and feeds "village"`},
+		{[]schema.Flow{{From: "", To: "village"}}, `is fed from "name" of revision 1`},
+		{[]schema.Flow{{From: "name", To: ""}}, `is fed from "name" of revision 1`},
+		{[]schema.Flow{{From: "name", To: "card"}}, ""},
+	} {
+		files := with(t, household(t), "household-registered.2.json", "/x-upcast", `{"set": {}}`)
+		_, err := schema.Parse(files, schema.Options{
+			Apply: func(*schema.Definition, *schema.Entity) ([]schema.Flow, error) {
+				return []schema.Flow{{From: "village", To: "village"}}, nil
+			},
+			Upcast: func(d, _ *schema.Definition) (func(map[string]any) (map[string]any, error), error) {
+				d.UpFlows = c.up
+				return nil, nil
+			},
+		})
+		if got := problems(err); !strings.Contains(got, c.want) || (c.want == "") != (err == nil) {
+			t.Errorf("%+v: %s, want %s", c.up, got, c.want)
+		}
+	}
+}
+
+// What custom/apply says of a program is read as it is meant.
+func TestFlowsOf(t *testing.T) {
+	got := schema.FlowsOf([]apply.Flow{{From: "event.a", To: "b"}, {From: "event.*", To: "*"}, {From: "state.c", To: "d"}, {From: "meta.time", To: "e"}})
+	want := []schema.Flow{{From: "a", To: "b"}, {}, {From: "c", To: "d", State: true}}
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
 	}
 }

@@ -32,10 +32,16 @@ func (p Problems) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// maxProblems is how many problems are told at once.
+const maxProblems = 200
+
 // fault makes an error of the problems, or nil if there are none.
 func (p Problems) fault() error {
 	if len(p) == 0 {
 		return nil
+	}
+	if len(p) > maxProblems {
+		p = append(p[:maxProblems:maxProblems], Problem{"", "", fmt.Sprintf("there are %d more", len(p)-maxProblems)})
 	}
 	msg := p[0].String()
 	if len(p) > 1 {

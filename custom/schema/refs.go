@@ -9,11 +9,12 @@ import (
 // references checks where a document's $refs lead, that none leads back to
 // where it came from, and what the whole costs with all of them followed. What
 // passes can be expanded.
-func (r *reading) references(d *document) {
+func (r *reading) references(d *document) (cost int) {
 	w := weigher{done: map[place]int{}, open: map[place]bool{}, reported: map[place]bool{}}
-	if cost := w.weigh(d, d.root, "", 0); cost > MaxWork {
+	if cost = w.weigh(d, d.root, "", 0); cost > MaxWork {
 		d.add("", "has more than %d schemas, with its references followed: point to fewer things", MaxWork)
 	}
+	return cost
 }
 
 type place struct {

@@ -84,6 +84,7 @@ type Definition struct {
 	Upcast      any  // as in the document; nil: values of the revision before are taken as they are
 	Examples    []map[string]any
 	Flows       []Flow // which fields feed which fields of the entity
+	UpFlows     []Flow // which fields of the revision before feed which, besides those of the same name; set by Options.Upcast
 	Document    map[string]any
 	Descriptor  event.Descriptor
 
@@ -172,6 +173,9 @@ func FlowsOf(flows []apply.Flow) []Flow {
 
 // Options is what Parse has to know of the world.
 type Options struct {
+	// Recorded says that the documents were taken once and are in force. Their
+	// names are not judged again: a later version may reserve more of them.
+	Recorded bool
 	// Reserved are the kinds of streams that are built in, or will be: no entity
 	// is named so, and no event type begins so before a dot.
 	Reserved []string

@@ -37,7 +37,7 @@ func (r *reading) entity(d *document) {
 	if _, both := d.root["x-event"]; both {
 		d.add("/x-event", "cannot stand beside x-entity-type: write two documents")
 	}
-	if wrong := checkEntityName(name, r.options.Reserved); name != "" && wrong != "" {
+	if wrong := checkEntityName(name, r.options.Reserved); name != "" && wrong != "" && !r.options.Recorded {
 		d.add("/x-entity-type", "%s", wrong)
 	}
 	e := &Entity{Name: name, File: d.file, Document: d.root, Fields: d.fields()}
@@ -60,10 +60,13 @@ func (r *reading) entity(d *document) {
 
 // within checks within what an entity's field is unique.
 func (d *document) within(f *Field, fields []Field) {
+	here := at(f.pointer, "x-unique")
+	if f.Unique != "" && f.Subject != "" {
+		d.add(here, "cannot stand beside x-subject: what keeps the value unique goes with the entity, and would outlive the subject's erasure")
+	}
 	if f.Unique == "" || f.Unique == "instance" || f.Unique == "organization" {
 		return
 	}
-	here := at(f.pointer, "x-unique")
 	name, ok := strings.CutPrefix(f.Unique, "/")
 	of := fieldOf(fields, name)
 	switch {
@@ -83,7 +86,7 @@ func (r *reading) definition(d *document) {
 	if _, ok := d.root["x-entity"]; !ok {
 		d.add("", `lacks "x-entity": the type of the entity that the event happens to`)
 	}
-	if wrong := checkEventName(name, def.Entity, r.options.Reserved); name != "" && wrong != "" {
+	if wrong := checkEventName(name, def.Entity, r.options.Reserved); name != "" && wrong != "" && !r.options.Recorded {
 		d.add("/x-event", "%s", wrong)
 	}
 	def.Revision = uint32(d.intOf("x-revision", 1, 10_000))

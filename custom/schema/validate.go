@@ -36,6 +36,9 @@ func (v Violations) Error() string {
 	return strings.Join(parts, "; ")
 }
 
+// maxViolations is how many violations are told at once.
+const maxViolations = 20
+
 // Validate checks what an event says, as event.ParseJSON gives it. Its error
 // is a fault whose cause is all Violations.
 func (d *Definition) Validate(value map[string]any) error { return d.check.validate(value) }
@@ -98,7 +101,9 @@ func (c *checker) validate(value map[string]any) error {
 	slices.SortFunc(all, func(a, b Violation) int {
 		return cmp.Or(strings.Compare(a.Pointer, b.Pointer), strings.Compare(a.Rule, b.Rule), strings.Compare(a.Msg, b.Msg))
 	})
-	all = slices.Compact(all)
+	if all = slices.Compact(all); len(all) > maxViolations {
+		all = append(all[:maxViolations:maxViolations], Violation{"", "", fmt.Sprintf("breaks %d rules more", len(all)-maxViolations)})
+	}
 	return &fault.Error{Kind: fault.Invalid, Field: all[0].Pointer, Msg: all.Error(), Err: all}
 }
 

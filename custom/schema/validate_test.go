@@ -103,6 +103,17 @@ func TestViolations(t *testing.T) {
 	}
 }
 
+// A value that breaks a rule a thousand times is not answered with a thousand
+// lines.
+func TestViolationsAreFew(t *testing.T) {
+	def := define(t, `{"x-event": "case-opened", "x-entity": "household", "type": "object", "properties": {"a": {"items": {"type": "string"}}}}`)
+	err := def.Validate(values(t, `{"a": [`+strings.Repeat("1,", 1000)+`1]}`))
+	var all schema.Violations
+	if !errors.As(err, &all) || len(all) != 21 || !strings.HasSuffix(err.Error(), "breaks 981 rules more") {
+		t.Errorf("%d: %v", len(all), err)
+	}
+}
+
 // Formats are asserted, not only noted.
 func TestFormats(t *testing.T) {
 	for format, c := range map[string]struct{ good, bad string }{
