@@ -7,13 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"muniment.dev/authz"
 	"muniment.dev/event"
 	"muniment.dev/fault"
 )
 
 // Filter selects records; what is set must match.
 type Filter struct {
-	Types         []string       // any of these; "user.*" is every type that begins with "user."
+	Types         []string       // any of these; "user.*" is every type that begins with "user.", as in permissions
 	Streams       []event.Stream // any of these; a zero id stands for every stream of the kind
 	Actors        []event.Actor  // any of these; a zero id stands for every actor of the kind
 	Organizations []event.ID     // belongs to any of these
@@ -53,8 +54,8 @@ func (f Filter) Check() error {
 		return fault.Field("filter.before_position", "must be after filter.after_position")
 	}
 	for i, t := range f.Types {
-		if !event.IsTypeName(strings.TrimSuffix(t, ".*")) {
-			return fault.Field(fmt.Sprintf("filter.types[%d]", i), "must be an event type such as user.locked, or user.* for all that begin so")
+		if !authz.EventTypes(t).Valid() {
+			return fault.Field(fmt.Sprintf("filter.types[%d]", i), "must be an event type such as user.locked, or user.* or order-* for all that begin so")
 		}
 	}
 	return nil
@@ -68,8 +69,7 @@ func everyActor(a event.Actor) bool { return a.ID.IsZero() && a.Kind != event.Sy
 // and times aside.
 func (f Filter) Matches(r *event.Record) bool {
 	return (!f.Begins || r.Version == 1) && anyOf(f.Types, func(t string) bool {
-		prefix, all := strings.CutSuffix(t, "*")
-		return r.Type == t || all && strings.HasPrefix(r.Type, prefix)
+		return authz.EventTypes(t).Has(r.Type)
 	}) && anyOf(f.Streams, func(s event.Stream) bool {
 		return s == r.Stream || s.ID.IsZero() && s.Kind == r.Stream.Kind
 	}) && anyOf(f.Actors, func(a event.Actor) bool {

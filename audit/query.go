@@ -8,12 +8,15 @@ import (
 	"muniment.dev/event"
 )
 
-// Sight is which records a person may see: those of the whole instance, of
-// some organizations, and those about themself.
+// Sight is which records somebody may see: by roles those of the whole instance
+// or of some organizations, by permissions those of some types, and those about
+// themself.
 type Sight struct {
 	All           bool
 	Organizations []event.ID
+	Permissions   []authz.Permission // to read
 	Self          event.ID
+	Upto          event.Position // as of here, or of a later record: what comes behind may not be for these eyes any more
 	who           authz.Authority
 	operator      bool
 }
@@ -22,6 +25,7 @@ type Sight struct {
 func Of(a authz.Authority) Sight {
 	s := Sight{who: a}
 	s.All, s.Organizations = a.Organizations(authz.ReadEvents)
+	s.Permissions = a.Permissions(authz.Read)
 	if a.Actor.Kind == "user" && !a.Blocked() {
 		s.Self = a.Actor.ID
 	}
@@ -32,15 +36,34 @@ func Of(a authz.Authority) Sight {
 // there is nothing in it that could be withheld.
 func Whole() Sight { return Sight{All: true, operator: true} }
 
-// Sees reports whether a record may be seen, by its organization tags or
-// because it is about the person themself.
-func (s Sight) Sees(r *event.Record) bool { return s.may(r, authz.ReadEvents) || s.own(r) }
+// OnlyOwn reports whether nothing may be seen but what is about oneself.
+func (s Sight) OnlyOwn() bool {
+	return !s.operator && !s.All && len(s.Organizations) == 0 && len(s.Permissions) == 0
+}
 
-func (s Sight) may(r *event.Record, right authz.Right) bool {
-	if s.operator || s.who.May(right, authz.Instance) {
-		return true
+// Organization is the one in which everything lies that may be seen, but for
+// what is about oneself; zero if there is not just one.
+func (s Sight) Organization() event.ID {
+	in := slices.Clone(s.Organizations)
+	for _, p := range s.Permissions {
+		in = append(in, p.Organization)
 	}
-	return slices.ContainsFunc(Organizations(r), func(o event.ID) bool { return s.who.May(right, authz.Of(o)) })
+	slices.SortFunc(in, func(a, b event.ID) int { return slices.Compare(a[:], b[:]) })
+	if in = slices.Compact(in); s.All || len(in) != 1 {
+		return event.ID{}
+	}
+	return in[0]
+}
+
+// Sees reports whether a record may be seen, by its type and its organization
+// tags or because it is about the person themself.
+func (s Sight) Sees(r *event.Record) bool { return s.may(r, s.who.MayReadEvents) || s.own(r) }
+
+// may reports whether a right holds over a record: everywhere, or in one of the
+// organizations that it belongs to.
+func (s Sight) may(r *event.Record, right func(eventType string, organization event.ID) bool) bool {
+	return s.operator || right(r.Type, event.ID{}) ||
+		slices.ContainsFunc(Organizations(r), func(o event.ID) bool { return right(r.Type, o) })
 }
 
 func (s Sight) own(r *event.Record) bool {
@@ -48,9 +71,9 @@ func (s Sight) own(r *event.Record) bool {
 }
 
 // Opens reports whether the sealed fields of a block's subject may be seen:
-// one's own, or with the right to read sealed fields.
+// one's own, or with the right to unseal them.
 func (s Sight) Opens(r *event.Record, subject event.SubjectID) bool {
-	return s.may(r, authz.ReadSealed) || !s.Self.IsZero() && subject.ID == s.Self && s.own(r)
+	return s.may(r, s.who.MayUnseal) || !s.Self.IsZero() && subject.ID == s.Self && s.own(r)
 }
 
 // Organizations lists the organizations that a record belongs to.
@@ -81,15 +104,12 @@ func Query(f Filter, s Sight, reg *event.Registry, log event.LogID) event.Query 
 		base.All = append(base.All, event.TagTerm(t))
 	}
 	q := event.Query{base}
-	for _, d := range append(f.alternatives(), s.alternatives()) {
+	for _, d := range f.alternatives() {
 		if d != nil && len(q)*len(d) <= maxItems {
 			q = cross(q, d)
 		}
 	}
-	if !s.All && len(s.Organizations) == 0 && s.Self.IsZero() {
-		return nil
-	}
-	return q
+	return s.narrow(q, reg, log)
 }
 
 // alternatives are lists of terms of which a record must have one of each; nil
@@ -120,12 +140,8 @@ func (f Filter) alternatives() [][]event.Term {
 	return [][]event.Term{streams, subjects, users, actors, orgs}
 }
 
-// alternatives are the terms of which a record must have one to be seen; nil if
-// all are.
-func (s Sight) alternatives() []event.Term {
-	if s.All {
-		return nil
-	}
+// terms are those of which one is enough for a record to be seen.
+func (s Sight) terms() []event.Term {
 	var out []event.Term
 	for _, o := range s.Organizations {
 		out = append(out, orgTerm(o))

@@ -237,7 +237,8 @@ func (rd *Reader) name(ctx context.Context, r *event.Record, kind string, id eve
 }
 
 // Before finds what the fields of an entry were: for each, the last value that
-// an earlier record of the same stream gave it. Public ids name things and do
+// an earlier record of the same stream gave it, withheld if that may not be seen.
+// Public ids name things and do
 // not change; they have no before.
 func (rd *Reader) Before(ctx context.Context, e *Entry, s Sight) (map[string]Shown, error) {
 	missing := map[string][]byte{}
@@ -262,8 +263,12 @@ func (rd *Reader) Before(ctx context.Context, e *Entry, s Sight) (map[string]Sho
 		if err != nil {
 			return nil, err
 		}
+		seen := s.Sees(r)
 		for _, f := range fields {
 			if _, ok := missing[f.Name]; ok {
+				if f.State == event.Present && !seen {
+					f.Shown = Shown{State: event.Locked}
+				}
 				out[f.Name] = f.Shown
 				delete(missing, f.Name)
 			}

@@ -28,25 +28,13 @@ func EventRights() []EventRight { return []EventRight{Publish, Read, Unseal} }
 // trusted with order-* is with orders-of-the-court too.
 type EventTypes string
 
-// maxTypes bounds how long a name or a pattern is, in bytes.
-const maxTypes = 128
-
 // Valid reports whether it is a name or one of the patterns.
 func (t EventTypes) Valid() bool {
-	name, pattern := strings.CutSuffix(string(t), "*")
-	if len(t) > maxTypes || !pattern && name == "" {
-		return false
+	name, dashed := strings.CutSuffix(string(t), "-*")
+	if !dashed {
+		name = strings.TrimSuffix(name, ".*")
 	}
-	if pattern && name != "" && !strings.HasSuffix(name, ".") && !strings.HasSuffix(name, "-") {
-		return false
-	}
-	for i, c := range []byte(name) {
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		if !letter && (i == 0 || (c < '0' || c > '9') && c != '.' && c != '-' && c != '_') {
-			return false
-		}
-	}
-	return true
+	return t == "*" || event.IsTypeName(name)
 }
 
 // Has reports whether a type is among these.

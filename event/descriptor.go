@@ -85,6 +85,9 @@ func (d *Descriptor) Field(name string) *Field {
 	return nil
 }
 
+// IsCustom reports whether the type is a log's own, not one that is compiled in.
+func (d *Descriptor) IsCustom() bool { return d.goType == nil }
+
 // Check reports what is wrong with a descriptor, or nil.
 func (d *Descriptor) Check() error {
 	if !IsTypeName(d.Type) {

@@ -45,28 +45,41 @@ type Service struct {
 	watchers watchers
 }
 
+// sightFor is what the caller may see now. If a filter names what it may not,
+// that is a Denied fault, and recorded.
+func (s *Service) sightFor(ctx context.Context, f audit.Filter) (audit.Sight, error) {
+	sight, err := s.sight(ctx)
+	if err == nil {
+		if err = sight.Allows(f); err != nil {
+			err = s.refused(ctx, "read events", err)
+		}
+	}
+	return sight, err
+}
+
 // sight is what the caller may see now.
 func (s *Service) sight(ctx context.Context) (audit.Sight, error) {
 	c, err := call.CallerOf(ctx)
 	if err != nil {
 		return audit.Sight{}, err
 	}
-	a, err := s.Runner.Authority(ctx, c.Actor(), s.Runner.Log.Mark().Size)
+	upto := s.Runner.Log.Mark().Size
+	a, err := s.Runner.Authority(ctx, c.Actor(), upto)
 	if err != nil {
 		return audit.Sight{}, err
 	}
-	return audit.Of(a), nil
+	sight := audit.Of(a)
+	sight.Upto = upto
+	return sight, nil
 }
 
 // record records a reading, unless people only looked at what is about
 // themselves.
 func (s *Service) record(ctx context.Context, sight audit.Sight, r audit.Read) error {
-	if !sight.All && len(sight.Organizations) == 0 {
+	if sight.OnlyOwn() {
 		return nil
 	}
-	if !sight.All && len(sight.Organizations) == 1 {
-		r.Organization = sight.Organizations[0]
-	}
+	r.Organization = sight.Organization()
 	c, err := call.CallerOf(ctx)
 	if err != nil {
 		return err
@@ -81,11 +94,11 @@ func (s *Service) record(ctx context.Context, sight audit.Sight, r audit.Read) e
 // seen reads a record that the caller may see. One that they may not see looks
 // as if it were not there.
 func (s *Service) seen(ctx context.Context, position uint64) (*event.Record, audit.Sight, error) {
-	sight, err := s.sight(ctx)
-	if err != nil {
-		return nil, sight, err
+	r, missing := s.Runner.Log.Record(ctx, event.Position(position))
+	sight, err := s.sight(ctx) // as of the record or later
+	if err == nil {
+		err = missing
 	}
-	r, err := s.Runner.Log.Record(ctx, event.Position(position))
 	if err != nil {
 		return nil, sight, err
 	}
@@ -101,25 +114,20 @@ func (s *Service) seenByID(ctx context.Context, text string) (*event.Record, aud
 	if err != nil {
 		return nil, audit.Sight{}, fault.Field("event_id", "%s", fault.Public(err))
 	}
-	sight, err := s.sight(ctx)
-	if err != nil {
-		return nil, sight, err
-	}
 	l := s.Runner.Log
 	p, ok, err := l.Store().EventPosition(ctx, l.ID(), id)
 	if err != nil {
-		return nil, sight, fault.Wrap("find an event by its id", err)
+		return nil, audit.Sight{}, fault.Wrap("find an event by its id", err)
 	}
 	if ok && p <= l.Mark().Size {
-		r, err := l.Record(ctx, p)
-		if err != nil {
-			return nil, sight, err
-		}
-		if sight.Sees(r) {
-			return r, sight, nil
+		if r, sight, err := s.seen(ctx, uint64(p)); !fault.Is(err, fault.NotFound) {
+			return r, sight, err
 		}
 	}
-	return nil, sight, fault.New(fault.NotFound, "there is no event with this id that you may see")
+	if _, err := s.sight(ctx); err != nil { // whether anybody is asking
+		return nil, audit.Sight{}, err
+	}
+	return nil, audit.Sight{}, fault.New(fault.NotFound, "there is no event with this id that you may see")
 }
 
 // GetEvent implements the EventService.

@@ -57,7 +57,7 @@ func (s *Service) export(ctx context.Context, req *munimentv1.ExportEventsReques
 	if err != nil {
 		return err
 	}
-	sight, err := s.sight(ctx)
+	sight, err := s.sightFor(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -80,12 +80,16 @@ func (s *Service) export(ctx context.Context, req *munimentv1.ExportEventsReques
 
 // exportRun exports a run of records, as far as the caller may see them now.
 func (s *Service) exportRun(ctx context.Context, e *export, f audit.Filter, upto event.Position, want details) error {
-	sight, err := s.sight(ctx)
+	sight, err := s.sightFor(ctx, f)
+	if err != nil {
+		return err
+	}
+	q, err := s.query(f, sight)
 	if err != nil {
 		return err
 	}
 	n := 0
-	for r, err := range s.Runner.Log.ReadTo(ctx, s.query(f, sight), e.at, upto) {
+	for r, err := range s.Runner.Log.ReadTo(ctx, q, e.at, upto) {
 		if err != nil {
 			return fault.Wrap("export events", err)
 		}

@@ -35,7 +35,7 @@ func (s *Service) ListEvents(ctx context.Context, req *munimentv1.ListEventsRequ
 	if want.before && size > maxBefore {
 		return nil, fault.Field("page_size", "must be 1 to %d with what was before", maxBefore)
 	}
-	sight, err := s.sight(ctx)
+	sight, err := s.sightFor(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -77,9 +77,14 @@ func (s *Service) token(p *page) string {
 	return call.Place{Log: s.Runner.Log.GenerationAt(p.next), Position: p.next}.String()
 }
 
-// query is what finds the records of a filter by the index.
-func (s *Service) query(f audit.Filter, sight audit.Sight) event.Query {
-	return audit.Query(f, sight, s.Reader.Sealer.Registry, s.Runner.Log.ID())
+// query is what finds the records of a filter by the index. Patterns stand for
+// the types that are known by now.
+func (s *Service) query(f audit.Filter, sight audit.Sight) (event.Query, error) {
+	l, reg := s.Runner.Log.ID(), s.Reader.Sealer.Registry
+	if err := reg.Refresh(l); err != nil {
+		return nil, fault.Wrap("learn the log's own event types", err)
+	}
+	return audit.Query(f, sight, reg, l), nil
 }
 
 // matching are those records of a sequence that match and may be seen.
@@ -100,12 +105,16 @@ func (s *Service) matching(_ context.Context, seq iter.Seq2[*event.Record, error
 func (s *Service) page(ctx context.Context, f audit.Filter, sight audit.Sight, down bool, size int) (*page, error) {
 	l, p := s.Runner.Log, &page{}
 	after, upto, err := audit.Span(ctx, l, f)
-	if err != nil || after >= upto {
+	if upto = min(upto, sight.Upto); err != nil || after >= upto {
 		return p, err
 	}
-	seq := l.ReadTo(ctx, s.query(f, sight), after, upto)
+	q, err := s.query(f, sight)
+	if err != nil {
+		return nil, err
+	}
+	seq := l.ReadTo(ctx, q, after, upto)
 	if down {
-		seq = l.ReadBack(ctx, s.query(f, sight), upto+1)
+		seq = l.ReadBack(ctx, q, upto+1)
 	}
 	looked, last := 0, event.Position(0)
 	for r, err := range seq {
@@ -129,7 +138,8 @@ func (s *Service) page(ctx context.Context, f audit.Filter, sight audit.Sight, d
 
 // ListEventTypes implements the EventService.
 func (s *Service) ListEventTypes(ctx context.Context, _ *munimentv1.ListEventTypesRequest) (*munimentv1.ListEventTypesResponse, error) {
-	if _, err := s.sight(ctx); err != nil {
+	sight, err := s.sight(ctx)
+	if err != nil {
 		return nil, err
 	}
 	l := s.Runner.Log
@@ -139,6 +149,9 @@ func (s *Service) ListEventTypes(ctx context.Context, _ *munimentv1.ListEventTyp
 	kinds := map[string]string{}
 	out := &munimentv1.ListEventTypesResponse{}
 	for _, d := range s.Reader.Sealer.Registry.All(l.ID()) {
+		if !sight.Describes(d) {
+			continue
+		}
 		m := eventType(d)
 		if _, known := kinds[d.Type]; !known {
 			kinds[d.Type] = ""

@@ -30,7 +30,7 @@ func (s *Service) GetStatistics(ctx context.Context, _ *munimentv1.GetStatistics
 		return nil, err
 	}
 	if !sight.All {
-		return nil, s.refused(ctx, authz.Denied(readStatistics))
+		return nil, s.refused(ctx, readStatistics, authz.Denied(readStatistics))
 	}
 	return Answer(s.Statistics.Statistics(), s.Runner.Log.Now()), nil
 }
@@ -57,14 +57,14 @@ func Answer(st *stats.Statistics, now time.Time) *munimentv1.GetStatisticsRespon
 
 const readStatistics = "read the statistics of the whole instance"
 
-// refused records that somebody was refused the statistics.
-func (s *Service) refused(ctx context.Context, why error) error {
+// refused records that somebody was refused to read something.
+func (s *Service) refused(ctx context.Context, what string, why error) error {
 	c, err := call.CallerOf(ctx)
 	if err != nil {
 		return err
 	}
 	f, _ := call.FactsOf(ctx)
-	s.Runner.Refused(ctx, readStatistics, decide.Envelope{Actor: c.Actor(), Context: call.Context(f, c)}, why)
+	s.Runner.Refused(ctx, what, decide.Envelope{Actor: c.Actor(), Context: call.Context(f, c)}, why)
 	return why
 }
 

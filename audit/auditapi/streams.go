@@ -9,6 +9,10 @@ import (
 	"muniment.dev/fault"
 )
 
+// maxHidden is how many records that the caller may not see are passed over, to
+// find the last of a stream.
+const maxHidden = 1000
+
 // ListStreams implements the EventService. A stream is found by its first
 // record.
 func (s *Service) ListStreams(ctx context.Context, req *munimentv1.ListStreamsRequest) (*munimentv1.ListStreamsResponse, error) {
@@ -48,7 +52,7 @@ func (s *Service) ListStreams(ctx context.Context, req *munimentv1.ListStreamsRe
 	}
 	out := &munimentv1.ListStreamsResponse{NextPageToken: s.token(p)}
 	for _, first := range p.records {
-		m, err := s.stream(ctx, first, f.At)
+		m, err := s.stream(ctx, first, f.At, sight)
 		if err != nil {
 			return nil, err
 		}
@@ -61,20 +65,26 @@ func (s *Service) ListStreams(ctx context.Context, req *munimentv1.ListStreamsRe
 	return out, s.record(ctx, sight, read)
 }
 
-// stream describes a stream by its first record and its last one, as of a
-// position if one is given.
-func (s *Service) stream(ctx context.Context, first *event.Record, at event.Position) (*munimentv1.EventStream, error) {
+// stream describes a stream by its first record and the last one that may be
+// seen, as of a position if one is given.
+func (s *Service) stream(ctx context.Context, first *event.Record, at event.Position, sight audit.Sight) (*munimentv1.EventStream, error) {
 	last := first
 	before := event.Position(0)
 	if at > 0 {
 		before = at + 1
 	}
+	looked := 0
 	for r, err := range s.Runner.Log.ReadBack(ctx, event.OfStream(first.Stream), before) {
 		if err != nil {
 			return nil, fault.Wrap("find the end of a stream", err)
 		}
-		last = r
-		break
+		if looked++; sight.Sees(r) {
+			last = r
+			break
+		}
+		if looked == maxHidden {
+			break
+		}
 	}
 	m := &munimentv1.EventStream{Stream: first.Stream.String(), Kind: first.Stream.Kind, Id: first.Stream.ID.String(),
 		FirstPosition: uint64(first.Position), FirstType: first.Type, Created: timestamp(first.Time),

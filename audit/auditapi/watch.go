@@ -47,7 +47,7 @@ func (s *Service) watch(ctx context.Context, req *munimentv1.WatchEventsRequest,
 	if req.GetOnlyNew() {
 		f.After = s.Runner.Log.Mark().Size
 	}
-	sight, err := s.sight(ctx)
+	sight, err := s.sightFor(ctx, f)
 	if err != nil {
 		return err
 	}
@@ -73,17 +73,22 @@ func (s *Service) watch(ctx context.Context, req *munimentv1.WatchEventsRequest,
 // forward sends what has happened after f.After, and a sign of life. What the
 // caller may see is asked anew each time: a right that was withdrawn counts.
 func (s *Service) forward(ctx context.Context, f audit.Filter, want details, stream *connect.ServerStream[munimentv1.WatchEventsResponse]) (done bool, next event.Position, err error) {
-	sight, err := s.sight(ctx)
+	l := s.Runner.Log
+	mark := l.Mark()
+	sight, err := s.sightFor(ctx, f)
 	if err != nil {
 		return false, 0, err
 	}
-	l := s.Runner.Log
-	mark := l.Mark()
+	q, err := s.query(f, sight)
+	if err != nil {
+		return false, 0, err
+	}
 	after, upto, err := audit.Span(ctx, l, f)
 	if err != nil {
 		return false, 0, err
 	}
-	for r, err := range s.matching(ctx, l.ReadTo(ctx, s.query(f, sight), after, upto), f, sight) {
+	upto = min(upto, mark.Size) // behind it may be what the sight does not know of
+	for r, err := range s.matching(ctx, l.ReadTo(ctx, q, after, upto), f, sight) {
 		if err != nil {
 			return false, 0, err
 		}

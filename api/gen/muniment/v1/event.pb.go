@@ -319,8 +319,11 @@ func (x *Event) GetLeaf() []byte {
 // EventFilter selects events; every field that is set must match.
 type EventFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Of one of these types; "user.*" is every type that begins with "user.".
-	// At most 50.
+	// Of one of these types; "user.*" is every type that begins with "user.",
+	// "order-*" every one that begins with "order-". At most 50. DENIED, and
+	// recorded, for a program and for whoever has permissions on events, if one
+	// of them may not be read, unless they ask for no more than what is about
+	// themselves.
 	Types []string `protobuf:"bytes,1,rep,name=types,proto3" json:"types,omitempty"`
 	// Of one of these streams, as kind:id; "user:*" is every stream of that
 	// kind. At most 50.

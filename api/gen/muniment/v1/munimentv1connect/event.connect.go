@@ -81,7 +81,9 @@ type EventServiceClient interface {
 	// GetReceipt answers a file with which anybody can check an event offline.
 	// UNAVAILABLE until a checkpoint covers it, a moment after the event.
 	GetReceipt(context.Context, *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error)
-	// ListEventTypes answers the types of event that this instance knows.
+	// ListEventTypes answers the types of event that this instance knows. Those
+	// that are not built in are for members, and for who has a permission on
+	// them.
 	ListEventTypes(context.Context, *v1.ListEventTypesRequest) (*v1.ListEventTypesResponse, error)
 	// ListStreams answers the streams whose first event the caller may see, in
 	// the order in which they began. A page may be short, as in ListEvents.
@@ -252,7 +254,9 @@ type EventServiceHandler interface {
 	// GetReceipt answers a file with which anybody can check an event offline.
 	// UNAVAILABLE until a checkpoint covers it, a moment after the event.
 	GetReceipt(context.Context, *v1.GetReceiptRequest) (*v1.GetReceiptResponse, error)
-	// ListEventTypes answers the types of event that this instance knows.
+	// ListEventTypes answers the types of event that this instance knows. Those
+	// that are not built in are for members, and for who has a permission on
+	// them.
 	ListEventTypes(context.Context, *v1.ListEventTypesRequest) (*v1.ListEventTypesResponse, error)
 	// ListStreams answers the streams whose first event the caller may see, in
 	// the order in which they began. A page may be short, as in ListEvents.
