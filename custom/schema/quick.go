@@ -1,6 +1,9 @@
 package schema
 
 import (
+	"cmp"
+	"encoding/json"
+	"math/big"
 	"slices"
 	"unicode/utf8"
 
@@ -14,20 +17,32 @@ import (
 type quick struct {
 	anything bool // the schema true
 	types    types
-	enum     map[string]bool // of texts only
+	enum     map[any]bool // of texts and integers only
 	format   func(any) error
 	pattern  jsonschema.Regexp
-	ref      *quick
+	allOf    []*quick // $ref among them
+	anyOf    []*quick
 
 	minLength, maxLength int // -1: none
-	minimum, maximum     *int64
+	bounds               []bound
 
 	properties map[string]*quick
 	required   []string
 	others     *quick // nil: refused
 	items      *quick
+	unique     bool // of texts only
 	minItems   int
 	maxItems   int // -1: none
+}
+
+// bound is a limit of numbers, which a value v keeps if v.Cmp(limit)*sign is at
+// least atLeast.
+type bound struct {
+	limit   *big.Rat
+	whole   int64
+	isWhole bool
+	sign    int
+	atLeast int
 }
 
 // types is a set of JSON types.
@@ -67,11 +82,19 @@ func newQuick(s *jsonschema.Schema) *quick {
 	if s.Format != nil {
 		q.format = s.Format.Validate
 	}
-	ok := q.takeEnum(s) && q.takeBounds(s) && q.takeProperties(s)
-	if ok && s.Ref != nil {
-		q.ref = newQuick(s.Ref)
-		ok = q.ref != nil
+	q.takeBounds(s)
+	q.unique = s.UniqueItems
+	ok := q.takeEnum(s) && q.takeProperties(s)
+	for _, sub := range s.AllOf {
+		q.allOf = append(q.allOf, newQuick(sub))
 	}
+	for _, sub := range s.AnyOf {
+		q.anyOf = append(q.anyOf, newQuick(sub)) // nil: never good
+	}
+	if s.Ref != nil {
+		q.allOf = append(q.allOf, newQuick(s.Ref))
+	}
+	ok = ok && !slices.Contains(q.allOf, nil)
 	if ok && s.Items2020 != nil {
 		q.items = newQuick(s.Items2020)
 		ok = q.items != nil
@@ -84,12 +107,12 @@ func newQuick(s *jsonschema.Schema) *quick {
 
 // unusual tells whether a schema has a keyword that is left to the library.
 func unusual(s *jsonschema.Schema) bool {
-	return s.Const != nil || s.Not != nil || len(s.AllOf)+len(s.AnyOf)+len(s.OneOf) > 0 || s.If != nil || s.Then != nil || s.Else != nil ||
+	return s.Const != nil || s.Not != nil || len(s.OneOf) > 0 || s.If != nil || s.Then != nil || s.Else != nil ||
 		s.RecursiveRef != nil || s.DynamicRef != nil || s.MaxProperties != nil || s.MinProperties != nil || s.PropertyNames != nil ||
 		len(s.PatternProperties)+len(s.Dependencies)+len(s.DependentRequired)+len(s.DependentSchemas) > 0 || s.UnevaluatedProperties != nil ||
-		s.UniqueItems || s.Contains != nil || s.MinContains != nil || s.MaxContains != nil || s.Items != nil || s.AdditionalItems != nil ||
+		s.Contains != nil || s.MinContains != nil || s.MaxContains != nil || s.Items != nil || s.AdditionalItems != nil ||
 		len(s.PrefixItems) > 0 || s.UnevaluatedItems != nil || s.ContentEncoding != nil || s.ContentMediaType != nil || s.ContentSchema != nil ||
-		s.ExclusiveMaximum != nil || s.ExclusiveMinimum != nil || s.MultipleOf != nil || len(s.Extensions) > 0
+		s.MultipleOf != nil || len(s.Extensions) > 0
 }
 
 func deref(n *int) int {
@@ -103,33 +126,28 @@ func (q *quick) takeEnum(s *jsonschema.Schema) bool {
 	if s.Enum == nil {
 		return true
 	}
-	q.enum = map[string]bool{}
+	q.enum = map[any]bool{}
 	for _, v := range s.Enum.Values {
-		text, ok := v.(string)
-		if !ok {
+		switch v.(type) {
+		case string, int64:
+			q.enum[v] = true
+		default:
 			return false
 		}
-		q.enum[text] = true
 	}
 	return true
 }
 
-func (q *quick) takeBounds(s *jsonschema.Schema) bool {
-	if s.Minimum != nil {
-		if !s.Minimum.IsInt() || !s.Minimum.Num().IsInt64() {
-			return false
+func (q *quick) takeBounds(s *jsonschema.Schema) {
+	for _, b := range []bound{{limit: s.Minimum, sign: 1}, {limit: s.Maximum, sign: -1}, {limit: s.ExclusiveMinimum, sign: 1, atLeast: 1}, {limit: s.ExclusiveMaximum, sign: -1, atLeast: 1}} {
+		if b.limit == nil {
+			continue
 		}
-		n := s.Minimum.Num().Int64()
-		q.minimum = &n
-	}
-	if s.Maximum != nil {
-		if !s.Maximum.IsInt() || !s.Maximum.Num().IsInt64() {
-			return false
+		if b.limit.IsInt() && b.limit.Num().IsInt64() {
+			b.whole, b.isWhole = b.limit.Num().Int64(), true
 		}
-		n := s.Maximum.Num().Int64()
-		q.maximum = &n
+		q.bounds = append(q.bounds, b)
 	}
-	return true
 }
 
 func (q *quick) takeProperties(s *jsonschema.Schema) bool {
@@ -157,18 +175,30 @@ func (q *quick) good(v any) bool {
 		return q != nil
 	}
 	if q.enum != nil {
-		if text, ok := v.(string); !ok || !q.enum[text] {
+		switch v.(type) {
+		case string, int64:
+			if !q.enum[v] {
+				return false
+			}
+		default:
 			return false
 		}
 	}
-	if q.ref != nil && !q.ref.good(v) {
+	for _, sub := range q.allOf {
+		if !sub.good(v) {
+			return false
+		}
+	}
+	if q.anyOf != nil && !slices.ContainsFunc(q.anyOf, func(sub *quick) bool { return sub.good(v) }) {
 		return false
 	}
 	switch v := v.(type) {
 	case string:
 		return q.text(v)
 	case int64:
-		return q.types&isInteger != 0 && (q.minimum == nil || v >= *q.minimum) && (q.maximum == nil || v <= *q.maximum)
+		return q.types&isInteger != 0 && !slices.ContainsFunc(q.bounds, func(b bound) bool { return !b.keptBy(v) })
+	case json.Number:
+		return q.types&isNumber != 0 && q.fraction(v)
 	case bool:
 		return q.types&isBool != 0
 	case nil:
@@ -178,7 +208,22 @@ func (q *quick) good(v any) bool {
 	case []any:
 		return q.list(v)
 	}
-	return false // decimal fractions are left to the library
+	return false
+}
+
+func (b bound) keptBy(v int64) bool {
+	if b.isWhole {
+		return cmp.Compare(v, b.whole)*b.sign >= b.atLeast
+	}
+	return new(big.Rat).SetInt64(v).Cmp(b.limit)*b.sign >= b.atLeast
+}
+
+func (q *quick) fraction(v json.Number) bool {
+	if len(q.bounds) == 0 {
+		return true
+	}
+	r, ok := new(big.Rat).SetString(v.String())
+	return ok && !slices.ContainsFunc(q.bounds, func(b bound) bool { return r.Cmp(b.limit)*b.sign < b.atLeast })
 }
 
 func (q *quick) text(v string) bool {
@@ -198,7 +243,21 @@ func (q *quick) list(v []any) bool {
 	if q.types&isArray == 0 || len(v) < q.minItems || q.maxItems >= 0 && len(v) > q.maxItems {
 		return false
 	}
+	if q.unique && !distinct(v) {
+		return false
+	}
 	return q.items == nil || !slices.ContainsFunc(v, func(item any) bool { return !q.items.good(item) })
+}
+
+// distinct reports whether a list is of texts, no two of them the same.
+func distinct(list []any) bool {
+	for i, v := range list {
+		text, ok := v.(string)
+		if !ok || len(list) > 50 || slices.Contains(list[:i], any(text)) {
+			return false
+		}
+	}
+	return true
 }
 
 func (q *quick) object(v map[string]any) bool {
