@@ -165,13 +165,17 @@ func (t *table) diff(live, built iter.Seq2[[]any, error], report func(Difference
 	return nil
 }
 
-// compareRanges orders by key and end; what is not there comes last.
+// compareRanges orders as statements.all do; what is not there comes last.
 func (t *table) compareRanges(a, b []any, okA, okB bool) int {
 	if !okA || !okB {
 		return int(number(okB) - number(okA))
 	}
 	n := len(t.Columns)
-	for _, c := range append(slices.Clone(t.key), n+2) {
+	order := append(slices.Clone(t.key), n+2)
+	if t.ground.clustered {
+		order = append([]int{n + 2}, t.key...)
+	}
+	for _, c := range order {
 		if o := compareStored(a[c], b[c]); o != 0 {
 			return o
 		}

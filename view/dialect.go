@@ -17,11 +17,14 @@ type dialect struct {
 	zero     string // nothing, as that type
 	collate  string // what follows the type of text
 	tableEnd string // what follows a table's columns
-	keyed    bool   // every index ends with the key by itself
-	merges   bool   // rows of two tables are merged in order, by an index of each
-	begin    string // begins a transaction that writes
-	snapshot string // begins one that sees one state
-	unseen   string // what is done to a personal column of a table, so that nothing but the table holds its values
+	// clustered: rows lie in the order of their primary key, which every index ends
+	// with. Ended ranges then lie in the order in which they end, so that those of
+	// a batch come to stand together, and an index finds them by key.
+	clustered bool
+	merges    bool   // rows of two tables are merged in order, by an index of each
+	begin     string // begins a transaction that writes
+	snapshot  string // begins one that sees one state
+	unseen    string // what is done to a personal column of a table, so that nothing but the table holds its values
 	// What follows a column that may hold nothing where rows are put in order,
 	// ascending and descending: nothing comes before everything.
 	nulls [2]string
@@ -58,14 +61,14 @@ var sqlite = dialect{
 		event.Text: "TEXT", event.Int: "INTEGER", event.Bool: "INTEGER", event.Bytes: "BLOB", event.Time: "INTEGER",
 		event.IDRef: "BLOB", event.Texts: "TEXT", event.IDs: "BLOB",
 	},
-	position: "INTEGER",
-	zero:     "0",
-	tableEnd: " WITHOUT ROWID",
-	keyed:    true,
-	merges:   true,
-	begin:    "BEGIN IMMEDIATE",
-	snapshot: "BEGIN",
-	rows:     valuesRows,
+	position:  "INTEGER",
+	zero:      "0",
+	tableEnd:  " WITHOUT ROWID",
+	clustered: true,
+	merges:    true,
+	begin:     "BEGIN IMMEDIATE",
+	snapshot:  "BEGIN",
+	rows:      valuesRows,
 }
 
 // valuesRows writes rows as VALUES, a hundred or fewer in a statement.

@@ -97,8 +97,16 @@ func newStatements(t *table) statements {
 		s.holder = append(s.holder, in("SELECT "+all+" FROM "+t.now(), set))
 	}
 	s.all[0] = "SELECT " + all + ", " + colGone + ", " + colSince + ", " + t.ground.zero + t.prefixNames() + " FROM " + t.now() + " ORDER BY " + key
-	s.all[1] = "SELECT " + all + ", " + colGone + ", " + colSince + ", " + colUntil + t.prefixNames() + " FROM " + t.past() + " ORDER BY " + key + ", " + colUntil
+	s.all[1] = "SELECT " + all + ", " + colGone + ", " + colSince + ", " + colUntil + t.prefixNames() + " FROM " + t.past() + " ORDER BY " + t.pastOrder()
 	return s
+}
+
+// pastOrder is the primary key of ended ranges.
+func (t *table) pastOrder() string {
+	if t.ground.clustered {
+		return colUntil + ", " + t.names(t.key)
+	}
+	return t.names(t.key) + ", " + colUntil
 }
 
 // excluded assigns all that an upsert brings, but for the key.
@@ -156,7 +164,7 @@ func (t *table) creates() []string {
 	}
 	out := []string{
 		"CREATE TABLE " + t.now() + " (" + cols.String() + ", PRIMARY KEY (" + t.names(t.key) + "))" + d.tableEnd,
-		"CREATE TABLE " + t.past() + " (" + cols.String() + ", " + colUntil + " " + d.position + " NOT NULL, PRIMARY KEY (" + t.names(t.key) + ", " + colUntil + "))" + d.tableEnd,
+		"CREATE TABLE " + t.past() + " (" + cols.String() + ", " + colUntil + " " + d.position + " NOT NULL, PRIMARY KEY (" + t.pastOrder() + "))" + d.tableEnd,
 	}
 	if d.unseen != "" {
 		for _, table := range []string{t.now(), t.past()} {
@@ -168,18 +176,25 @@ func (t *table) creates() []string {
 	index := func(on, columns string) {
 		out = append(out, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quote(fmt.Sprintf("%s%s_%d", d.stem, t.Name, len(out))), on, columns))
 	}
+	if d.clustered {
+		index(t.past(), t.names(t.key)+", "+colUntil)
+	}
 	for _, set := range t.unique { // the fold enforces them: a batch may pass a value on in any order
 		index(t.now(), t.inOrder(set, false))
 	}
 	for _, names := range t.Indexes {
 		set := t.numbers(names)
-		for _, k := range t.key { // pages are put in order by it, too
-			if !d.keyed && !slices.Contains(set, k) {
-				set = append(set, k)
+		full := slices.Clone(set) // pages are put in order by the key, too
+		for _, k := range t.key {
+			if !slices.Contains(set, k) {
+				full = append(full, k)
 			}
 		}
+		if !d.clustered {
+			set = full
+		}
 		index(t.now(), t.inOrder(set, false))
-		index(t.past(), t.inOrder(set, false))
+		index(t.past(), t.inOrder(full, false))
 	}
 	for _, c := range t.prefix {
 		index(t.now(), quote(prefixCol+t.Columns[c].Name))
