@@ -23,7 +23,10 @@ func TestReference(t *testing.T) {
 	for i, m := range regexp.MustCompile("(?s)```json\n(.*?)```").FindAllSubmatch(text, -1) {
 		files[fmt.Sprintf("example-%d.json", i+1)] = m[1]
 	}
-	set := parse(t, files)
+	set, err := schema.Parse(files, wired())
+	if err != nil {
+		t.Fatal(problems(err))
+	}
 	if len(set.Entities) != 2 || len(set.Events) != 2 || len(set.Warnings) > 0 || len(set.Events["household-registered"].Revisions) != 2 {
 		t.Errorf("%d entities, %d events, %v", len(set.Entities), len(set.Events), set.Warnings)
 	}
