@@ -82,13 +82,17 @@ func (c *compiler) condition(at string, raw any) (*expr, error) {
 	return e, err
 }
 
-func (c *compiler) compile(at string, raw any) (*expr, *cel.Type, error) {
+func (c *compiler) compile(at string, raw any) (e *expr, t *cel.Type, err error) {
+	defer func() {
+		if r := recover(); r != nil { // what strangers write must not end the server, whatever a library makes of it
+			err = &fault.Error{Kind: fault.Invalid, Field: at, Msg: "the expression cannot be compiled", Err: fmt.Errorf("%v", r)}
+		}
+	}()
 	text, ok := raw.(string)
 	if !ok || text == "" {
 		return nil, nil, invalid(at, "this is an expression in CEL, as text")
 	}
 	if c.celEnv == nil {
-		var err error
 		if c.celEnv, err = newCELEnv(c.limits, c.variables); err != nil {
 			return nil, nil, fault.Wrap("set up CEL", err)
 		}
@@ -97,8 +101,7 @@ func (c *compiler) compile(at string, raw any) (*expr, *cel.Type, error) {
 	if err := issues.Err(); err != nil {
 		return nil, nil, invalid(at, "%s", firstIssue(issues))
 	}
-	e := &expr{limits: c.limits}
-	var err error
+	e = &expr{limits: c.limits}
 	if e.reads, err = c.walk(at, compiled.NativeRep()); err != nil {
 		return nil, nil, err
 	}

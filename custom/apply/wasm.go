@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"unicode/utf8"
 
@@ -33,7 +34,12 @@ type guest struct {
 // instantiated. It is interpreted, not compiled to machine code: what an
 // interpreter written in Go does is the same on every machine, and no tenant's
 // code is ever run by the processor itself.
-func newGuest(at string, raw []byte, function string, l Limits) (*guest, error) {
+func newGuest(at string, raw []byte, function string, l Limits) (g *guest, err error) {
+	defer func() {
+		if r := recover(); r != nil { // what strangers write must not end the server, whatever an engine makes of it
+			err = &fault.Error{Kind: fault.Invalid, Field: at, Msg: "the module cannot be compiled", Err: fmt.Errorf("%v", r)}
+		}
+	}()
 	if len(raw) > l.Module {
 		return nil, invalid(at, "the module has %d bytes, the limit is %d", len(raw), l.Module)
 	}
@@ -46,7 +52,7 @@ func newGuest(at string, raw []byte, function string, l Limits) (*guest, error) 
 		return nil, invalid(at, "%s", err.Error())
 	}
 	ctx := context.Background()
-	g := &guest{function: function, limits: l}
+	g = &guest{function: function, limits: l}
 	g.runtime = wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfigInterpreter().
 		WithCoreFeatures(wasmFeatures).WithMemoryLimitPages(l.Pages).
 		WithCloseOnContextDone(true).WithDebugInfoEnabled(false))
