@@ -209,6 +209,7 @@ func (b *backend) GetMe(ctx context.Context, _ *munimentv1.GetMeRequest) (*munim
 	u, err := b.user(c.ID.String())
 	return &munimentv1.GetMeResponse{User: u, SessionId: c.SessionID.String(),
 		Memberships: only(b.members, func(m *munimentv1.Member) bool { return m.GetUserId() == c.ID.String() }),
+		Permissions: only(permissions(), func(p *munimentv1.Permission) bool { return p.GetUserId() == c.ID.String() }),
 		Grants:      only(b.grants, func(g *munimentv1.Grant) bool { return g.GetUserId() == c.ID.String() })}, err
 }
 

@@ -42,6 +42,16 @@ func (m *me) reads() bool { return m.has("", true, owner, admin, viewer, auditor
 // audits: may look at events, anywhere.
 func (m *me) audits() bool { return m.has("", true, owner, admin, auditor) }
 
+// consumes: is permitted to read some events.
+func (m *me) consumes() bool {
+	for _, p := range m.GetPermissions() {
+		if p.GetRight() == munimentv1.EventRight_EVENT_RIGHT_READ {
+			return true
+		}
+	}
+	return false
+}
+
 // auditsAll: may see all events of the instance, and so its statistics.
 func (m *me) auditsAll() bool { return m.has("", false, owner, admin, auditor) }
 
@@ -54,6 +64,9 @@ func (m *me) WritesAny() bool { return !m.past && m.has("", true, owner, admin) 
 // Owns: may also erase people and appoint owners.
 func (m *me) Owns(org string) bool { return !m.past && m.has(org, false, owner) }
 
+// OwnsAny: may say somewhere who may do what.
+func (m *me) OwnsAny() bool { return !m.past && m.has("", true, owner) }
+
 // menu is the navigation for this person.
 func (v *visit) menu() *page.Menu {
 	m := &page.Menu{Name: userName(v.me.GetUser()), Detail: v.me.GetUser().GetEmail().GetValue()}
@@ -63,6 +76,7 @@ func (v *visit) menu() *page.Menu {
 			{Key: "organizations", Label: "Organizations", Href: "/console/organizations", Icon: "org"},
 			{Key: "projects", Label: "Projects", Href: "/console/projects", Icon: "project"},
 			{Key: "members", Label: "Members", Href: "/console/members", Icon: "role"},
+			{Key: "permissions", Label: "Permissions", Href: "/console/permissions", Icon: "check"},
 			{Key: "policies", Label: "Policies", Href: "/console/policies", Icon: "key"},
 		}})
 		ledger := page.MenuGroup{Heading: "Ledger"}
@@ -74,6 +88,9 @@ func (v *visit) menu() *page.Menu {
 		if v.c.Hosting && v.me.has("", false, owner) {
 			m.Groups = append(m.Groups, page.MenuGroup{Heading: "Server", Items: []page.MenuItem{{Key: hostedNav, Label: "Instances", Href: "/console/instances", Icon: "org"}}})
 		}
+	}
+	if !v.me.reads() && v.me.consumes() {
+		m.Groups = append(m.Groups, page.MenuGroup{Heading: "Ledger", Items: []page.MenuItem{{Key: "events", Label: "Events", Href: "/console/events", Icon: "events"}}})
 	}
 	m.Groups = append(m.Groups, page.MenuGroup{Heading: "You", Items: []page.MenuItem{
 		{Key: "account", Label: "My account", Href: "/account", Icon: "person"},

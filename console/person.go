@@ -14,6 +14,7 @@ type personPage struct {
 	Org        string
 	Grants     []grantRow
 	Members    []memberRow
+	Permits    []permissionRow
 	Sessions   []*munimentv1.Session
 	Apps       []usedApp
 	Ended      bool // ended sessions are shown, too
@@ -21,6 +22,7 @@ type personPage struct {
 	Erasure    *munimentv1.GetErasureResponse
 	CanWrite   bool
 	CanErase   bool
+	CanPermit  bool
 	SeesEvents bool
 	Self       bool
 	Curl       same
@@ -43,10 +45,10 @@ func (v *visit) person() error {
 	}
 	u := got.GetUser()
 	p := personPage{User: u, Org: v.orgName(u.GetOrganizationId()), Self: id == v.me.GetUser().GetId(), Here: v.me.GetSessionId(),
-		CanWrite: v.me.Writes(u.GetOrganizationId()), CanErase: v.me.Owns(u.GetOrganizationId()), SeesEvents: v.me.audits(),
+		CanWrite: v.me.Writes(u.GetOrganizationId()), CanErase: v.me.Owns(u.GetOrganizationId()), CanPermit: v.me.OwnsAny(), SeesEvents: v.me.audits(),
 		Ended: v.r.URL.Query().Get("sessions") == "all"}
 	if u.GetState() == munimentv1.UserState_USER_STATE_ERASED {
-		p.CanWrite, p.CanErase = false, false
+		p.CanWrite, p.CanErase, p.CanPermit = false, false, false
 		if p.Erasure, err = v.c.API.User.GetErasure(v.ctx, &munimentv1.GetErasureRequest{UserId: id}); err != nil {
 			return v.c.AsFault(err)
 		}
@@ -81,6 +83,11 @@ func (v *visit) fillPerson(id string, p *personPage) error {
 		return err
 	}
 	p.Members = v.memberRows(members.GetMembers())
+	permits, err := v.c.API.Permission.ListPermissions(v.ctx, &munimentv1.ListPermissionsRequest{Filter: &munimentv1.PermissionFilter{UserId: id}, PageSize: 500, Read: v.read})
+	if err = v.unlessDenied(err); err != nil {
+		return err
+	}
+	p.Permits = v.permissionRows(permits.GetPermissions())
 	sessions, err := v.c.API.Session.ListSessions(v.ctx, &munimentv1.ListSessionsRequest{UserId: id, IncludeEnded: p.Ended, PageSize: 100, Read: v.read})
 	if err = v.unlessDenied(err); err != nil {
 		return err

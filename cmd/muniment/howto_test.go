@@ -7,6 +7,30 @@ import (
 	"testing"
 )
 
+// The commands of the document about permissions do what it says.
+func TestHowToPermissions(t *testing.T) {
+	in := install(t)
+	sh := startShell(t, "HOME="+t.TempDir(), "XDG_CONFIG_HOME=", "DISPLAY=:0", "PERSON_EMAIL="+in.owner.email, "PERSON_PASSWORD="+in.owner.password)
+	sh.run("muniment login --url " + in.url)
+	sh.run("ORGANIZATION=$(muniment organization list --output id | head -n 1)")
+	for _, who := range []string{"ANALYTICS", "FRAUD"} {
+		sh.run(who + "=$(muniment user create-machine --organization-id $ORGANIZATION --name " + who + " --output user_id)")
+	}
+	var printed strings.Builder
+	pieces := fences(t, "permissions", "")
+	for _, piece := range pieces {
+		printed.WriteString(sh.run(piece) + "\n")
+	}
+	for _, want := range []string{`EVENT_RIGHT_PUBLISH|publish`, `refund-\*`, `order-created`} {
+		if !regexp.MustCompile(want).MatchString(printed.String()) {
+			t.Errorf("nothing printed %s", want)
+		}
+	}
+	if left := sh.run("muniment permission list --user-id $SHOP --output event_types"); len(pieces) != 5 || strings.TrimSpace(left) != "refund-*" {
+		t.Errorf("after %d pieces the shop may publish %q:\n%s", len(pieces), left, printed.String())
+	}
+}
+
 // The commands of the document about events do what it says: they run in one
 // shell, in their order, against a fresh server.
 func TestHowToEvents(t *testing.T) {
