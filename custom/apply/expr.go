@@ -55,7 +55,7 @@ func newCELEnv(l Limits, variables []string) (*cel.Env, error) {
 		ext.Math(ext.MathVersion(1)),
 		cel.CustomTypeAdapter(adapter{}),
 		cel.DefaultUTCTimeZone(true),
-		cel.ParserRecursionLimit(100),
+		cel.ParserRecursionLimit(50),
 		cel.ParserExpressionSizeLimit(l.Expression),
 		cel.ExpressionNodeLimit(l.Expression),
 		cel.RegexProgramSizeLimit(1000),
@@ -122,6 +122,9 @@ func (c *compiler) compile(at string, raw any) (e *expr, t *cel.Type, err error)
 
 func firstIssue(issues *cel.Issues) string {
 	first := issues.Errors()[0]
+	if first.Location.Column() < 0 {
+		return oneLine(first.Message)
+	}
 	return fmt.Sprintf("character %d: %s", first.Location.Column()+1, oneLine(first.Message))
 }
 
