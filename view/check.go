@@ -60,7 +60,7 @@ func (s *Set) Check(ctx context.Context, progress func(Progress), report func(Di
 		return 0, fault.Wrap(op, err)
 	}
 	erasures, from := s.erased(), s.log.Mark().Size
-	err = s.build(ctx, checkSuffix, s.all(), progress, func(d *database) error {
+	err = s.build(ctx, checkSuffix, s.all(), s.shadowed, progress, func(d *database) error {
 		defer d.shut()
 		if err := s.Fresh(ctx, d.place().position); err != nil {
 			return err

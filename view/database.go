@@ -31,6 +31,7 @@ type database struct {
 	newer  bool   // it holds views of a later revision or epoch than this program knows
 	memory memory // of states of folds
 
+	rest     *rest   // what it holds besides, while views in it are built alone
 	declares *layout // of all declared views, once it serves; nil: no others
 
 	erasures atomic.Uint64 // that it has taken in
@@ -59,8 +60,9 @@ type home interface {
 	// shadow makes an empty database of views beside the one that serves.
 	shadow(ctx context.Context, purpose string, views []*View) (*database, error)
 	// copy makes a copy of one state of live, from which nothing that was
-	// emptied can be read; nil if live itself is such.
-	copy(ctx context.Context, live *database) (*database, error)
+	// emptied can be read; nil if live itself is such. Of views that live does not
+	// hold as they are given there are empty tables in it, and none of others.
+	copy(ctx context.Context, live *database, views []*View) (*database, error)
 	// install brings d to where live is, puts it in its place, and returns what
 	// is live then. The caller holds the locks of live. After an error
 	// live is closed if it does not serve any more.

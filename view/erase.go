@@ -66,7 +66,11 @@ func (s *Set) Forget(ctx context.Context, subjects ...event.SubjectID) error {
 
 // rewrite replaces the database by a copy of its contents.
 func (s *Set) rewrite(ctx context.Context) error {
-	d, err := s.home.copy(ctx, s.current())
+	live := s.current()
+	if g, ok := live.kept.(*generation); ok && !g.known {
+		return errElsewhere // views of others would be lost
+	}
+	d, err := s.home.copy(ctx, live, live.lay.views)
 	if d == nil || err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ func (s *Set) OnCommit(f func(commit func() error) error) {
 	d.ending = f
 }
 
-// Dump writes down all that the tables hold.
+// Dump writes down all that the tables hold, in the same order wherever they are.
 func (s *Set) Dump() (lines []string, err error) {
 	err = s.current().read(context.Background(), func(ctx context.Context, sn *snapshot) error {
 		for _, v := range s.live.lay.views {
@@ -34,6 +34,7 @@ func (s *Set) Dump() (lines []string, err error) {
 		}
 		return nil
 	})
+	slices.Sort(lines)
 	return lines, err
 }
 

@@ -119,7 +119,7 @@ func (h *files) shadow(_ context.Context, suffix string, views []*View) (*databa
 
 // copy writes one state of the database to another file. The writer goes on
 // meanwhile.
-func (h *files) copy(_ context.Context, live *database) (*database, error) {
+func (h *files) copy(_ context.Context, _ *database, views []*View) (*database, error) {
 	if h.path == inMemory {
 		return nil, nil
 	}
@@ -138,15 +138,48 @@ func (h *files) copy(_ context.Context, live *database) (*database, error) {
 	if _, err = exec(context.Background(), c, sqlCopy, path); err != nil {
 		return nil, err
 	}
-	d, err := openFile(path, live.lay.views, building)
+	d, err := openFile(path, views, building)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.find(); err != nil {
+	if err := d.become(views); err != nil {
 		d.close()
 		return nil, err
 	}
 	return d, nil
+}
+
+// become makes a file of views that of others, without rows where they differ.
+func (d *database) become(views []*View) error {
+	at, prints, _, err := d.kept.(*file).survey(d.w)
+	if err != nil {
+		return err
+	}
+	whole := d.lay
+	d.at = at
+	same := slices.DeleteFunc(slices.Clone(views), func(v *View) bool { return prints[v.Name] != v.fingerprint() })
+	if len(same) == len(views) && len(same) == len(prints) {
+		return nil
+	}
+	if err := d.keep(same, prints); err != nil {
+		return err
+	}
+	d.lay = whole
+	ctx := context.Background()
+	return d.w.in(sqlite.begin, nil, func() error {
+		for _, v := range views {
+			if slices.Contains(same, v) {
+				continue
+			}
+			if err := d.w.run(ctx, plain(whole.creates(v))); err != nil {
+				return err
+			}
+			if _, err := exec(ctx, d.w, sqlAddView, v.Name, v.fingerprint()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (h *files) install(live, d *database, catchUp func(event.Position) error) (*database, error) {

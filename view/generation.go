@@ -142,7 +142,7 @@ func (h *schema) create(ctx context.Context, w conn, views []*View, serving bool
 	if err != nil {
 		return nil, err
 	}
-	if err := w.run(ctx, plain(lay.creates())); err != nil {
+	if err := w.run(ctx, plain(lay.creates(lay.views...))); err != nil {
 		return nil, err
 	}
 	return st, w.run(ctx, func(yield func(statement) bool) {
@@ -257,11 +257,14 @@ func (h *schema) shadow(ctx context.Context, _ string, views []*View) (*database
 // copy makes a new generation of what stands in the one that serves. Tables
 // that were dropped leave no byte in PostgreSQL's files; rows that were updated
 // would, in the free space of pages, even after a vacuum.
-func (h *schema) copy(ctx context.Context, live *database) (*database, error) {
+func (h *schema) copy(ctx context.Context, live *database, views []*View) (*database, error) {
 	from := live.kept.(*generation)
-	return h.beside(ctx, live.lay.views, func(w conn, g *ground, lay *layout) error {
+	return h.beside(ctx, views, func(w conn, g *ground, lay *layout) error {
 		var fill []string
-		for name := range lay.tables {
+		for name, t := range lay.tables {
+			if !live.holds(t.view) {
+				continue
+			}
 			for _, half := range []string{"now_", "past_"} {
 				fill = append(fill, "INSERT INTO "+g.name(half+name)+" SELECT * FROM "+live.lay.ground.name(half+name))
 			}
@@ -270,7 +273,7 @@ func (h *schema) copy(ctx context.Context, live *database) (*database, error) {
 			return err
 		}
 		number := strings.TrimSuffix(g.stem, "_")
-		n, err := exec(ctx, w, h.sql(`UPDATE _state n SET position = o.position, leaf = o.leaf FROM _state o WHERE n.generation = `+number+` AND o.generation = ? AND o.serving AND o.views = n.views`), from.number)
+		n, err := exec(ctx, w, h.sql(`UPDATE _state n SET position = o.position, leaf = o.leaf FROM _state o WHERE n.generation = `+number+` AND o.generation = ? AND o.serving AND o.views = ?`), from.number, from.hash)
 		if err == nil && n != 1 {
 			err = errElsewhere
 		}

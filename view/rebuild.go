@@ -21,12 +21,12 @@ const buildBatch = 10000
 // If it fails, with the same kinds of errors that stop a set, the old file
 // stays.
 func (s *Set) Rebuild(ctx context.Context, progress func(Progress)) error {
-	return s.rebuild(ctx, "rebuild the views", progress, func() (*layout, error) { return s.all(), nil })
+	return s.rebuild(ctx, "rebuild the views", s.shadowed, progress, func() (*layout, error) { return s.all(), nil })
 }
 
 // rebuild makes the views that plan tells, once nothing else is worked on; nil:
 // it is done already.
-func (s *Set) rebuild(ctx context.Context, op string, progress func(Progress), plan func() (*layout, error)) error {
+func (s *Set) rebuild(ctx context.Context, op string, begin begin, progress func(Progress), plan func() (*layout, error)) error {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	release, err := s.occupy(ctx)
@@ -43,7 +43,7 @@ func (s *Set) rebuild(ctx context.Context, op string, progress func(Progress), p
 		return fault.Wrap(op, err)
 	}
 	s.change(func(st *state) { st.rebuilding, st.rebuildErr = &Progress{}, nil })
-	err = s.build(ctx, newSuffix, views, func(p Progress) {
+	err = s.build(ctx, newSuffix, views, begin, func(p Progress) {
 		s.change(func(st *state) { st.rebuilding = &p })
 		if progress != nil {
 			progress(p)
@@ -81,7 +81,7 @@ func (s *Set) rebuildInBackground() {
 			s.pause(firstRetry) // who replaces one builds them all
 		}
 		ctx, done := s.changes.begin(s.ctx, nil)
-		err := s.rebuild(ctx, "build the views", s.opts.Progress, missing)
+		err := s.rebuild(ctx, "build the views", s.grafted, s.opts.Progress, missing)
 		done()
 		if errors.Is(err, errSuperseded) {
 			continue
@@ -97,10 +97,18 @@ func (s *Set) rebuildInBackground() {
 	}
 }
 
+// begin makes the database that is built.
+type begin func(ctx context.Context, purpose string, views *layout) (*database, error)
+
+// shadowed begins with nothing.
+func (s *Set) shadowed(ctx context.Context, purpose string, views *layout) (*database, error) {
+	return s.home.shadow(ctx, purpose, views.views)
+}
+
 // build makes a database of views, at least up to the mark as it is now, and
 // gives it to use, which owns it then.
-func (s *Set) build(ctx context.Context, purpose string, views *layout, progress func(Progress), use func(*database) error) (err error) {
-	d, err := s.home.shadow(ctx, purpose, views.views)
+func (s *Set) build(ctx context.Context, purpose string, views *layout, begin begin, progress func(Progress), use func(*database) error) (err error) {
+	d, err := begin(ctx, purpose, views)
 	if err != nil {
 		return err
 	}
@@ -109,6 +117,9 @@ func (s *Set) build(ctx context.Context, purpose string, views *layout, progress
 	s.setShadow(d)
 	defer s.setShadow(nil)
 	goal := s.log.Mark().Size
+	if d.rest != nil {
+		goal = max(goal, d.rest.at.position)
+	}
 	for reached := event.Position(0); ; {
 		if mark := s.log.Mark().Size; reached >= goal && mark > reached+buildBatch {
 			goal = mark // it took long; what is left otherwise is use's
@@ -121,7 +132,14 @@ func (s *Set) build(ctx context.Context, purpose string, views *layout, progress
 		if reached >= goal {
 			return use(d)
 		}
-		if reached, err = s.patientStep(ctx, d, goal, buildBatch); err != nil {
+		upto := goal
+		if d.rest != nil {
+			upto = d.rest.at.position
+		}
+		if reached, err = s.patientStep(ctx, d, upto, buildBatch); err == nil {
+			err = d.join()
+		}
+		if err != nil {
 			d.shut()
 			return err
 		}

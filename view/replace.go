@@ -47,7 +47,7 @@ func (s *Set) Replace(ctx context.Context, v View) error {
 			}
 			continue
 		}
-		err := s.rebuild(ctx, op, s.opts.Progress, func() (*layout, error) {
+		err := s.rebuild(ctx, op, s.grafted, s.opts.Progress, func() (*layout, error) {
 			if s.serves(&v) {
 				return nil, nil
 			}
@@ -82,8 +82,13 @@ func (s *Set) otherwise(ctx context.Context) error {
 
 // serves tells whether the database that serves holds the view as it is declared.
 func (s *Set) serves(v *View) bool {
+	return s.current().holds(v)
+}
+
+// holds tells whether the database holds the view as it is declared.
+func (d *database) holds(v *View) bool {
 	print := v.fingerprint()
-	return slices.ContainsFunc(s.current().lay.views, func(l *View) bool { return l.Name == v.Name && l.fingerprint() == print })
+	return slices.ContainsFunc(d.lay.views, func(l *View) bool { return l.Name == v.Name && l.fingerprint() == print })
 }
 
 // with are the declared views with another in the place of the one of its name.

@@ -85,7 +85,7 @@ func openFile(path string, views []*View, pragmas []string) (*database, error) {
 
 func (d *database) initialize(log event.LogID) error {
 	ctx := context.Background()
-	if err := d.w.run(ctx, plain(slices.Concat(fileTables, d.lay.creates()))); err != nil {
+	if err := d.w.run(ctx, plain(slices.Concat(fileTables, d.lay.creates(d.lay.views...)))); err != nil {
 		return err
 	}
 	for _, v := range d.lay.views {

@@ -88,10 +88,10 @@ func newLayout(g *ground, views []*View) (*layout, error) {
 	return l, nil
 }
 
-// creates are the statements that make all tables.
-func (l *layout) creates() []string {
+// creates are the statements that make the tables of views.
+func (l *layout) creates(views ...*View) []string {
 	var out []string
-	for _, v := range l.views {
+	for _, v := range views {
 		for i := range v.Tables {
 			out = append(out, l.tables[v.Tables[i].Name].sql.create...)
 		}
