@@ -100,7 +100,9 @@ func (w *world) begin(idle []int, serving []*node) {
 		w.attempt(client, n, again[w.rng.IntN(len(again))])
 		return
 	}
-	switch {
+	switch x := w.toEnd(); {
+	case x != nil && k < 40:
+		w.attempt(client, n, w.endAuthorization(x, reuse))
 	case len(w.commands) >= w.plan.commands || k < 45:
 		w.probe(client, n)
 	case k < 55:

@@ -1,42 +1,40 @@
 package sim
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
 
 	"muniment.dev/authz"
-	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/grant"
 	"muniment.dev/member"
-	"muniment.dev/org"
-	"muniment.dev/project"
 	"muniment.dev/session"
 )
 
 // hour is the life of a session, in microseconds.
 const hour = event.Instant(3600e6)
 
-// actSession is a random command about sessions, roles or organizations.
+// actSession is a random command about sessions, tokens, roles or places.
 func (w *world) actSession() *command {
 	sessions := slices.SortedFunc(maps.Keys(w.model.sessions), compareIDs)
 	codes := slices.SortedFunc(maps.Keys(w.model.codes), compareIDs)
-	k := w.rng.IntN(36)
+	k := w.rng.IntN(50)
 	switch {
 	case k < 8 || len(sessions) == 0:
 		return w.beginSession(sessions)
-	case k < 12:
+	case k < 11:
 		return w.endSession(w.model.sessions[pick(w.rng, sessions...)])
-	case k < 18 || k < 26 && len(codes) == 0:
+	case k < 18 || k < 32 && len(codes) == 0:
 		return w.issue(w.model.sessions[pick(w.rng, sessions...)])
-	case k < 26:
-		return w.redeem(w.model.codes[pick(w.rng, codes...)])
-	case k < 30:
+	case k < 32:
+		return w.useCode(w.model.codes[pick(w.rng, codes...)])
+	case k < 34:
+		return w.withdrawConsent(codes)
+	case k < 38:
 		return w.grantRoles()
-	case k < 33:
+	case k < 41:
 		return w.changeMember()
 	}
 	return w.changePlace()
@@ -58,7 +56,7 @@ func (w *world) beginSession(sessions []event.ID) *command {
 		o = w.places.orgs[0]
 	}
 	c := order(w, fmt.Sprintf("sign %s in, session %s", short(u), short(id)), session.Beginning,
-		session.Begin{Session: id, User: u, Organization: o, Hash: hash, Digest: sha256.Sum256(id[:]), AMR: []string{"pwd"}, ACR: "1", Now: now})
+		session.Begin{Session: id, User: u, Organization: o, Hash: hash, Digest: sha256.Sum256(id[:]), AMR: []string{"pwd"}, ACR: "1", Now: now, Known: w.rng.IntN(3) == 0})
 	c.about = []event.ID{u}
 	return c.as(w, someUser(u))
 }
@@ -81,43 +79,6 @@ func (w *world) endSession(s *sitting) *command {
 		c.as(w, someUser(s.User))
 	}
 	return c
-}
-
-// subject is what an authorization of a session rests on.
-func (w *world) subject(s *sitting, id event.ID, i int) session.Subject {
-	return session.Subject{Authorization: id, Session: s.Session, User: s.User, Organization: s.Organization, Application: w.places.apps[i], Project: w.places.projects[i]}
-}
-
-func (w *world) issue(s *sitting) *command {
-	id, i, now := w.fresh(), w.rng.IntN(len(w.places.apps)), w.instant()
-	c := order(w, fmt.Sprintf("issue code %s in session %s", short(id), short(s.Session)), session.IssuingCode, session.IssueCode{
-		Subject: w.subject(s, id, i), CodeHash: sha256.Sum256(id[:]), RedirectURI: "http://127.0.0.1/", Challenge: "c", Nonce: "n",
-		Scopes: []string{"openid"}, AuthTime: now, Now: now, Expires: now + hour/60})
-	c.about, c.twin = []event.ID{s.User}, func() *command { return w.issue(s) }
-	return c.as(w, someUser(s.User))
-}
-
-// redeem finds the authorization by its code, as applications do.
-func (w *world) redeem(x *code) *command {
-	i := slices.Index(w.places.apps, x.Application)
-	cmd := session.Redeem{Subject: w.subject(w.model.sessions[x.Session], x.Authorization, i), Access: session.Access{Token: w.fresh(), Scopes: x.Scopes}, Now: w.instant()}
-	cmd.Access.Expires = cmd.Now + hour/60
-	c := order(w, "redeem code "+short(x.Authorization), session.Redeeming, cmd)
-	c.about = []event.ID{x.User}
-	c.run = func(ctx context.Context, n *node, env decide.Envelope) (decide.Result, error) {
-		id, cmd := x.Authorization, cmd
-		found, err := decide.Read(ctx, n.runner, "code", session.ByCode(sha256.Sum256(id[:])), event.ID{}, func(_ event.ID, f event.Fact) event.ID {
-			return f.Payload.(session.CodeIssued).Authorization
-		})
-		if err != nil {
-			return decide.Result{}, err
-		}
-		if found != id { // erased with its person, or not to be seen here yet
-			cmd.Authorization = n.world.places.visitor
-		}
-		return decide.Run(ctx, n.runner, session.Redeeming, env, cmd)
-	}
-	return c.as(w, event.System)
 }
 
 func (w *world) grantRoles() *command {
@@ -144,18 +105,4 @@ func (w *world) changeMember() *command {
 		return order(w, fmt.Sprintf("make %s %s", short(u), role), member.Adding, member.Add{Member: w.fresh(), User: u, Organization: o, Role: role})
 	}
 	return order(w, fmt.Sprintf("remove %s as %s", short(u), role), member.Removing, member.Remove{User: u, Organization: o, Role: role})
-}
-
-// changePlace switches an organization, or adds or removes a role.
-func (w *world) changePlace() *command {
-	o, proj, key := pick(w.rng, w.places.orgs...), pick(w.rng, w.places.projects...), pick(w.rng, roleKeys...)
-	switch w.rng.IntN(8) {
-	case 0:
-		return order(w, "deactivate organization "+short(o), org.Deactivating, org.Deactivate{Organization: o})
-	case 1, 2, 3:
-		return order(w, "reactivate organization "+short(o), org.Reactivating, org.Reactivate{Organization: o})
-	case 4, 5:
-		return order(w, "remove role "+key, project.RemovingRole, project.RemoveRole{Project: proj, Key: key})
-	}
-	return order(w, "add role "+key, project.AddingRole, project.AddRole{Project: proj, Key: key, Name: key})
 }

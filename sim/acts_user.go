@@ -15,23 +15,47 @@ import (
 
 // act is a random command.
 func (w *world) act() *command {
+	if w.plan.theme != anything && w.rng.IntN(2) == 0 {
+		return w.actOf(w.plan.theme)
+	}
 	switch k := w.rng.IntN(100); {
-	case k < 18:
+	case k < 15:
 		return w.register(pick(w.rng, addresses...))
-	case k < 29:
+	case k < 24:
 		return w.readdress()
-	case k < 45:
+	case k < 33:
 		return w.moveUser()
-	case k < 50:
+	case k < 36:
 		return w.setPassword()
-	case k < 59:
+	case k < 42:
 		return w.eraseUser()
-	case k < 63:
+	case k < 45:
 		return w.failSignIn()
-	case k < 66:
+	case k < 51:
+		return w.guess()
+	case k < 55:
+		return w.rotate()
+	case k < 57:
 		return w.changeProfile()
 	}
 	return w.actSession()
+}
+
+// actOf is a random command of a theme.
+func (w *world) actOf(t theme) *command {
+	if t == ofTokens {
+		if x := w.refreshable(); x != nil && w.rng.IntN(2) == 0 {
+			return w.useCode(x)
+		}
+		return w.actSession()
+	}
+	switch w.rng.IntN(4) {
+	case 0:
+		return w.guess()
+	case 1:
+		return w.rotate()
+	}
+	return w.changePlace()
 }
 
 // register gives somebody an account.

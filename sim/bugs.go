@@ -12,6 +12,7 @@ type Bugs struct {
 	NoFence        bool // the store takes a batch wherever the log is by then
 	AnyClock       bool // the log goes on however far the clock runs behind
 	RegisterBeside bool // the register is put back together with the log
+	KeepsFamily    bool // a refresh token that was used twice ends nothing
 
 	// Of several nodes.
 	AckFirst    bool // the holder acknowledges before others may read it

@@ -22,6 +22,7 @@ type command struct {
 	// verdict is what the command is answered on the facts up to a position,
 	// read anew: nil if it is accepted.
 	verdict func(event.Actor, event.Position) error
+	heard   func(error)     // called with each answer; may be nil
 	twin    func() *command // another command that vies with it; nil: the same under another id
 	since   event.Position  // whoever gives it has seen the log reach this
 
@@ -57,6 +58,9 @@ func (w *world) attempt(client int, n *node, c *command) {
 // answered holds an answer against the journal.
 func (w *world) answered(o *op, c *command, before *decide.Result, res decide.Result, err error) {
 	c.running--
+	if c.heard != nil && !o.lost {
+		c.heard(err)
+	}
 	if c.running == 0 {
 		defer func() { c.overlap = false }()
 	}

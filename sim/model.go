@@ -5,12 +5,10 @@ import (
 	"slices"
 	"strings"
 
-	"muniment.dev/app"
 	"muniment.dev/authz"
 	"muniment.dev/event"
 	"muniment.dev/grant"
-	"muniment.dev/org"
-	"muniment.dev/project"
+	"muniment.dev/instance"
 	"muniment.dev/session"
 	"muniment.dev/user"
 )
@@ -21,15 +19,23 @@ import (
 type model struct {
 	people   map[event.ID]*person
 	owner    map[string]*timeline[event.ID] // who has a normalized e-mail address
-	orgs     map[event.ID]*timeline[bool]   // active
+	orgs     map[event.ID]*thing
 	members  map[event.ID]*timeline[[]membership]
-	projects map[event.ID]event.ID               // organization
+	projects map[event.ID]*thing                 // in an organization
 	offered  map[event.ID]*timeline[[]string]    // roles that a project has
 	held     map[[2]event.ID]*timeline[[]string] // roles of a user in a project
 	unused   map[[2]event.ID]bool                // those of them that are deactivated
-	apps     map[event.ID]*timeline[bool]        // there
+	apps     map[event.ID]*thing                 // in a project
 	sessions map[event.ID]*sitting
 	codes    map[event.ID]*code
+	consents map[[2]event.ID]*consent   // of a user to an application
+	keys     timeline[[]signingKey]     // that are published
+	schedule instance.Schedule          // of them
+	tried    map[event.ID]event.Instant // when an attempt to sign in failed, by its own clock
+	asks     map[event.ID]bool          // authorizations that need the person's consent
+	atOnce   map[event.Instant]bool     // steps of keys that need not be due, by their time
+	spends   map[event.ID]int64         // the refresh token that a token was asked for with, by the token
+	full     bool                       // the last wrong password was one too many
 }
 
 // person is one user.
@@ -39,7 +45,9 @@ type person struct {
 	locked  bool // under a deactivation
 	email   timeline[string]
 	hash    timeline[string]
-	done    event.Position // where the erasure was reported as complete
+	done    event.Position           // where the erasure was reported as complete
+	guesses map[bool][]event.Instant // wrong passwords that count, from known addresses and others
+	shut    map[bool]event.Instant   // until when no password is accepted
 }
 
 type membership struct {
@@ -54,19 +62,13 @@ type sitting struct {
 	expires timeline[event.Instant]
 }
 
-// code is one authorization.
-type code struct {
-	session.CodeIssued
-	spent, ended timeline[bool]
-	issued       event.Position
-}
-
 func newModel() *model {
 	return &model{
-		people: map[event.ID]*person{}, owner: map[string]*timeline[event.ID]{}, orgs: map[event.ID]*timeline[bool]{},
-		members: map[event.ID]*timeline[[]membership]{}, projects: map[event.ID]event.ID{}, offered: map[event.ID]*timeline[[]string]{},
-		held: map[[2]event.ID]*timeline[[]string]{}, unused: map[[2]event.ID]bool{}, apps: map[event.ID]*timeline[bool]{},
-		sessions: map[event.ID]*sitting{}, codes: map[event.ID]*code{},
+		people: map[event.ID]*person{}, owner: map[string]*timeline[event.ID]{}, orgs: map[event.ID]*thing{},
+		members: map[event.ID]*timeline[[]membership]{}, projects: map[event.ID]*thing{}, offered: map[event.ID]*timeline[[]string]{},
+		held: map[[2]event.ID]*timeline[[]string]{}, unused: map[[2]event.ID]bool{}, apps: map[event.ID]*thing{},
+		sessions: map[event.ID]*sitting{}, codes: map[event.ID]*code{}, consents: map[[2]event.ID]*consent{},
+		schedule: instance.DefaultSchedule(), tried: map[event.ID]event.Instant{}, asks: map[event.ID]bool{}, spends: map[event.ID]int64{}, atOnce: map[event.Instant]bool{},
 	}
 }
 
@@ -84,6 +86,9 @@ func (m *model) follow(facts []event.Fact) error {
 			return fmt.Errorf("record %d, %s of %s: %w", f.Position, f.Type, short(f.Stream.ID), err)
 		}
 	}
+	if err := m.together(facts); err != nil {
+		return fmt.Errorf("record %d, %s of %s, and what was recorded with it: %w", first.Position, first.Type, short(first.Stream.ID), err)
+	}
 	return nil
 }
 
@@ -92,25 +97,6 @@ func wrong(format string, args ...any) error { return fmt.Errorf(format, args...
 // evolve takes in one record, or says why it could not follow.
 func (m *model) evolve(f event.Fact) error {
 	switch p := f.Payload.(type) {
-	case org.Added:
-		line(m.orgs, p.Organization).set(f.Position, true)
-	case authz.OrganizationDeactivated:
-		return m.turn(f, p.Organization, true)
-	case authz.OrganizationReactivated:
-		return m.turn(f, p.Organization, false)
-	case project.Added:
-		m.projects[p.Project] = p.Organization
-	case project.RoleAdded:
-		return m.offer(f, p.Project, p.Key, true)
-	case project.RoleRemoved:
-		return m.offer(f, p.Project, p.Key, false)
-	case app.Added:
-		line(m.apps, p.Application).set(f.Position, true)
-	case app.Removed:
-		if !m.apps[p.Application].now() {
-			return wrong("there is no such application")
-		}
-		m.apps[p.Application].set(f.Position, false)
 	case authz.MemberAdded:
 		return m.join(f, p)
 	case authz.MemberRemoved:
@@ -123,27 +109,21 @@ func (m *model) evolve(f event.Fact) error {
 		return m.use(p.User, p.Project, false)
 	case grant.Reactivated:
 		return m.use(p.User, p.Project, true)
-	default:
-		if err, ok := m.evolveSession(f); ok {
+	}
+	for _, follow := range []func(event.Fact) (error, bool){m.evolvePlace, m.evolveSession, m.evolveAuthorization, m.evolveKeys, m.evolveLockout} {
+		if err, ok := follow(f); ok {
 			return err
 		}
-		return m.evolveUser(f)
 	}
-	return nil
-}
-
-// turn switches an organization off or on.
-func (m *model) turn(f event.Fact, id event.ID, was bool) error {
-	if m.orgs[id] == nil || m.orgs[id].now() != was {
-		return wrong("the organization's activity is not %v", was)
-	}
-	m.orgs[id].set(f.Position, !was)
-	return nil
+	return m.evolveUser(f)
 }
 
 // offer adds a role to a project, or removes it from everybody.
 func (m *model) offer(f event.Fact, proj event.ID, key string, adds bool) error {
 	line := line(m.offered, proj)
+	if !m.projects[proj].there(f.Position) {
+		return wrong("there is no such project")
+	}
 	if slices.Contains(line.now(), key) == adds {
 		return wrong("the project's roles are %v", line.now())
 	}
@@ -213,7 +193,7 @@ func (m *model) give(f event.Fact, p grant.RolesGranted) error {
 	switch u := m.people[p.User]; {
 	case u == nil || u.status.now() == user.IsErased:
 		return wrong("there is no such user")
-	case m.projects[p.Project].IsZero() || m.projects[p.Project] != p.Organization:
+	case !m.projects[p.Project].there(f.Position) || m.projects[p.Project].in != p.Organization:
 		return wrong("there is no such project")
 	case len(minus(p.Roles, m.offered[p.Project].now()...)) > 0:
 		return wrong("the project has no such role among %v", m.offered[p.Project].now())
@@ -228,7 +208,7 @@ func (m *model) give(f event.Fact, p grant.RolesGranted) error {
 
 func (m *model) take(f event.Fact, p grant.RolesWithdrawn) error {
 	held := line(m.held, [2]event.ID{p.User, p.Project})
-	if len(p.Roles) == 0 || len(minus(p.Roles, held.now()...)) > 0 {
+	if len(p.Roles) == 0 || len(minus(p.Roles, held.now()...)) > 0 || !m.projects[p.Project].there(f.Position) {
 		return wrong("the user has %v", held.now())
 	}
 	held.set(f.Position, minus(held.now(), p.Roles...))
@@ -251,7 +231,7 @@ func (m *model) use(u, proj event.ID, on bool) error {
 // counts are the roles of a user in a project that count.
 func (m *model) counts(u, proj event.ID) []string {
 	k := [2]event.ID{u, proj}
-	if m.unused[k] {
+	if m.unused[k] || m.projects[proj].gone.now() {
 		return nil
 	}
 	return m.held[k].now()

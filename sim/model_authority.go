@@ -3,9 +3,11 @@ package sim
 import (
 	"slices"
 
+	"muniment.dev/app"
 	"muniment.dev/authz"
 	"muniment.dev/event"
 	"muniment.dev/grant"
+	"muniment.dev/instance"
 	"muniment.dev/project"
 	"muniment.dev/session"
 	"muniment.dev/user"
@@ -13,13 +15,14 @@ import (
 
 // need is what an actor must be or have.
 type need struct {
-	right authz.Right
-	org   event.ID // zero: in the whole instance
-	self  event.ID // or be this user
-	other event.ID // and not be this user
-	over  event.ID // and have every right that this user has
-	home  event.ID // of which only those here and in the instance count, if it is set
-	shuts event.ID // and every right in the instance that those have who are at home here, and not be one of them
+	right  authz.Right
+	org    event.ID // zero: in the whole instance
+	self   event.ID // or be this user
+	client event.ID // or be this application
+	other  event.ID // and not be this user
+	over   event.ID // and have every right that this user has
+	home   event.ID // of which only those here and in the instance count, if it is set
+	shuts  event.ID // and every right in the instance that those have who are at home here, and not be one of them
 }
 
 // needs says what a record's actor must have had; ok is false if the command
@@ -50,8 +53,21 @@ func needs(f event.Fact) (n need, ok bool) {
 		n = removes(p.User, p.Organization, authz.Role(p.Role))
 	case authz.OrganizationDeactivated:
 		n = need{right: authz.ManageInstance, shuts: p.Organization}
-	case authz.OrganizationReactivated:
+	case authz.OrganizationRemoved:
+		n = need{right: authz.ManageInstance, shuts: p.Organization}
+	case authz.OrganizationReactivated, authz.OrganizationRestored, instance.KeyScheduleChanged,
+		instance.SigningKeyCreated, instance.SigningKeyActivated, instance.SigningKeyRetired, instance.SigningKeyRemoved:
 		n = need{right: authz.ManageInstance}
+	case project.Removed:
+		n = need{right: authz.ManageProjects, org: p.Organization}
+	case project.Restored:
+		n = need{right: authz.ManageProjects, org: p.Organization}
+	case app.Removed:
+		n = need{right: authz.ManageProjects, org: p.Organization}
+	case app.Restored:
+		n = need{right: authz.ManageProjects, org: p.Organization}
+	case user.LockoutEnded:
+		n = need{right: authz.ManageUsers, org: p.Organization, other: p.User, over: p.User, home: p.Organization}
 	case project.RoleAdded:
 		n = need{right: authz.ManageProjects, org: p.Organization}
 	case project.RoleRemoved:
@@ -68,6 +84,12 @@ func needs(f event.Fact) (n need, ok bool) {
 		n = need{right: authz.ManageUsers, org: p.Organization, self: p.User, over: p.User, home: p.Organization}
 	case session.CodeIssued:
 		n = need{self: p.User}
+	case session.ConsentGiven:
+		n = need{self: p.User}
+	case session.ConsentWithdrawn:
+		n = need{right: authz.ManageUsers, org: p.Organization, self: p.User, over: p.User, home: p.Organization}
+	case session.AuthorizationEnded:
+		n = need{right: authz.ManageUsers, org: p.Organization, self: p.User, client: p.Application}
 	default:
 		return n, false
 	}
@@ -97,6 +119,9 @@ func (m *model) authorized(f event.Fact) error {
 func (m *model) may(a event.Actor, n need, p event.Position) bool {
 	if a == event.System {
 		return n.right != ""
+	}
+	if a.Kind == "application" {
+		return !n.client.IsZero() && a.ID == n.client
 	}
 	u := m.people[a.ID]
 	if a.Kind != "user" || u == nil || u.status.at(p) != user.Active || a.ID == n.other {
@@ -155,6 +180,6 @@ var gives = map[authz.Role][]authz.Right{
 // or in the instance if it is zero.
 func (m *model) has(id event.ID, r authz.Right, o event.ID, p event.Position) bool {
 	return slices.ContainsFunc(m.members[id].at(p), func(x membership) bool {
-		return (x.org.IsZero() || x.org == o && m.orgs[o].at(p)) && slices.Contains(gives[x.role], r)
+		return (x.org.IsZero() || x.org == o && m.orgs[o].usable(p)) && slices.Contains(gives[x.role], r)
 	})
 }

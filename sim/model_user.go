@@ -20,6 +20,7 @@ func (m *model) evolveUser(f event.Fact) error {
 			return err
 		}
 		m.people[p.User].hash.set(f.Position, p.Hash.Value)
+		m.people[p.User].forgive()
 		m.endAll(f, p.User)
 	case user.SetupLinkCreated:
 		return m.exists(p.User)
@@ -54,11 +55,12 @@ func (m *model) register(f event.Fact, p user.Registered) error {
 	switch {
 	case m.people[p.User] != nil:
 		return wrong("the user exists already")
-	case !m.orgs[p.Organization].now():
+	case !m.orgs[p.Organization].usable(f.Position):
 		return wrong("the organization is not active")
 	}
 	u := &person{id: p.User, org: p.Organization}
 	m.people[p.User] = u
+	u.forgive()
 	u.status.set(f.Position, user.Active)
 	return m.readdress(f, u, p.Email)
 }
@@ -124,8 +126,9 @@ func (m *model) erase(f event.Fact, u *person) error {
 	return nil
 }
 
-// endAll ends a person's sessions.
+// endAll ends a person's sessions and authorizations.
 func (m *model) endAll(f event.Fact, id event.ID) {
+	m.cut(f, func(c *code) bool { return c.User == id })
 	for _, s := range m.sessions {
 		if s.User == id && !s.over.now() {
 			s.over.set(f.Position, true)
@@ -136,7 +139,7 @@ func (m *model) endAll(f event.Fact, id event.ID) {
 // standing reports whether a person may be signed in behind a record.
 func (m *model) standing(id event.ID, p event.Position) bool {
 	u := m.people[id]
-	return u != nil && u.status.at(p) == user.Active && m.orgs[u.org].at(p)
+	return u != nil && u.status.at(p) == user.Active && m.orgs[u.org].usable(p)
 }
 
 // live reports whether a session is good behind a record, at a time.
@@ -145,8 +148,7 @@ func (m *model) live(id event.ID, p event.Position, now event.Instant) bool {
 	return s != nil && s.begunAt(p) && !s.over.at(p) && now < s.expires.at(p) && m.standing(s.User, p)
 }
 
-// evolveSession takes in a record of a session or an authorization; ok is
-// false for any other.
+// evolveSession takes in a record of a session; ok is false for any other.
 func (m *model) evolveSession(f event.Fact) (err error, ok bool) {
 	switch p := f.Payload.(type) {
 	case session.Begun:
@@ -162,21 +164,9 @@ func (m *model) evolveSession(f event.Fact) (err error, ok bool) {
 			return wrong("the session is over already"), true
 		}
 		m.sessions[p.Session].over.set(f.Position, true)
-		return nil, true
-	case session.CodeIssued:
-		if !m.good(p.Session, f.Position) || !m.apps[p.Application].now() || m.codes[p.Authorization] != nil {
-			return wrong("the person is not signed in, or the code exists already"), true
+		if p.Reason != session.SignedOut {
+			m.cut(f, func(c *code) bool { return c.Session == p.Session })
 		}
-		m.codes[p.Authorization] = &code{CodeIssued: p, issued: f.Position}
-		return nil, true
-	case session.CodeRedeemed:
-		return m.redeem(f, p), true
-	case session.AuthorizationEnded:
-		c := m.codes[p.Authorization]
-		if c == nil || c.ended.now() {
-			return wrong("the authorization has ended already"), true
-		}
-		c.ended.set(f.Position, true)
 		return nil, true
 	}
 	return nil, false
@@ -204,17 +194,3 @@ func (m *model) begin(f event.Fact, p session.Begun) error {
 
 // begunAt reports whether the session had begun behind a record.
 func (s *sitting) begunAt(p event.Position) bool { return s.over.steps[0].from <= p }
-
-func (m *model) redeem(f event.Fact, p session.CodeRedeemed) error {
-	c := m.codes[p.Authorization]
-	switch {
-	case c == nil:
-		return wrong("there is no such code")
-	case c.spent.now():
-		return wrong("the code was redeemed before")
-	case c.ended.now() || !m.good(p.Session, f.Position) || !m.apps[p.Application].now():
-		return wrong("the authorization has ended")
-	}
-	c.spent.set(f.Position, true)
-	return nil
-}

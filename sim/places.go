@@ -106,6 +106,9 @@ func (n *node) furnish(ctx context.Context, secret string, ids []event.ID) error
 	if _, err := decide.Run(ctx, n.runner, policy.ChangingSession, env, short); err != nil {
 		return err
 	}
+	if _, err := decide.Run(ctx, n.runner, policy.ChangingLockout, env, policy.Change[policy.Lockout]{Policy: lockout}); err != nil {
+		return err
+	}
 	for i, id := range append([]event.ID{p.root}, p.admins...) {
 		o, role, in := p.orgs[max(0, i-1)], authz.Admin, p.orgs[max(0, i-1)]
 		if i == 0 {

@@ -11,6 +11,7 @@ import (
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/instance"
 	"muniment.dev/ledger"
 	"muniment.dev/ledger/verify"
 	"muniment.dev/session"
@@ -18,46 +19,74 @@ import (
 
 // probe looks at something.
 func (w *world) probe(client int, n *node) {
-	sessions := slices.SortedFunc(maps.Keys(w.model.sessions), compareIDs)
-	switch k := w.rng.IntN(10); {
-	case k < 5 && len(sessions) > 0:
+	sessions, codes := slices.SortedFunc(maps.Keys(w.model.sessions), compareIDs), slices.SortedFunc(maps.Keys(w.model.codes), compareIDs)
+	switch k := w.rng.IntN(12); {
+	case k < 3 && len(sessions) > 0:
 		w.probeSession(client, n, w.model.sessions[pick(w.rng, sessions...)])
-	case k < 7 && w.plan.several() && len(w.erased()) > 0:
+	case k < 6 && len(codes) > 0:
+		w.probeToken(client, n, w.model.codes[pick(w.rng, codes...)])
+	case k < 7:
+		w.probeKeys(client, n)
+	case k < 8 && w.plan.several() && len(w.erased()) > 0:
 		w.probeErased(client, n, pick(w.rng, w.erased()...))
-	case k < 9:
+	case k < 11:
 		w.scan(client, n)
 	default:
 		w.takeReceipt(n)
 	}
 }
 
-// probeSession: a session that has ended does not pass where the record of
-// that can be read, and one that is good does.
-func (w *world) probeSession(client int, n *node, s *sitting) {
-	now, acked := w.instant(), w.acked
-	var good bool
+// ask reads something at a node. What it found must be so behind some record
+// that the node could read to.
+func (w *world) ask(client int, n *node, name string, read func(context.Context) error, holds func(event.Position) bool) {
 	var err error
+	acked := w.acked
 	w.start(&op{
-		client: client, node: n, name: "looks at session " + short(s.Session),
+		client: client, node: n, name: "looks at " + name,
 		work: func(ctx context.Context) {
-			var st session.State
-			if err = n.enter(ctx, acked); err != nil {
-				return
+			if err = n.enter(ctx, acked); err == nil {
+				err = read(ctx)
 			}
-			st, err = decide.Read(ctx, n.runner, "session", session.Facts(s.Session, s.User, s.Organization), session.Start(s.User), session.Evolve)
-			good = st.Live(now) == nil
 		},
 		end: func(o *op) {
 			if err != nil {
 				w.readFailed(o, err)
-				return
-			}
-			is := func(p event.Position) bool { return w.model.live(s.Session, p, now) == good }
-			if !anywhere(o.from, w.journal.size(), is) {
-				w.fail(fmt.Errorf("session %s: good is %v at %s, which reads to %d", short(s.Session), good, n.name, o.from))
+			} else if !anywhere(o.from, w.journal.size(), holds) {
+				w.fail(fmt.Errorf("%s: what %s says, which reads to %d, was never so since", name, n.name, o.from))
 			}
 		},
 	})
+}
+
+// probeSession: a session that has ended does not pass where the record of
+// that can be read, and one that is good does.
+func (w *world) probeSession(client int, n *node, s *sitting) {
+	now := w.instant()
+	var st session.State
+	w.ask(client, n, "session "+short(s.Session), func(ctx context.Context) (err error) {
+		st, err = decide.Read(ctx, n.runner, "session", session.Facts(s.Session, s.User, s.Organization), session.Start(s.User), session.Evolve)
+		return err
+	}, func(p event.Position) bool { return w.model.live(s.Session, p, now) == (st.Live(now) == nil) })
+}
+
+// probeToken is probeSession for the tokens of an authorization.
+func (w *world) probeToken(client int, n *node, c *code) {
+	now, on := w.instant(), w.restsOn(c)
+	var st session.Authorization
+	w.ask(client, n, "tokens of "+short(c.Authorization), func(ctx context.Context) (err error) {
+		st, err = decide.Read(ctx, n.runner, "authorization", session.AuthorizationFacts(on), session.StartAuthorization(on), session.EvolveAuthorization)
+		return err
+	}, func(p event.Position) bool { return w.model.aliveAt(c, p, now) == (st.Live(now) == nil) })
+}
+
+// probeKeys: the keys by which a node verifies tokens, and with which it signs,
+// are those that were published.
+func (w *world) probeKeys(client int, n *node) {
+	var st instance.State
+	w.ask(client, n, "the signing keys", func(ctx context.Context) (err error) {
+		st, err = decide.Read(ctx, n.runner, "instance", instance.Facts(w.instance.ID), instance.State{}, instance.Evolve)
+		return err
+	}, func(p event.Position) bool { return slices.Equal(names(st.Keys), published(w.model.keys.at(p))) })
 }
 
 // readFailed: reads fail when something is away, and not otherwise.

@@ -42,6 +42,9 @@ func Run(seed uint64, bugs Bugs) *Report {
 	if !w.failed() && !w.older {
 		w.verify()
 	}
+	for _, f := range w.journal.said {
+		w.counts["record "+f.Type]++
+	}
 	return &Report{Seed: seed, Err: w.err, Trace: w.trace, Hash: w.hash(), Events: int(w.journal.size()), Counts: w.counts}
 }
 
@@ -76,6 +79,15 @@ func (w *world) heal() {
 			if w.pump(rest) != nil {
 				return
 			}
+		}
+	}
+	for x, tries := w.toEnd(), 0; x != nil; x, tries = w.toEnd(), tries+1 {
+		if tries > len(w.reused) {
+			w.fail(fmt.Errorf("a refresh token of authorization %s was used twice, and it does not end", short(x.Authorization)))
+		}
+		w.attempt(0, w.nodes[0], w.endAuthorization(x, reuse))
+		if w.pump(rest) != nil {
+			return
 		}
 	}
 	quiet := func() bool {

@@ -179,6 +179,15 @@ func TestSimReaches(t *testing.T) {
 			t.Errorf("it never happened: %s", what)
 		}
 	}
+	for _, record := range []string{"authorization.refresh-token.issued", "authorization.ended", "consent.given", "consent.withdrawn", "instance.signing-key.retired", "instance.signing-key.removed",
+		"user.lockout.begun", "user.lockout.ended", "organization.restored", "project.restored", "application.restored"} {
+		if counts["record "+record] < 2 {
+			t.Errorf("recorded %d times only: %s", counts["record "+record], record)
+		}
+	}
+	if counts["refresh token reused"] < 2 {
+		t.Errorf("refresh tokens were used twice %d times only", counts["refresh token reused"])
+	}
 	if events < 100*40 {
 		t.Errorf("100 runs made only %d records", events)
 	}
@@ -205,6 +214,7 @@ func TestSimCatches(t *testing.T) {
 		"fence dropped":                 {Bugs{NoFence: true}, "does not fit behind the log", plain},
 		"any clock is good":             {Bugs{AnyClock: true}, "ahead of what the clock has said", plain},
 		"register beside the log":       {Bugs{RegisterBeside: true}, "serves a log that was put back", plain},
+		"family outlives a reuse":       {Bugs{KeepsFamily: true}, "was used twice, and it is good", plain},
 		"acknowledged before published": {Bugs{AckFirst: true}, "is stale", many},
 		"follower past the mark":        {Bugs{MarkShown: true}, "records are durable", many},
 		"lost answer, nothing done":     {Bugs{NothingDone: true}, "was said not to have happened", many},

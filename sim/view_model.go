@@ -2,10 +2,14 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
+	"muniment.dev/app"
 	"muniment.dev/event"
 	"muniment.dev/grant"
 	"muniment.dev/member"
+	"muniment.dev/org"
+	"muniment.dev/project"
 	"muniment.dev/session"
 	"muniment.dev/user"
 	"muniment.dev/view"
@@ -37,7 +41,52 @@ func (m *model) differs(t *tables) string {
 			return fmt.Sprintf("session %s: over is %v, not %v", short(id), row["over"], s.over.now())
 		}
 	}
-	return m.rolesDiffer(t)
+	for _, diff := range []string{m.rolesDiffer(t), m.placesDiffer(t), m.consentsDiffer(t)} {
+		if diff != "" {
+			return diff
+		}
+	}
+	return ""
+}
+
+// placesDiffer compares organizations, projects and applications.
+func (m *model) placesDiffer(t *tables) string {
+	for id, o := range m.orgs {
+		if row := t.rows[org.Table][keyOf(view.Values{"id": id})]; row == nil || row["removed"] != o.gone.now() || row["deactivated"] != o.off.now() {
+			return fmt.Sprintf("organization %s: the row is %v", short(id), row)
+		}
+	}
+	for id, p := range m.projects {
+		if row := t.rows[project.Table][keyOf(view.Values{"id": id})]; row == nil || row["removed"] != p.gone.now() {
+			return fmt.Sprintf("project %s: the row is %v", short(id), row)
+		}
+	}
+	for id, a := range m.apps {
+		if row := t.rows[app.Table][keyOf(view.Values{"id": id})]; row == nil || row["removed"] != a.gone.now() || row["project_removed"] != m.projects[a.in].gone.now() {
+			return fmt.Sprintf("application %s: the row is %v", short(id), row)
+		}
+	}
+	return ""
+}
+
+// consentsDiffer compares what applications hold of people.
+func (m *model) consentsDiffer(t *tables) string {
+	n := 0
+	for k, c := range m.consents {
+		if !c.used || m.people[k[0]].status.now() == user.IsErased {
+			continue
+		}
+		n++
+		row := t.rows[session.UserApplications][keyOf(view.Values{"user": k[0], "application": k[1]})]
+		scopes, _ := row["consented"].([]string)
+		if row == nil || !slices.Equal(scopes, c.scopes) {
+			return fmt.Sprintf("user %s has agreed to %v for %s, and the row is %v", short(k[0]), c.scopes, short(k[1]), row)
+		}
+	}
+	if rows := len(t.rows[session.UserApplications]); rows != n {
+		return fmt.Sprintf("applications hold something of people in %d rows, not %d", rows, n)
+	}
+	return ""
 }
 
 // rolesDiffer compares members and grants.
@@ -61,7 +110,7 @@ func (m *model) rolesDiffer(t *tables) string {
 		for _, role := range held.now() {
 			granted++
 			row := t.rows[grant.Roles][keyOf(view.Values{"user": k[0], "project": k[1], "role": role})]
-			if row == nil || row["deactivated"] != m.unused[k] {
+			if row == nil || row["deactivated"] != m.unused[k] || row["project_removed"] != m.projects[k[1]].gone.now() {
 				return fmt.Sprintf("user %s has the role %s, and the row of it is %v", short(k[0]), role, row)
 			}
 		}

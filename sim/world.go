@@ -32,11 +32,22 @@ type plan struct {
 	window   int
 	batch    int
 	kind     kind
-	nodes    int // how many are kept up; more than one: they share the log
+	theme    theme // of what there is most
+	nodes    int   // how many are kept up; more than one: they share the log
 }
 
 // kind is what a run is about.
 type kind int
+
+// theme is what half of a run's commands are about; the others are about all.
+type theme int
+
+// The themes.
+const (
+	anything theme = iota
+	ofTokens
+	ofPlaces
+)
 
 // The kinds of runs.
 const (
@@ -60,6 +71,7 @@ func newPlan(r *rand.Rand, k kind) plan {
 		rollBack: r.IntN(3) == 0, echoes: pick(r, 0, 0, 10, 30),
 		window: pick(r, 4, 32, 8192), batch: pick(r, 1, 4, 512),
 	}
+	p.theme = pick(r, anything, ofTokens, ofPlaces)
 	if k == many {
 		p.nodes, p.rollBack = pick(r, 2, 2, 3), false
 	}
@@ -106,6 +118,9 @@ type world struct {
 
 	places   places
 	commands []*command
+	reused   []*code       // of which a refresh token was used twice
+	guessed  []event.ID    // people whose password somebody tries to guess
+	season   event.Instant // by which the time of signing keys is ahead
 	receipts []receipt
 	steps    int
 	calm     bool // nothing fails any more
