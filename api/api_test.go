@@ -98,6 +98,8 @@ func options(u *users, e *events) api.Options {
 			History:      connectv1.UnimplementedHistoryServiceHandler{},
 			Me:           connectv1.UnimplementedMeServiceHandler{},
 			Hosted:       connectv1.UnimplementedHostedInstanceServiceHandler{},
+			Schema:       connectv1.UnimplementedSchemaServiceHandler{},
+			Entity:       connectv1.UnimplementedEntityServiceHandler{},
 		},
 		Authenticator: tokens{"good": ada, "nobody": {Kind: "user"}},
 		Log:           slog.New(slog.DiscardHandler),

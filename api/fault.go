@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -66,7 +67,7 @@ func toConnect(ctx context.Context, err error) *connect.Error {
 	facts, _ := call.FactsOf(ctx)
 	d := &munimentv1.Fault{Kind: w.kind, Message: fault.Public(err), RequestId: facts.RequestID.String()}
 	var f *fault.Error
-	if errors.As(err, &f) && (f.Kind == fault.Invalid || f.Kind == fault.Refused) {
+	if errors.As(err, &f) && slices.Contains([]fault.Kind{fault.Invalid, fault.Refused, fault.Exists, fault.Conflict, fault.Denied}, f.Kind) {
 		d.Field = f.Field
 	}
 	var between *eventlog.Between

@@ -27,6 +27,8 @@ type Clients struct {
 	History      connectv1.HistoryServiceClient
 	Me           connectv1.MeServiceClient
 	Hosted       connectv1.HostedInstanceServiceClient
+	Schema       connectv1.SchemaServiceClient
+	Entity       connectv1.EntityServiceClient
 }
 
 // NewClients makes clients that call the server at url through c.
@@ -46,6 +48,8 @@ func NewClients(c connect.HTTPClient, url string, opts ...connect.ClientOption) 
 		History:      connectv1.NewHistoryServiceClient(c, url, opts...),
 		Me:           connectv1.NewMeServiceClient(c, url, opts...),
 		Hosted:       connectv1.NewHostedInstanceServiceClient(c, url, opts...),
+		Schema:       connectv1.NewSchemaServiceClient(c, url, opts...),
+		Entity:       connectv1.NewEntityServiceClient(c, url, opts...),
 	}
 }
 

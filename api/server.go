@@ -31,6 +31,8 @@ type Services struct {
 	History      connectv1.HistoryServiceHandler
 	Me           connectv1.MeServiceHandler
 	Hosted       connectv1.HostedInstanceServiceHandler
+	Schema       connectv1.SchemaServiceHandler
+	Entity       connectv1.EntityServiceHandler
 }
 
 // Authenticator finds out who sent an access token.
@@ -134,6 +136,8 @@ func (s *Server) register() error {
 		mount(s, "instance", v.Instance, connectv1.NewInstanceServiceHandler, opts),
 		mount(s, "history", v.History, connectv1.NewHistoryServiceHandler, opts),
 		mount(s, "me", v.Me, connectv1.NewMeServiceHandler, opts),
+		mount(s, "schema", v.Schema, connectv1.NewSchemaServiceHandler, opts),
+		mount(s, "entity", v.Entity, connectv1.NewEntityServiceHandler, opts),
 		mount(s, "hosted instance", v.Hosted, connectv1.NewHostedInstanceServiceHandler, opts),
 	)
 }

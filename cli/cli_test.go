@@ -253,6 +253,8 @@ func newServer(clean func(func())) *httptest.Server {
 			History:      connectv1.UnimplementedHistoryServiceHandler{},
 			Me:           connectv1.UnimplementedMeServiceHandler{},
 			Hosted:       connectv1.UnimplementedHostedInstanceServiceHandler{},
+			Schema:       connectv1.UnimplementedSchemaServiceHandler{},
+			Entity:       connectv1.UnimplementedEntityServiceHandler{},
 		},
 		Authenticator: tokens{}, Log: slog.New(slog.DiscardHandler),
 	})

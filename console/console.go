@@ -51,6 +51,8 @@ type Clients struct {
 	History      connectv1.HistoryServiceClient
 	Me           connectv1.MeServiceClient
 	Hosted       connectv1.HostedInstanceServiceClient
+	Schema       connectv1.SchemaServiceClient
+	Entity       connectv1.EntityServiceClient
 }
 
 // Sessions says who is signed in.

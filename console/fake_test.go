@@ -33,6 +33,8 @@ type backend struct {
 	connectv1.UnimplementedHistoryServiceHandler
 	connectv1.UnimplementedMeServiceHandler
 	connectv1.UnimplementedHostedInstanceServiceHandler
+	connectv1.UnimplementedSchemaServiceHandler
+	connectv1.UnimplementedEntityServiceHandler
 
 	t  *testing.T
 	mu sync.Mutex

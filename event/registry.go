@@ -66,6 +66,18 @@ func (r *Registry) Add(log LogID, d Descriptor) error {
 	return nil
 }
 
+// Put is Add for a customer's type that may be known already: what can change
+// of a revision, such as its sentence and its tags, changes.
+func (r *Registry) Put(log LogID, d Descriptor) error {
+	if err := d.Check(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.byType[registryKey{log, d.Type, d.Revision}] = &d
+	return nil
+}
+
 // Learn says how a log's own types are found: load adds those that are not
 // known yet. It is called, never twice at once, whenever such a type is missing.
 func (r *Registry) Learn(log LogID, load func() error) {
@@ -127,6 +139,12 @@ func (r *Registry) Of(log LogID, payload any) (*Descriptor, error) {
 		return d, nil
 	}
 	return nil, fault.New(fault.NotFound, "no event type is registered for %T", payload)
+}
+
+// BuiltIn reports whether a type is Muniment's own, in any revision.
+func (r *Registry) BuiltIn(typ string) bool {
+	_, ok := r.known(LogID{}, typ, 1)
+	return ok
 }
 
 // All lists the newest revision of each type known to a log, by name.

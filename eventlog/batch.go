@@ -133,7 +133,7 @@ func (s *sequencer) holds(ctx context.Context, c event.Condition) error {
 			return err
 		}
 		if h.Version != version {
-			return &verdict{fault.New(fault.Conflict, "the object was changed meanwhile")}
+			return &verdict{ErrVersion}
 		}
 	}
 	if len(c.Query) == 0 {

@@ -61,6 +61,9 @@ func (b *Between) Error() string {
 	return fault.New(fault.Conflict, "%s at position %d came between", b.Type, b.Position).Msg
 }
 
+// ErrVersion says that a stream is not at the version that a condition names.
+var ErrVersion = fault.New(fault.Conflict, "the object was changed meanwhile")
+
 // ErrCommandReused refuses a command id that stands for another request.
 var ErrCommandReused = fault.New(fault.Refused, "this command id was already used for a different request; take a new one")
 

@@ -106,7 +106,7 @@ type wrong struct {
 
 // sentinels are the errors that callers tell apart. The list only grows.
 func sentinels() []*fault.Error {
-	return []*fault.Error{eventlog.ErrCommandReused, eventlog.ErrKeyTaken, eventlog.ErrKeyUnnamed, eventlog.ErrSubjectErased, eventlog.ErrEventExists, eventlog.ErrMoved}
+	return []*fault.Error{eventlog.ErrCommandReused, eventlog.ErrKeyTaken, eventlog.ErrKeyUnnamed, eventlog.ErrSubjectErased, eventlog.ErrEventExists, eventlog.ErrMoved, eventlog.ErrVersion}
 }
 
 // strict decodes what encode writes, and little else: no duplicate or unknown

@@ -24,6 +24,8 @@ import (
 	"muniment.dev/audit/stats"
 	"muniment.dev/authz"
 	"muniment.dev/credential"
+	"muniment.dev/custom"
+	"muniment.dev/custom/publish"
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
@@ -49,10 +51,11 @@ import (
 // here and nowhere else.
 func Registry() *event.Registry {
 	return event.NewRegistry(authz.Events(), instance.Events(), org.Events(), policy.Events(), credential.Events(), user.Events(), project.Events(),
-		app.Events(), grant.Events(), session.Events(), audit.Events(), hosting.Events())
+		app.Events(), grant.Events(), session.Events(), custom.Events(), audit.Events(), hosting.Events())
 }
 
-// Views are the views of all slices.
+// Views are the views of all slices, but for that of customers' entities, which
+// follows from what they defined.
 func Views() []view.View {
 	return []view.View{org.View(), policy.View(), user.View(), project.View(), app.View(), grant.View(), member.View(), member.PermissionView(), session.View(), hosting.View()}
 }
@@ -76,6 +79,8 @@ type Options struct {
 	Forget []erasure.Forget
 	// Hosted says which instance and log are expected; nil: whichever is there.
 	Hosted *Hosted
+	// Go are appliers and upcasters written in Go; may be empty.
+	Go custom.Go
 	// Nodes says how the log is shared with other processes; nil: it is not.
 	Nodes *Nodes
 }
@@ -86,6 +91,7 @@ type Core struct {
 	Keys      *seal.Keys
 	Sealer    *seal.Sealer
 	Runner    *decide.Runner
+	Catalog   *publish.Catalog
 	Views     *view.Set
 	Publisher *ledger.Publisher
 	Prover    *ledger.Prover
@@ -209,6 +215,7 @@ func (c *Core) openLog(ctx context.Context) error {
 	c.onClose(c.Log.Close)
 	c.Sealer = &seal.Sealer{Log: id, Assigned: c.Log, Keys: c.Keys, Registry: Registry()}
 	c.Runner = &decide.Runner{Log: c.Log, Sealer: c.Sealer}
+	c.Catalog = publish.NewCatalog(c.Runner, c.opts.Go)
 	return nil
 }
 
@@ -263,10 +270,15 @@ func (c *Core) openDerived(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Views, err = view.Open(ctx, ops.ViewsIn(c.opts.Views, c.applies()), c.Log, c.Sealer.Decode, Views(), view.Options{Prepare: c.Sealer.Prefetch, Logger: c.opts.Logger}); err != nil {
+	entities, err := c.entities(ctx)
+	if err != nil {
+		return err
+	}
+	if c.Views, err = view.Open(ctx, ops.ViewsIn(c.opts.Views, c.applies()), c.Log, c.Sealer.Decode, append(Views(), entities), view.Options{Prepare: c.Sealer.Prefetch, Logger: c.opts.Logger}); err != nil {
 		return err
 	}
 	c.onClose(c.Views.Close)
+	c.followDefinitions(event.Position(entities.Epoch))
 	c.Stats = stats.Start(ctx, c.Log, filepath.Join(c.opts.Data, "stats.json"), c.opts.Logger)
 	c.onClose(c.Stats.Close)
 	c.Runner.Slow = c.slow
@@ -311,11 +323,8 @@ func (c *Core) startErasure(ctx context.Context) error {
 			{Name: "views", Do: func(ctx context.Context, s event.SubjectID) error { return c.Views.Forget(ctx, s) }},
 			{Name: "folded states", Do: func(context.Context, event.SubjectID) error { c.Runner.Forget(); return nil }},
 		}...),
-		IsComplete: erasure.ByEvent(c.Log, "user.erasure.completed", "user"),
-		Complete: func(ctx context.Context, s event.SubjectID) error {
-			_, err := decide.Run(ctx, c.Runner, user.CompletingErasure, decide.Envelope{Actor: event.System}, user.CompleteErasure{User: s.ID})
-			return err
-		},
+		IsComplete: c.isErased,
+		Complete:   c.completeErasure,
 	}
 	if c.Log.Shared() != nil && !isURL(c.opts.Views) { // views of its own, which it may have had before
 		c.Erasure.Note = erasure.NewNote(filepath.Join(c.opts.Data, "forgotten.json"), c.Log.ID())

@@ -19,6 +19,8 @@ import (
 	"muniment.dev/audit"
 	"muniment.dev/audit/auditapi"
 	"muniment.dev/console"
+	"muniment.dev/custom/customapi"
+	"muniment.dev/custom/publish"
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
@@ -328,10 +330,13 @@ func (s *Server) services(c adapter.Core) api.Services {
 	members, permissions, grants := memberapi.New(c), memberapi.NewPermissions(c), grantapi.New(c)
 	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.VerifierKey, Statistics: s.Core.Stats, URL: s.URL(), Streams: s.streams}
 	sessions := sessionapi.New(c)
+	schemas, entities := customapi.New(c, customapi.Needs{Catalog: s.Core.Catalog, Publisher: &publish.Publisher{Catalog: s.Core.Catalog, Runner: c.Runner, Views: c.Views},
+		Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, Record: events.Recorded})
 	return api.Services{
 		User: users, Organization: orgapi.New(c, net.DefaultResolver), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Permission: permissions, Policy: policyapi.New(c),
 		Session: sessions, Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Sessions: sessions, Members: members, Permits: permissions, Grants: grants, Events: events},
 		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.VerifierKey, NewKey: newKey}),
-		Hosted:   hostingapi.New(c, s.extra.Hosting),
+		Schema:   schemas, Entity: entities,
+		Hosted: hostingapi.New(c, s.extra.Hosting),
 	}
 }

@@ -1,6 +1,8 @@
 package adapter
 
 import (
+	"strings"
+
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -15,6 +17,16 @@ func ID(field, text string) (event.ID, error) {
 	id, err := event.ParseID(text)
 	if err != nil || len(text) != 32 || id.IsZero() {
 		return event.ID{}, fault.Field(field, "an id is 32 lower-case hexadecimal digits, not all zero")
+	}
+	return id, nil
+}
+
+// UUID reads the id of something that is the caller's own: with or without the
+// dashes of a UUID, in capitals or not.
+func UUID(field, text string) (event.ID, error) {
+	id, err := event.ParseID(strings.ToLower(text))
+	if err != nil || id.IsZero() {
+		return event.ID{}, fault.Field(field, "must be a UUID, not all zero")
 	}
 	return id, nil
 }

@@ -15,6 +15,7 @@ import (
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/audit"
 	"muniment.dev/audit/stats"
+	"muniment.dev/authz"
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -71,6 +72,12 @@ func (s *Service) sight(ctx context.Context) (audit.Sight, error) {
 	sight := audit.Of(a)
 	sight.Upto = upto
 	return sight, nil
+}
+
+// Recorded records a reading of events in another place, unless people only
+// looked at what is about themselves.
+func (s *Service) Recorded(ctx context.Context, who authz.Authority, r audit.Read) error {
+	return s.record(ctx, audit.Of(who), r)
 }
 
 // record records a reading, unless people only looked at what is about

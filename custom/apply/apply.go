@@ -27,6 +27,10 @@ type Input struct {
 	State map[string]any // the entity's fields; nil: there is no such entity
 	Event map[string]any // the event's fields
 	Meta  Meta
+	// Gone are the fields that were erased, as "event.NAME" and "state.NAME". What
+	// is computed with one of them is left out instead of failing: what it would
+	// have gone to is of the same subject, and erased as well.
+	Gone map[string]bool
 }
 
 // Meta is what is known of an event beside its fields.
@@ -79,6 +83,8 @@ type step struct {
 	at   string // JSON pointer
 	cond *expr  // nil: always
 	do   action
+	// opaque is a step of which nobody knows what it reads.
+	opaque bool
 }
 
 // An action is what a step does with the state of a run.
@@ -101,6 +107,11 @@ func Compile(raw any, env Env) (*Program, error) {
 
 // Flows says which fields reach which, each pair once, in order.
 func (p *Program) Flows() []Flow { return slices.Clone(p.flows) }
+
+// Deletes reports whether every such event deletes its entity.
+func (p *Program) Deletes() bool {
+	return slices.ContainsFunc(p.steps, func(s step) bool { _, is := s.do.(deleteStep); return is && s.cond == nil })
+}
 
 // Apply computes what the event leaves of its entity. Any error but one of kind
 // fault.Unavailable follows from the input alone, so that it will be the same
@@ -128,6 +139,9 @@ func (p *Program) Apply(ctx context.Context, in Input) (Output, error) {
 }
 
 func (s step) apply(r *run) error {
+	if s.opaque && len(r.in.Gone) > 0 {
+		return nil
+	}
 	if s.cond != nil {
 		yes, err := s.cond.holds(r)
 		if err != nil || !yes {

@@ -94,6 +94,7 @@ func (c *compiler) step(at string, raw any) (step, error) {
 	if err != nil {
 		return step{}, err
 	}
+	s.opaque = kind == "wasm" || kind == "go"
 	if kind == "wasm" {
 		s.do, err = c.wasm(at, m)
 		return s, err

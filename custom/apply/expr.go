@@ -220,6 +220,9 @@ func selected(ident ast.NavigableExpr) string {
 
 // eval evaluates the expression.
 func (e *expr) eval(r *run) (ref.Val, error) {
+	if e.gone(r) {
+		return types.NullValue, nil
+	}
 	if err := e.exact(r); err != nil {
 		return nil, err
 	}
@@ -283,8 +286,16 @@ func evalError(err error) error {
 	return fault.New(fault.Refused, "the expression cannot be evaluated with these values")
 }
 
-// holds evaluates a condition.
+// gone reports whether something that the expression reads was erased.
+func (e *expr) gone(r *run) bool {
+	return len(r.in.Gone) > 0 && slices.ContainsFunc(e.reads, func(read string) bool { return r.in.Gone[read] || strings.HasSuffix(read, ".*") })
+}
+
+// holds evaluates a condition; one that cannot be read any more does not hold.
 func (e *expr) holds(r *run) (bool, error) {
+	if e.gone(r) {
+		return false, nil
+	}
 	v, err := e.eval(r)
 	if err != nil {
 		return false, err

@@ -168,11 +168,14 @@ func (d *document) checkField(f *Field, s map[string]any) {
 	switch {
 	case f.Ref != "" && f.Kind != UUID && f.Kind != UUIDs:
 		d.add(at(f.pointer, "x-ref"), `needs "type": "string" and "format": "uuid", or an array whose items are so`)
-	case f.Public && f.Kind == UUIDs && !bounded(s["maxItems"], MaxRefs):
+	case f.Public && f.Kind == UUIDs && d.kind() == "x-event" && !bounded(s["maxItems"], MaxRefs):
 		d.add(f.pointer, `needs "maxItems" of at most %d: each of its ids becomes a tag`, MaxRefs)
 	}
-	if f.Search != "" && f.Kind != Text {
-		d.add(at(f.pointer, "x-search"), `needs "type": "string": only texts are searched for`)
+	switch {
+	case f.Search == Prefix && f.Kind != Text:
+		d.add(at(f.pointer, "x-search"), `needs "type": "string": only texts are searched for by how they begin`)
+	case f.Search != "" && !scalar && !f.Public:
+		d.add(at(f.pointer, "x-search"), `needs "type": "string", "integer" or "boolean": sealed lists are not searched`)
 	}
 	if f.Unique != "" && !scalar {
 		d.add(at(f.pointer, "x-unique"), `needs "type": "string" or "integer": lists and objects are not compared`)

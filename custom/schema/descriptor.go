@@ -27,8 +27,12 @@ func Taken(field string) string { return "unique:" + field }
 // Former: see Taken.
 func Former(field string) string { return "former:" + field }
 
-// BlindName is the name of the blind tags of an entity type's unique field.
+// BlindName is the name of the blind tags of an entity type's unique field where
+// a value is taken; FormerName is that where it is released.
 func BlindName(entity, field string) string { return entity + "." + field }
+
+// FormerName: see BlindName.
+func FormerName(entity, field string) string { return BlindName(entity, field) + ".former" }
 
 // TagName is the name of the tag of an event's field that has x-tag.
 func TagName(entity, field string) string { return entity + "." + field }
@@ -47,9 +51,9 @@ func (d *Definition) describe(e *Entity) (event.Descriptor, error) {
 		if f.Unique == "" {
 			continue
 		}
-		for _, name := range []string{Taken(f.Name), Former(f.Name)} {
-			out.Fields = append(out.Fields, event.Field{Name: name, Kind: event.Text, Of: FieldEntity, Blind: BlindName(e.Name, f.Name), Fold: true, Only: true})
-		}
+		out.Fields = append(out.Fields,
+			event.Field{Name: Taken(f.Name), Kind: event.Text, Of: FieldEntity, Blind: BlindName(e.Name, f.Name), Fold: true, Only: true},
+			event.Field{Name: Former(f.Name), Kind: event.Text, Of: FieldEntity, Blind: FormerName(e.Name, f.Name), Fold: true, Only: true})
 	}
 	return out, out.Check()
 }

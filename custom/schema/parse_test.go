@@ -136,7 +136,7 @@ func TestDescriptor(t *testing.T) {
 		{"household-registered", "village", "json public tag=household.village"},
 		{"household-registered", "size", "json public"},
 		{"household-registered", schema.Taken("card"), "text of=entity blind=household.card fold only"},
-		{"household-registered", schema.Former("card"), "text of=entity blind=household.card fold only"},
+		{"household-registered", schema.Former("card"), "text of=entity blind=household.card.former fold only"},
 		{"household-registered", schema.Taken("number"), "text of=entity blind=household.number fold only"},
 	} {
 		d := set.Events[c.event].Latest().Descriptor

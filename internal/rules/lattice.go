@@ -55,6 +55,8 @@ SLICES, EDGE, ledger < instance/instanceapi < ADAPTERS # the head of the log, wi
 SLICES, EDGE, ledger < hosting/hostingapi < ADAPTERS # what is deleted is named by how its log ended
 SLICES, EDGE < session/meapi < ADAPTERS        # what callers may know of themselves
 fault < user/password                          # argon2id in a bounded pool
+SLICES, EDGE < custom/publish < custom/customapi < ADAPTERS # customers' events are made ready and recorded: looks up ahead and makes conditions of it
+SLICES, EDGE, ledger, audit < custom/customapi # shows their trail as the events are shown
 SLICES, EDGE, user/password < session/signin < ADAPTERS # where people prove who they are: asks the deciders, keeps nothing
 SLICES, EDGE < oidc, saml, scim, ldap < PROTOCOLS # what the world speaks to us
 fault < page                                   # layout, assets and safety headers of every web page

@@ -1,0 +1,443 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+
+	"muniment.dev/authz"
+	"muniment.dev/custom"
+	"muniment.dev/custom/schema"
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/eventlog"
+	"muniment.dev/fault"
+	"muniment.dev/view"
+)
+
+// Event is what a publisher sends.
+type Event struct {
+	ID           event.ID // zero: a fresh one
+	Type         string
+	Revision     uint32 // 0: the newest
+	Entity       event.ID
+	Organization event.ID // zero: as the entity's first event says
+	Data         map[string]any
+	Expected     *uint64 // version of the entity; nil: any
+	Context      map[string]any
+	Private      map[string]string
+}
+
+// Result is what became of an event.
+type Result struct {
+	ID       event.ID
+	Position event.Position // 0 if it was only checked
+	Version  uint64
+	Repeated bool
+}
+
+// MaxEvents is how many events are published at a time.
+const MaxEvents = 500
+
+// Publisher publishes to one log. It is safe for concurrent use.
+type Publisher struct {
+	Catalog *Catalog
+	Runner  *decide.Runner
+	Views   *view.Set
+
+	owners owners
+}
+
+// owners remembers to which organization entities belong, which never changes.
+type owners struct {
+	mu sync.Mutex
+	of map[event.Stream]event.ID
+}
+
+const maxOwners = 1 << 16
+
+func (o *owners) get(s event.Stream) (event.ID, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	id, ok := o.of[s]
+	return id, ok
+}
+
+func (o *owners) put(s event.Stream, id event.ID) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.of == nil || len(o.of) >= maxOwners {
+		o.of = map[event.Stream]event.ID{}
+	}
+	o.of[s] = id
+}
+
+// attempts bounds how often events are made ready again because definitions or
+// entities changed meanwhile.
+const attempts = 16
+
+// The refusals.
+var (
+	ErrReused = fault.New(fault.Exists, "an event with this id is recorded already, with other content; a new event needs a new id")
+	ErrAbsent = fault.New(fault.Refused, "there is no such entity, and this type of event makes none; publish the event that does first, or look at the entity id")
+	ErrExpect = fault.New(fault.Conflict, "the entity is not at the version that was expected; read it again and decide anew")
+)
+
+// Publish records events, all of those that are not recorded yet or none. The
+// condition must hold besides; only its query and position count.
+func (p *Publisher) Publish(ctx context.Context, env decide.Envelope, events []Event, also event.Condition) ([]Result, error) {
+	if err := p.may(ctx, env, events); err != nil {
+		return nil, err
+	}
+	var err error
+	for range attempts {
+		var b *batch
+		if b, err = p.ready(ctx, events, also); err != nil {
+			return nil, err
+		}
+		if len(b.cmd.Events) == 0 {
+			return b.results, nil
+		}
+		env.Also = b.also
+		var res decide.Result
+		if res, err = decide.Run(ctx, p.Runner, custom.Publishing, env, b.cmd); err == nil {
+			return p.recorded(ctx, b, res)
+		}
+		if !again(err) {
+			return nil, b.locate(err)
+		}
+	}
+	return nil, err
+}
+
+// Check makes events ready and says what would be refused.
+func (p *Publisher) Check(ctx context.Context, env decide.Envelope, events []Event, also event.Condition) ([]Result, error) {
+	if err := p.may(ctx, env, events); err != nil {
+		return nil, err
+	}
+	b, err := p.ready(ctx, events, also)
+	if err != nil {
+		return nil, err
+	}
+	return b.results, nil
+}
+
+// again reports whether making the events ready anew may help.
+func again(err error) bool {
+	return errors.Is(err, custom.ErrMoved) || errors.Is(err, eventlog.ErrEventExists) || errors.Is(err, eventlog.ErrVersion) || errors.Is(err, decide.ErrAlso)
+}
+
+// may refuses, before anything is looked at, who may not publish such events at
+// all. The decider asks again, with the organization that is settled by then.
+func (p *Publisher) may(ctx context.Context, env decide.Envelope, events []Event) error {
+	if len(events) == 0 || len(events) > MaxEvents {
+		return fault.Field("events", "1 to %d events are published at a time", MaxEvents)
+	}
+	who, err := p.Runner.Authority(ctx, env.Actor, p.Runner.Log.Mark().Size)
+	if err != nil {
+		return err
+	}
+	for i := range events {
+		if err := mayAnywhere(who, &events[i]); err != nil {
+			p.Runner.Refused(ctx, custom.Publishing.Name, env, err)
+			return inEvent(i, "", err)
+		}
+	}
+	return nil
+}
+
+func mayAnywhere(who authz.Authority, e *Event) error {
+	if who.MayPublish(e.Type, e.Organization) {
+		return nil
+	}
+	if e.Organization.IsZero() && slices.ContainsFunc(who.Permissions(authz.Publish), func(h authz.Permission) bool { return h.Types.Has(e.Type) }) {
+		return nil
+	}
+	return who.NeedPublish(e.Type, e.Organization)
+}
+
+// inEvent says which event, and which field of it, an error is about.
+func inEvent(i int, field string, err error) error {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return err
+	}
+	e := *f
+	e.Field = "events[" + strconv.Itoa(i) + "]"
+	if field != "" {
+		e.Field += "." + field
+	}
+	if f.Field != "" {
+		e.Field += f.Field
+	}
+	return &e
+}
+
+// batch is a command that is made ready.
+type batch struct {
+	defs    *custom.Definitions
+	cmd     custom.Publish
+	also    event.Condition
+	results []Result
+	from    []int // for each event of cmd, which of the publisher's it is
+	heads   map[event.Stream]uint64
+	owner   map[event.Stream]event.ID
+	states  map[event.Stream]*custom.Entity // of entities with unique values
+}
+
+func (p *Publisher) ready(ctx context.Context, events []Event, also event.Condition) (*batch, error) {
+	defs, err := p.Catalog.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &batch{defs: defs, cmd: custom.Publish{Defined: defs.At}, results: make([]Result, len(events)),
+		also:  event.Condition{Streams: map[event.Stream]uint64{}},
+		heads: map[event.Stream]uint64{}, owner: map[event.Stream]event.ID{}, states: map[event.Stream]*custom.Entity{}}
+	if len(also.Query) > 0 {
+		if err := p.unchanged(ctx, also); err != nil {
+			return nil, err
+		}
+		b.also.Query, b.also.After = also.Query, p.Runner.Log.Mark().Size
+		if err := p.unchanged(ctx, also); err != nil {
+			return nil, err
+		}
+	}
+	seen := map[event.ID]bool{}
+	for i := range events {
+		e := &events[i]
+		if !e.ID.IsZero() && seen[e.ID] {
+			return nil, inEvent(i, "id", fault.New(fault.Invalid, "another event of the same request has this id"))
+		}
+		seen[e.ID] = true
+		if err := p.add(ctx, b, i, e); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// unchanged refuses if a record that the publisher's condition selects stands
+// after its position.
+func (p *Publisher) unchanged(ctx context.Context, c event.Condition) error {
+	for r, err := range p.Runner.Log.ReadTo(ctx, c.Query, c.After, p.Runner.Log.Mark().Size) {
+		if err != nil {
+			return err
+		}
+		return &fault.Error{Kind: fault.Conflict, Field: "condition", Msg: "facts that the condition names were recorded after its position; read them and decide anew",
+			Err: &eventlog.Between{Position: r.Position, Type: r.Type}}
+	}
+	return nil
+}
+
+// add makes one event ready, unless it is recorded already.
+func (p *Publisher) add(ctx context.Context, b *batch, i int, e *Event) error {
+	def, err := b.definition(e)
+	if err != nil {
+		return inEvent(i, "type", err)
+	}
+	if !e.ID.IsZero() {
+		done, err := p.earlier(ctx, def, e)
+		if err != nil || done.Repeated {
+			b.results[i] = done
+			return inEvent(i, "id", err)
+		}
+	} else {
+		e.ID = event.NewID()
+	}
+	if def.Retired {
+		return inEvent(i, "type", fault.New(fault.Refused, "this type of event is retired: it is not published any more"))
+	}
+	if err := def.Validate(e.Data); err != nil {
+		return inEvent(i, "data", err)
+	}
+	stream := event.Stream{Kind: def.Entity, ID: e.Entity}
+	if err := p.place(ctx, b, i, e, def, stream); err != nil {
+		return err
+	}
+	payload, err := def.Payload(e.Entity, b.owner[stream], e.Data)
+	if err != nil {
+		return inEvent(i, "data", err)
+	}
+	b.heads[stream]++
+	r := custom.Ready{Type: e.Type, Organization: b.owner[stream],
+		New: event.New{Stream: stream, Payload: payload, ID: e.ID, Context: e.Context, Private: e.Private}}
+	r.Ends, r.Makes = b.defs.Lifetime(def.Entity)
+	if b.defs.Unique(def.Entity) {
+		if err := p.claim(ctx, b, i, def, &r); err != nil {
+			return err
+		}
+	}
+	b.results[i] = Result{ID: e.ID, Version: b.heads[stream]}
+	b.cmd.Events, b.from = append(b.cmd.Events, r), append(b.from, i)
+	return nil
+}
+
+func (b *batch) definition(e *Event) (*schema.Definition, error) {
+	t := b.defs.Set.Events[e.Type]
+	if t == nil {
+		return nil, fault.New(fault.Invalid, "there is no such type of event; GET /v1/schema lists those that are defined")
+	}
+	if e.Revision == 0 {
+		return t.Latest(), nil
+	}
+	def := b.defs.Set.Definition(e.Type, e.Revision)
+	if def == nil {
+		return nil, fault.New(fault.Invalid, "%s has revisions 1 to %d, not %d", e.Type, len(t.Revisions), e.Revision)
+	}
+	return def, nil
+}
+
+// place finds where in its entity the event goes, and makes a condition of it.
+func (p *Publisher) place(ctx context.Context, b *batch, i int, e *Event, def *schema.Definition, stream event.Stream) error {
+	if _, known := b.heads[stream]; !known {
+		if e.Entity.IsZero() {
+			return inEvent(i, "entity_id", fault.New(fault.Invalid, "is missing; it is a UUID, made by whoever publishes the first event"))
+		}
+		head, exists, err := p.Runner.Log.Store().Stream(ctx, p.Runner.Log.ID(), stream)
+		if err != nil {
+			return err
+		}
+		b.heads[stream], b.owner[stream] = head.Version, e.Organization
+		if !exists {
+			b.also.Streams[stream] = 0
+		} else if b.owner[stream], err = p.ownerOf(ctx, stream); err != nil {
+			return err
+		}
+	}
+	version := b.heads[stream]
+	switch {
+	case version == 0 && !def.Creates:
+		return inEvent(i, "entity_id", ErrAbsent)
+	case !e.Organization.IsZero() && e.Organization != b.owner[stream]:
+		return inEvent(i, "organization_id", fault.New(fault.Refused, "the entity belongs to another organization, for good"))
+	case e.Expected != nil && *e.Expected != version:
+		return inEvent(i, "expected_version", ErrExpect)
+	case e.Expected != nil && b.results[i].Version == 0:
+		if _, first := b.also.Streams[stream]; !first && !b.touched(stream) {
+			b.also.Streams[stream] = version
+		}
+	}
+	return nil
+}
+
+// touched reports whether an event of the batch goes to the stream already.
+func (b *batch) touched(stream event.Stream) bool {
+	return slices.ContainsFunc(b.cmd.Events, func(r custom.Ready) bool { return r.Stream == stream })
+}
+
+// ownerOf is the organization that an entity's first event settled.
+func (p *Publisher) ownerOf(ctx context.Context, s event.Stream) (event.ID, error) {
+	if id, ok := p.owners.get(s); ok {
+		return id, nil
+	}
+	for r, err := range p.Runner.Log.Read(ctx, event.OfStream(s), 0) {
+		if err != nil {
+			return event.ID{}, err
+		}
+		id := custom.OrganizationOf(r)
+		p.owners.put(s, id)
+		return id, nil
+	}
+	return event.ID{}, fault.New(fault.Unavailable, "the entity's first event cannot be read here yet; try again in a moment")
+}
+
+// earlier finds an event that is recorded already.
+func (p *Publisher) earlier(ctx context.Context, def *schema.Definition, e *Event) (Result, error) {
+	log := p.Runner.Log
+	at, ok, err := log.Store().EventPosition(ctx, log.ID(), e.ID)
+	if err != nil || !ok {
+		return Result{}, err
+	}
+	if at > log.Mark().Size {
+		return Result{}, fault.New(fault.Unknown, "this event cannot be read here yet; send it again in a moment")
+	}
+	r, err := log.Record(ctx, at)
+	if err != nil {
+		return Result{}, err
+	}
+	f, err := p.Runner.Sealer.Decode(ctx, r)
+	if err != nil {
+		return Result{}, err
+	}
+	same, err := sameEvent(f, def, e)
+	if err == nil && !same {
+		err = ErrReused
+	}
+	return Result{ID: e.ID, Position: at, Version: r.Version, Repeated: true}, err
+}
+
+// sameEvent compares what was recorded with what is sent. What was erased
+// cannot be compared.
+func sameEvent(f event.Fact, def *schema.Definition, e *Event) (bool, error) {
+	c, ok := f.Payload.(event.Custom)
+	if !ok || c.Type != e.Type || f.Stream.ID != e.Entity || e.Revision != 0 && c.Revision != e.Revision {
+		return false, nil
+	}
+	if c.Revision != def.Revision { // sent without a revision, and recorded in an older one
+		return true, nil
+	}
+	sent, err := def.Payload(e.Entity, event.ID{}, e.Data)
+	if err != nil {
+		return false, err
+	}
+	for i := range def.Descriptor.Fields {
+		field := &def.Descriptor.Fields[i]
+		if field.Only || field.Name == schema.FieldOrganization || c.Gone[field.Name] != event.Absent {
+			continue
+		}
+		a, inLog := c.Fields[field.Name]
+		b, inEvent := sent.Fields[field.Name]
+		if inLog != inEvent {
+			return false, nil
+		}
+		x, errA := event.AppendValue(nil, a)
+		y, errB := event.AppendValue(nil, b)
+		if err := errors.Join(errA, errB); err != nil || !bytes.Equal(x, y) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// locate turns the number of an event in the command into that in the request.
+func (b *batch) locate(err error) error {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return err
+	}
+	for n := len(b.from) - 1; n >= 0; n-- {
+		was := "events[" + strconv.Itoa(n) + "]"
+		if rest, ok := cutPrefix(f.Field, was); ok {
+			e := *f
+			e.Field = "events[" + strconv.Itoa(b.from[n]) + "]" + rest
+			return &e
+		}
+	}
+	return err
+}
+
+func cutPrefix(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || s[:len(prefix)] != prefix {
+		return s, false
+	}
+	return s[len(prefix):], true
+}
+
+// recorded completes the results with where the events stand.
+func (p *Publisher) recorded(ctx context.Context, b *batch, res decide.Result) ([]Result, error) {
+	i := 0
+	for r, err := range p.Runner.Log.ReadTo(ctx, event.Everything(), res.First-1, res.Last) {
+		if err != nil {
+			return nil, err
+		}
+		if i >= len(b.from) {
+			break
+		}
+		b.results[b.from[i]] = Result{ID: r.ID, Position: r.Position, Version: r.Version, Repeated: res.Replayed}
+		i++
+	}
+	return b.results, nil
+}
