@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
-	"net/http"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -74,17 +74,15 @@ func newPost(key []byte) (*post, error) {
 		return nil, err
 	}
 	p := &post{address: "http://" + ln.Addr().String(), server: node.NewServer(time.Now), client: node.NewClient(node.ClientOptions{}), key: key}
-	web := &http.Server{Handler: p.server, Protocols: new(http.Protocols)}
-	web.Protocols.SetHTTP2(true)
-	web.Protocols.SetUnencryptedHTTP2(true)
-	go web.Serve(ln) //nolint:errcheck // it ends when it is closed
-	p.close = func() error { p.client.Close(); return web.Close() }
+	end := node.Serve(ln, p.server, nil, slog.New(slog.DiscardHandler))
+	p.close = func() error { p.client.Close(); return end() }
 	return p, nil
 }
 
 // options are those of the log of a node that is reached here.
 func (p *post) options(log event.LogID, lease time.Duration) eventlog.Options {
-	return eventlog.Options{Lease: lease, Address: p.address, Forward: p.client.Forward(log, func() []byte { return p.key })}
+	key := func() []byte { return p.key }
+	return eventlog.Options{Lease: lease, Address: p.address, Forward: p.client.Forward(log, key), Hear: p.client.Hear(log, key)}
 }
 
 // nodes measures one node and two in turns, then fail-overs.

@@ -128,7 +128,7 @@ func Run[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelope
 func run[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelope, c C) (Result, error) {
 	if env.Command.IsZero() {
 		env.Command = event.NewID()
-	} else if done, ok, err := r.earlier(ctx, &env); err != nil || ok {
+	} else if done, ok, err := r.given(ctx, &env); err != nil || ok {
 		return done, err
 	}
 	if r.Slow != nil {
@@ -192,6 +192,17 @@ func (r *Runner) earlier(ctx context.Context, env *Envelope) (Result, bool, erro
 		return Result{}, false, err
 	}
 	return r.outcome(ctx, *env)
+}
+
+// given is earlier for a command that costs little to decide again. A node that
+// does not hold the log leaves the question to the one that does, which knows
+// from memory and appends nothing twice; what is refused here conclude looks up.
+func (r *Runner) given(ctx context.Context, env *Envelope) (_ Result, ok bool, err error) {
+	if r.Log.Leads() {
+		return r.earlier(ctx, env)
+	}
+	env.digest, err = r.Sealer.RequestDigest(ctx, env.Request)
+	return Result{}, false, err
 }
 
 // outcome is what stands in the log of a command; false if nothing does.
@@ -296,9 +307,13 @@ func (r *Runner) append(ctx context.Context, env Envelope, events []event.New, c
 	return Result{Appended: done, Stream: events[0].Stream, Events: len(events)}, nil
 }
 
-// result completes what is known of an earlier run.
+// result completes what is known of an earlier run. If that cannot be read the
+// command was done all the same: nobody may be told that nothing happened.
 func (r *Runner) result(ctx context.Context, done eventlog.Appended) (Result, error) {
 	rec, err := r.Log.Record(ctx, done.First)
+	if fault.Is(err, fault.Unavailable) {
+		err = &fault.Error{Kind: fault.Unknown, Msg: "what this command did cannot be read at the moment; repeat it with the same command id", Err: err}
+	}
 	if err != nil {
 		return Result{}, fault.Wrap("read what the command did", err)
 	}

@@ -120,7 +120,7 @@ func (r *Runner) isNew(ctx context.Context, it event.Item) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		_, exists, err := r.Log.Store().Stream(ctx, r.Log.ID(), stream)
+		exists, err := r.Log.Started(ctx, stream)
 		return err == nil && !exists, err
 	}
 	return false, nil

@@ -25,6 +25,11 @@ import (
 // openRunner makes an instance with one organization in memory.
 func openRunner(t *testing.T) (*decide.Runner, event.ID) {
 	t.Helper()
+	return openRunnerOn(t, memlog.New(), eventlog.Options{Window: 16})
+}
+
+func openRunnerOn(t *testing.T, store eventlog.Store, o eventlog.Options) (*decide.Runner, event.ID) {
+	t.Helper()
 	dir, log := t.TempDir(), event.LogID{ID: event.NewID()}
 	root, err := file.Open(filepath.Join(dir, "root.key"))
 	if err != nil {
@@ -35,7 +40,7 @@ func openRunner(t *testing.T) (*decide.Runner, event.ID) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { keys.Close() })
-	l, err := eventlog.Open(t.Context(), memlog.New(), log, eventlog.Options{Window: 16})
+	l, err := eventlog.Open(t.Context(), store, log, o)
 	if err != nil {
 		t.Fatal(err)
 	}

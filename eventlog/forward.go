@@ -50,6 +50,8 @@ func (l *Log) forward(w *waiter, held Held) (moved bool) {
 		l.reach(ctx, res.Last)
 	case errors.As(err, &b):
 		l.reach(ctx, b.Position)
+	case errors.Is(err, ErrKeyTaken), errors.Is(err, ErrKeyUnnamed): // whoever decides again is to know which
+		_ = l.CatchUp(ctx)
 	case fault.Is(err, fault.Unknown):
 		n.failed.Add(1)
 	}
@@ -60,7 +62,7 @@ func (l *Log) forward(w *waiter, held Held) (moved bool) {
 // reach waits until the mark is there, as far as that can be: what was appended
 // was appended, whether it can be read here or not.
 func (l *Log) reach(ctx context.Context, p event.Position) {
-	for l.Mark().Size < p {
+	for !l.comes(ctx, p) {
 		if l.CatchUp(ctx) != nil || l.Leads() && l.Mark().Size < p {
 			return
 		}

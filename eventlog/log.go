@@ -104,6 +104,9 @@ type Options struct {
 	// ErrMoved in the chain, of any kind but fault.Unknown, says that nothing
 	// was appended there, and that another may hold the log by now. Nil: nothing is forwarded.
 	Forward func(context.Context, Held, Request) (Appended, error)
+	// Hear asks the node that holds the log what it published behind a position,
+	// by its Hand. Nil: the store is asked.
+	Hear func(context.Context, Held, event.Position) (Handed, error)
 	// Admit is asked each time that the log was taken, before anything is
 	// appended; with an error it is left to others. A term that is returned is
 	// the least under which it may be taken. May be nil.
@@ -195,6 +198,9 @@ func Open(ctx context.Context, store Store, id event.LogID, opts Options) (*Log,
 	go s.run()
 	if l.nodes != nil {
 		l.nodes.work.Go(l.watch)
+		if opts.Hear != nil {
+			l.nodes.work.Go(l.hear)
+		}
 	}
 	return l, nil
 }
@@ -274,7 +280,8 @@ func (l *Log) append(ctx context.Context, r Request, here bool) (Appended, error
 var errStopping = fault.New(fault.Unavailable, "the server is stopping; try again in a moment")
 
 // Outcome returns what a command did before; false if nothing is known of it.
-// A digest that differs gives ErrCommandReused.
+// A digest that differs gives ErrCommandReused. fault.Unknown: it was done, and
+// cannot be read at the moment.
 func (l *Log) Outcome(ctx context.Context, actor event.Actor, command event.ID, digest event.Hash) (Appended, bool, error) {
 	o, ok, err := l.store.Outcome(ctx, l.id, actor, command)
 	if err != nil || !ok || o.Last > l.Mark().Size {
@@ -284,6 +291,9 @@ func (l *Log) Outcome(ctx context.Context, actor event.Actor, command event.ID, 
 		return Appended{}, false, ErrCommandReused
 	}
 	a, err := l.replayed(ctx, o)
+	if fault.Is(err, fault.Unavailable) { // which would say that nothing happened
+		err = &fault.Error{Kind: fault.Unknown, Msg: "what this command did cannot be read at the moment; repeat it with the same command id", Err: err}
+	}
 	return a, err == nil, err
 }
 
@@ -301,6 +311,9 @@ func (l *Log) replayed(ctx context.Context, o Outcome) (Appended, error) {
 // AssignedKey returns the key that a subject's sealed blocks must use: Present
 // with the key, Absent if none is assigned yet, or Erased.
 func (l *Log) AssignedKey(ctx context.Context, s event.SubjectID) (event.KeyID, event.State, error) {
+	if l.absent(event.SubjectTerm(s), l.Mark().Size) {
+		return event.KeyID{}, event.Absent, nil
+	}
 	use, ok, err := l.store.Subject(ctx, l.id, s)
 	if err != nil || !ok {
 		return event.KeyID{}, event.Absent, fault.Wrap("look up a subject's key", err)
@@ -332,6 +345,16 @@ func (l *Log) erased(ctx context.Context, s event.SubjectID) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// Started reports whether a stream has a record. That of one past the mark may
+// be seen or not.
+func (l *Log) Started(ctx context.Context, s event.Stream) (bool, error) {
+	if l.absent(event.StreamTerm(s), l.Mark().Size) {
+		return false, nil
+	}
+	_, ok, err := l.store.Stream(ctx, l.id, s)
+	return ok, fault.Wrap("look a stream up", err)
 }
 
 // Wait returns when the mark is past after, or when the context ends.

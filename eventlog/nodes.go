@@ -38,6 +38,9 @@ type nodes struct {
 	seen              atomic.Pointer[sighting]
 	forwarded, failed atomic.Uint64
 	refused           atomic.Pointer[error]
+	hearing           atomic.Pointer[hearing]
+	heard             atomic.Bool // the holder says itself what it publishes
+	moving            sync.Mutex  // held while a follower moves its mark
 
 	happened chan func(*sequencer) // for the sequencer: what happened beside it
 
@@ -210,10 +213,12 @@ func (l *Log) catchUp(ctx context.Context) error {
 		st, err := n.store.Standing(ctx, l.id)
 		if err == nil {
 			n.seen.Store(&sighting{st, time.Now()})
+			n.changed(st.Holder)
 			n.tell(func(s *sequencer) { s.observe(st) })
 			leads := st.Holder.ID == l.opts.Holder && n.leads.Load()
 			if st.Known && !leads {
-				err = l.advance(ctx, st.Mark)
+				l.comes(ctx, st.Mark.Size)
+				err = l.advance(ctx, st.Mark, nil, 0)
 			}
 			if err == nil && (st.Known || leads) {
 				return nil
@@ -251,7 +256,7 @@ func (l *Log) watch() {
 			if !ok {
 				bell = nil
 			}
-			if !n.leads.Load() {
+			if !n.leads.Load() && !n.heard.Load() {
 				l.look()
 			}
 		case <-t.C:
@@ -265,16 +270,24 @@ func (l *Log) watch() {
 const fed = 1024
 
 // advance moves the mark of a follower to one that the holder published. The
-// records up to it go to memory, for all that follow the log; so it is noticed
-// if they do not continue those that were read before.
-func (l *Log) advance(ctx context.Context, m Mark) error {
+// records up to it, which are read from the store unless the holder handed them
+// out, go to memory for all that follow the log; so it is noticed if they do not
+// continue those that were read before. handed were asked for when memory had
+// forgotten so many subjects as asked says.
+func (l *Log) advance(ctx context.Context, m Mark, handed []*event.Record, asked uint64) error {
+	n := l.nodes
+	n.moving.Lock()
+	defer n.moving.Unlock()
 	l.mu.RLock()
 	from, purged := l.Mark(), l.purged
 	l.mu.RUnlock()
 	if m.Size < from.Size || m.Size == from.Size && m.Term <= from.Term {
 		return nil
 	}
-	entries, err := l.fetch(ctx, from, m)
+	if asked != purged { // they may hold what was erased meanwhile
+		handed = nil
+	}
+	entries, err := l.fetch(ctx, from, m, handed)
 	if err != nil {
 		return err
 	}
@@ -282,6 +295,7 @@ func (l *Log) advance(ctx context.Context, m Mark) error {
 	if err != nil {
 		return err
 	}
+	l.note(from.Size, m.Size, entries)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch now := l.Mark().Size; {
@@ -298,34 +312,37 @@ func (l *Log) advance(ctx context.Context, m Mark) error {
 	return nil
 }
 
-// fetch reads the records between two marks, or only the last if they are too
-// many for memory, and checks that they lead from one to the other.
-func (l *Log) fetch(ctx context.Context, from, to Mark) ([]entry, error) {
+// fetch gives the records between two marks, or nothing if they are too many for
+// memory, and checks that they lead from one to the other.
+func (l *Log) fetch(ctx context.Context, from, to Mark, handed []*event.Record) ([]entry, error) {
 	if to.Size == from.Size {
 		return nil, nil
 	}
-	most := event.Position(min(fed, l.opts.Window))
-	many := to.Size-from.Size > most
-	if many {
-		from.Size = to.Size - 1
+	if len(handed) > 0 {
+		entries, err := chained(handed, from, to)
+		if err == nil {
+			return entries, nil
+		}
+		l.opts.Logger.Warn("what another node hands out does not continue the log; the store is asked", "error", err)
 	}
-	entries := make([]entry, 0, to.Size-from.Size)
-	prev := from.Last
-	for r, err := range l.between(ctx, from.Size+1, to.Size) {
+	many := to.Size-from.Size > event.Position(min(fed, l.opts.Window))
+	first := from.Size + 1
+	if many {
+		first = to.Size
+	}
+	records := make([]*event.Record, 0, to.Size-first+1)
+	for r, err := range l.between(ctx, first, to.Size) {
 		if err != nil {
 			return nil, err
 		}
-		if !many && r.Prev != prev {
-			return nil, fault.New(fault.Corrupt, "the record at position %d does not continue what was read before: the log was rolled back or rewritten", r.Position)
-		}
-		prev = r.Hash()
-		entries = append(entries, entry{r, r.Terms(), prev})
-	}
-	if prev != to.Last {
-		return nil, fault.New(fault.Corrupt, "the record at position %d is not the one that its holder published", to.Size)
+		records = append(records, r)
 	}
 	if many {
-		return nil, nil
+		from = Mark{Size: first - 1, Last: records[0].Prev}
 	}
-	return entries, nil
+	entries, err := chained(records, from, to)
+	if many {
+		entries = nil
+	}
+	return entries, err
 }

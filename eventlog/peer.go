@@ -111,7 +111,7 @@ func (s *sequencer) join(ctx context.Context) error {
 		if st.Known {
 			l.mark.Store(&Mark{Root: rootOf(nil)})
 			l.nodes.seen.Store(&sighting{*st, time.Now()})
-			return l.advance(ctx, st.Mark)
+			return l.advance(ctx, st.Mark, nil, 0)
 		}
 		select {
 		case <-time.After(l.nodes.poll()):

@@ -136,6 +136,9 @@ func (l *Log) candidates(ctx context.Context, q event.Query, after, upto event.P
 			return every(after, upto, down)
 		}
 		for _, t := range terms {
+			if l.absent(t, upto) {
+				continue
+			}
 			lists = append(lists, l.store.Postings(ctx, l.id, t, after, upto, down))
 		}
 	}

@@ -49,6 +49,52 @@ type Shared interface {
 	Attending(ctx context.Context, log event.LogID) (event.Position, bool, error)
 }
 
+// Absences is what a Shared store may be besides: it knows from memory what a
+// log does not hold as far as this node, which follows it, has read. So a
+// follower need not ask about each address that is new. It answers for the
+// records up to a position and no others: a decision that rests on it is
+// appended on the condition that nothing came behind that position, which the
+// holder checks.
+type Absences interface {
+	// Followed tells of the terms of the records in (from, to], those of streams,
+	// subjects and blind tags, before anybody reads them here. A subject without
+	// records that was erased is among them. Without terms they are not known;
+	// then, and if some records were left out, the store finds out by itself.
+	Followed(log event.LogID, from, to event.Position, terms []event.Term)
+
+	// Absent reports that no record up to a position has a term of those. False
+	// says nothing.
+	Absent(log event.LogID, t event.Term, upto event.Position) bool
+}
+
+// note tells the store what this node is about to read.
+func (l *Log) note(from, to event.Position, entries []entry) {
+	s, ok := l.store.(Absences)
+	if !ok || to == from {
+		return
+	}
+	var terms []event.Term
+	for _, e := range entries {
+		for _, t := range e.terms {
+			if t[0] == 's' || t[0] == 'u' || t.IsBlind() {
+				terms = append(terms, t)
+			}
+		}
+		var gone erasure
+		if e.rec.Type == typeErased && event.Strict.Unmarshal(e.rec.Public, &gone) == nil {
+			terms = append(terms, event.SubjectTerm(gone.Subject))
+		}
+	}
+	s.Followed(l.id, from, to, terms)
+}
+
+// absent reports that no record up to a position, which may be read here, has a
+// term. False says nothing.
+func (l *Log) absent(t event.Term, upto event.Position) bool {
+	s, ok := l.store.(Absences)
+	return ok && l.nodes != nil && s.Absent(l.id, t, upto)
+}
+
 // Holder is who holds a log and where it takes what others forward.
 type Holder struct {
 	ID      event.ID

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -40,11 +39,13 @@ type lineName struct {
 type line struct {
 	silent atomic.Bool // the last message had no answer
 
-	client  *Client
-	name    lineName
-	key     []byte
-	waiting []*forwarding
-	flying  int // messages under way
+	client    *Client
+	name      lineName
+	key       []byte
+	waiting   []*forwarding
+	flying    int           // messages under way
+	gathering bool          // what waits is sent in a moment
+	takes     time.Duration // until an answer comes, about
 }
 
 // forwarding is an append that waits for its answer.
@@ -145,44 +146,68 @@ func (c *Client) line(name lineName, key []byte) *line {
 	return l
 }
 
-// maxFlying bounds how many messages are under way to one node: what comes
-// meanwhile goes together.
-const maxFlying = 4
+// How appends share messages: the first is sent at once; while its answer is
+// awaited, what comes within a moment goes together. A message costs as much as
+// several appends do, and is answered when a commit is done, which those who
+// come meanwhile must not wait for before they are even sent. A moment is a
+// sixteenth of how long answers take.
+const (
+	shortest  = 100 * time.Microsecond
+	longest   = 5 * time.Millisecond
+	maxFlying = 64 // messages under way to one node
+)
+
+func (l *line) moment() time.Duration { return min(max(l.takes/16, shortest), longest) }
 
 // send has an append sent with others that wait.
 func (l *line) send(f *forwarding) {
 	l.client.mu.Lock()
 	defer l.client.mu.Unlock()
 	l.waiting = append(l.waiting, f)
-	if l.flying < maxFlying {
-		l.flying++
-		go l.fly()
+	l.next()
+}
+
+// next sends what waits, or sees to it that it is sent in a moment. The client
+// is locked.
+func (l *line) next() {
+	switch n := len(l.waiting); {
+	case n == 0:
+	case l.flying == 0 || n >= maxAppends && l.flying < maxFlying:
+		l.launch()
+	case !l.gathering:
+		l.gathering = true
+		time.AfterFunc(l.moment(), func() {
+			l.client.mu.Lock()
+			defer l.client.mu.Unlock()
+			l.gathering = false
+			if l.flying < maxFlying && len(l.waiting) > 0 {
+				l.launch()
+			}
+		})
 	}
 }
 
-// fly sends what waits until nothing does.
-func (l *line) fly() {
-	for {
-		batch := l.take()
-		if batch == nil {
-			return
-		}
+// launch sends what goes together, beside.
+func (l *line) launch() {
+	batch := l.take()
+	l.flying++
+	go func() {
+		sent := time.Now()
 		l.deliver(batch)
-	}
+		l.client.mu.Lock()
+		defer l.client.mu.Unlock()
+		l.takes += (time.Since(sent) - l.takes) / 4
+		l.flying--
+		l.next()
+	}()
 }
 
-// take takes what goes together; nil ends the flight.
+// take takes what goes together; it is one at least.
 func (l *line) take() []*forwarding {
-	l.client.mu.Lock()
-	defer l.client.mu.Unlock()
-	n, size := 0, 0
+	n, size := 1, l.waiting[0].size
 	for n < len(l.waiting) && n < maxAppends && size+l.waiting[n].size <= maxBody/2 {
 		size += l.waiting[n].size
 		n++
-	}
-	if n == 0 {
-		l.flying--
-		return nil
 	}
 	batch := l.waiting[:n:n]
 	l.waiting = l.waiting[n:]
@@ -225,43 +250,52 @@ func patience(batch []*forwarding) time.Duration {
 
 var errShort = errors.New("the answer is not to what was asked")
 
-// exchange sends a message and reads the answer. ErrMoved: it was not sent.
+// exchange sends appends and reads the answer. ErrMoved: they were not sent.
 func (l *line) exchange(ctx context.Context, q *ask) (*answer, error) {
-	body, err := encode(q)
-	if err != nil {
-		return nil, fault.Wrap("encode what is forwarded", err)
-	}
-	st := newStamp(l.client.now())
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, l.name.address+path+l.name.log.String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, notReached(err)
-	}
-	r.Header.Set("Content-Type", "application/cbor")
-	r.Header.Set(header, st.sign(l.key, asking, l.name.log, body))
-	resp, err := l.client.http.Do(r)
-	if err != nil {
-		var op *net.OpError
-		if errors.As(err, &op) && op.Op == "dial" {
-			return nil, notReached(err)
-		}
-		return nil, notAnswered(err)
-	}
-	defer resp.Body.Close()
-	out, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	if err != nil {
-		return nil, notAnswered(err)
-	}
-	if got, err := check(l.key, answering, l.name.log, resp.Header.Get(header), out); err != nil || got != st.seen() {
-		return nil, notAnswered(fault.New(fault.Unauthenticated, "the answer (status %d) is not of the node that was asked; do all nodes serve the same instance?", resp.StatusCode))
-	}
 	var a answer
-	if err := decode(out, &a); err != nil {
-		return nil, notAnswered(err)
+	if err := l.client.post(ctx, l.name, l.key, [2]string{asking, answering}, appendPath, q, &a); err != nil {
+		return nil, err
 	}
 	if n := len(a.Done); n != len(q.Appends) && n != 1 {
 		return nil, notAnswered(errShort)
 	}
 	return &a, nil
+}
+
+// post sends a message to a node and reads the answer to it.
+func (c *Client) post(ctx context.Context, to lineName, key []byte, directions [2]string, path string, q, a any) error {
+	body, err := encode(q)
+	if err != nil {
+		return fault.Wrap("encode what is sent to another node", err)
+	}
+	st := newStamp(c.now())
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to.address+path+to.log.String(), bytes.NewReader(body))
+	if err != nil {
+		return notReached(err)
+	}
+	r.Header.Set("Content-Type", "application/cbor")
+	r.Header.Set(header, st.sign(key, directions[0], to.log, body))
+	resp, err := c.http.Do(r)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "dial" {
+			return notReached(err)
+		}
+		return notAnswered(err)
+	}
+	defer resp.Body.Close()
+	e, err := open(key, directions[1], to.log, resp.Header.Get(header))
+	if err != nil || e.stamp != st.seen() {
+		return notAnswered(fault.New(fault.Unauthenticated, "the answer (status %d) is not of the node that was asked; do all nodes serve the same instance?", resp.StatusCode))
+	}
+	out, err := e.read(resp.Body)
+	if err == nil {
+		err = decode(out, a)
+	}
+	if err != nil {
+		return notAnswered(err)
+	}
+	return nil
 }
 
 // tell logs that the holder does not answer, once until it does.

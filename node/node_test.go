@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -23,12 +24,14 @@ import (
 
 var key = []byte("a key of thirty-two bytes or so.")
 
-// said is an Appender that notes what it is asked and says what it is told to.
+// said is a Holder that notes what it is asked and says what it is told to.
 type said struct {
 	mu  sync.Mutex
 	got []eventlog.Request
 	res eventlog.Appended
 	err error
+
+	handed eventlog.Handed
 }
 
 func (s *said) AppendHere(_ context.Context, r eventlog.Request) (eventlog.Appended, error) {
@@ -38,8 +41,12 @@ func (s *said) AppendHere(_ context.Context, r eventlog.Request) (eventlog.Appen
 	return s.res, s.err
 }
 
+func (s *said) Hand(context.Context, event.Position) (eventlog.Handed, error) {
+	return s.handed, s.err
+}
+
 // listen serves nodes over HTTP/2 in the clear.
-func listen(t *testing.T, h http.Handler) string {
+func listen(t testing.TB, h http.Handler) string {
 	t.Helper()
 	srv := httptest.NewUnstartedServer(h)
 	srv.Config.Protocols = new(http.Protocols)
@@ -48,6 +55,8 @@ func listen(t *testing.T, h http.Handler) string {
 	t.Cleanup(srv.Close)
 	return srv.URL
 }
+
+func ours() []byte { return key }
 
 func held(address string) eventlog.Held {
 	return eventlog.Held{Standing: eventlog.Standing{Holder: eventlog.Holder{ID: event.NewID(), Address: address}}}
@@ -172,20 +181,27 @@ func TestMessagesAreBound(t *testing.T) {
 		t.Fatalf("a good message: %v", err)
 	}
 	other := event.LogID{ID: event.NewID()}
-	parts := strings.Split(head, ".")
-	later := strings.Split(stamp{st.at.Add(time.Second), st.nonce}.sign(key, asking, log, body), ".")
-	fresh := strings.Split(newStamp(st.at).sign(key, asking, log, body), ".")
+	bound, mac, _ := strings.Cut(head, ".")
+	instead := func(e envelope) string { return text(e.bytes()) + "." + mac }
+	e := st.envelope(body)
+	later, fresh, longer, another := e, e, e, st.envelope([]byte("Body"))
+	later.at, fresh.stamp, longer.length = later.at.Add(time.Second), newStamp(st.at), 5
 	for name, bad := range map[string]bool{
 		"key":       refused(check([]byte("other"), asking, log, head, body)),
-		"no key":    refused(check(nil, asking, log, stamp{st.at, st.nonce}.sign(nil, asking, log, body), body)),
+		"no key":    refused(check(nil, asking, log, st.sign(nil, asking, log, body), body)),
 		"direction": refused(check(key, answering, log, head, body)),
 		"log":       refused(check(key, asking, other, head, body)),
 		"body":      refused(check(key, asking, log, head, []byte("Body"))),
-		"time":      refused(check(key, asking, log, later[0]+"."+parts[1]+"."+parts[2], body)),
-		"nonce":     refused(check(key, asking, log, parts[0]+"."+fresh[1]+"."+parts[2], body)),
+		"cut body":  refused(check(key, asking, log, head, []byte("bod"))),
+		"time":      refused(check(key, asking, log, instead(later), body)),
+		"nonce":     refused(check(key, asking, log, instead(fresh), body)),
+		"length":    refused(check(key, asking, log, instead(longer), []byte("body!"))),
+		"digest":    refused(check(key, asking, log, instead(another), []byte("Body"))),
 		"cut":       refused(check(key, asking, log, head[:len(head)-1], body)),
 		"empty":     refused(check(key, asking, log, "", body)),
+		"no code":   refused(check(key, asking, log, bound+".", body)),
 		"longer":    refused(check(key, asking, log, head+".", body)),
+		"too long":  refused(check(key, asking, log, st.sign(key, asking, log, make([]byte, maxBody+1)), make([]byte, maxBody+1))),
 	} {
 		if !bad {
 			t.Errorf("%s: taken", name)
@@ -196,6 +212,15 @@ func TestMessagesAreBound(t *testing.T) {
 			t.Errorf("taken %s off", d)
 		}
 	}
+}
+
+// check is what both sides do with a message.
+func check(key []byte, direction string, log event.LogID, head string, body []byte) (stamp, error) {
+	e, err := open(key, direction, log, head)
+	if err == nil {
+		_, err = e.read(bytes.NewReader(body))
+	}
+	return e.stamp, err
 }
 
 func refused(_ stamp, err error) bool { return errors.Is(err, errForged) }
@@ -217,7 +242,7 @@ func TestReplay(t *testing.T) {
 	}
 	head := newStamp(time.Now()).sign(key, asking, l.ID(), body)
 	for range 3 {
-		q := httptest.NewRequest("POST", path+l.ID().String(), strings.NewReader(string(body)))
+		q := httptest.NewRequest("POST", appendPath+l.ID().String(), strings.NewReader(string(body)))
 		q.Header.Set(header, head)
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, q)
@@ -238,7 +263,7 @@ func TestNodes(t *testing.T) {
 	for range 3 {
 		s := NewServer(time.Now)
 		address := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { messages.Add(1); s.ServeHTTP(w, r) }))
-		l, err := eventlog.Open(t.Context(), store, id, eventlog.Options{Lease: time.Hour, Address: address, Forward: c.Forward(id, func() []byte { return key })})
+		l, err := eventlog.Open(t.Context(), store, id, eventlog.Options{Lease: time.Hour, Address: address, Forward: c.Forward(id, ours), Hear: c.Hear(id, ours)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -293,7 +318,10 @@ func FuzzAsk(f *testing.F) {
 			return
 		}
 		for i := range q.Appends {
-			r := q.Appends[i].request()
+			r, err := q.Appends[i].request()
+			if err != nil {
+				continue
+			}
 			if _, err := encode(toWire(&r)); err != nil {
 				t.Fatal(err)
 			}

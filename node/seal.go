@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"io"
 	"strings"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 	"muniment.dev/fault"
 )
 
-// header carries time, nonce and code of a message: three parts in base64url,
-// with dots between.
+// header carries what authenticates a message, so that nobody reads the body of
+// one that is not of a node: two parts in base64url with a dot between, what is
+// bound (time, nonce, length and digest of the body) and its code.
 const header = "Muniment-Node"
 
 // window is how far the clocks of two nodes may be apart, and how long a
@@ -23,8 +25,10 @@ const window = 30 * time.Second
 
 // The directions of messages. One is never good for the other.
 const (
-	asking    = "muniment/node/ask/v1"
-	answering = "muniment/node/answer/v1"
+	asking    = "muniment/node/ask/v2"
+	answering = "muniment/node/answer/v2"
+	following = "muniment/node/follow/v1"
+	handing   = "muniment/node/hand/v1"
 )
 
 // stamp is what a message is bound to besides log, direction and body.
@@ -39,52 +43,83 @@ func newStamp(now time.Time) stamp {
 	return s
 }
 
-// code is the message's authentication code.
-func (s stamp) code(key []byte, direction string, log event.LogID, body []byte) []byte {
+// envelope is what the header says of a message.
+type envelope struct {
+	stamp
+	length uint64
+	digest [sha256.Size]byte // of the body
+}
+
+// bound is how long the first part of the header is: time, nonce, length, digest.
+const bound = 8 + 16 + 8 + sha256.Size
+
+func (s stamp) envelope(body []byte) envelope {
+	return envelope{s, uint64(len(body)), sha256.Sum256(body)}
+}
+
+func (e *envelope) bytes() []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, bound), uint64(e.at.UnixMilli()))
+	b = append(b, e.nonce[:]...)
+	b = binary.BigEndian.AppendUint64(b, e.length)
+	return append(b, e.digest[:]...)
+}
+
+// code authenticates what is bound.
+func code(key []byte, direction string, log event.LogID, bound []byte) []byte {
 	m := hmac.New(sha256.New, key)
-	sum := sha256.Sum256(body)
-	m.Write([]byte(direction)) // of fixed lengths, all of them
+	m.Write([]byte(direction)) // none is the beginning of another, and the rest is of fixed length
 	m.Write(log.ID[:])
-	m.Write(binary.BigEndian.AppendUint64(nil, uint64(s.at.UnixMilli())))
-	m.Write(s.nonce[:])
-	m.Write(sum[:])
+	m.Write(bound)
 	return m.Sum(nil)
 }
 
 // sign makes the header of a message.
 func (s stamp) sign(key []byte, direction string, log event.LogID, body []byte) string {
-	at := binary.BigEndian.AppendUint64(nil, uint64(s.at.UnixMilli()))
-	return text(at) + "." + text(s.nonce[:]) + "." + text(s.code(key, direction, log, body))
+	e := s.envelope(body)
+	b := e.bytes()
+	return text(b) + "." + text(code(key, direction, log, b))
 }
 
 func text(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
 var errForged = fault.New(fault.Unauthenticated, "the message is not of a node of this log; do all nodes serve the same instance?")
 
-// check takes a header apart and returns the stamp if the code is right.
-func check(key []byte, direction string, log event.LogID, head string, body []byte) (stamp, error) {
-	var s stamp
-	parts := strings.Split(head, ".")
-	if len(parts) != 3 || len(head) > 128 {
-		return s, errForged
+// open takes a header apart and returns what it says if the code is right, and
+// the body may be as long as it says.
+func open(key []byte, direction string, log event.LogID, head string) (e envelope, err error) {
+	first, second, ok := strings.Cut(head, ".")
+	if !ok || len(head) > 256 {
+		return e, errForged
 	}
-	var raw [3][]byte
-	for i, p := range parts {
-		b, err := base64.RawURLEncoding.Strict().DecodeString(p)
-		if err != nil {
-			return s, errForged
-		}
-		raw[i] = b
+	b, err := base64.RawURLEncoding.Strict().DecodeString(first)
+	if err != nil || len(b) != bound {
+		return e, errForged
 	}
-	if len(raw[0]) != 8 || len(raw[1]) != len(s.nonce) {
-		return s, errForged
+	got, err := base64.RawURLEncoding.Strict().DecodeString(second)
+	if err != nil || len(key) == 0 || !hmac.Equal(got, code(key, direction, log, b)) {
+		return e, errForged
 	}
-	s.at = time.UnixMilli(int64(binary.BigEndian.Uint64(raw[0])))
-	copy(s.nonce[:], raw[1])
-	if len(key) == 0 || !hmac.Equal(raw[2], s.code(key, direction, log, body)) {
-		return s, errForged
+	e.at = time.UnixMilli(int64(binary.BigEndian.Uint64(b)))
+	copy(e.nonce[:], b[8:])
+	e.length = binary.BigEndian.Uint64(b[24:])
+	copy(e.digest[:], b[32:])
+	if e.length > maxBody {
+		return e, errForged
 	}
-	return s, nil
+	return e, nil
+}
+
+// read reads the body that the header announced.
+func (e *envelope) read(from io.Reader) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(from, int64(e.length)))
+	if err != nil {
+		return nil, err
+	}
+	// Nothing in it is secret from whoever sent it: it may be compared as it comes.
+	if uint64(len(body)) != e.length || sha256.Sum256(body) != e.digest {
+		return nil, errForged
+	}
+	return body, nil
 }
 
 // fresh refuses what is too old, or of a clock that is far ahead.

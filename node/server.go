@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -13,13 +12,18 @@ import (
 	"muniment.dev/fault"
 )
 
-// path is where appends are forwarded to; the id of the log follows.
-const path = "/node/v1/append/"
+// Where appends are forwarded to, and where followers ask what was published;
+// the id of the log follows.
+const (
+	appendPath = "/node/v1/append/"
+	followPath = "/node/v1/follow/"
+)
 
-// Appender appends to a log that this node holds. *eventlog.Log is one.
-type Appender interface {
-	// AppendHere keeps the contract of eventlog.Log.AppendHere.
+// Holder is a log that this node may hold. *eventlog.Log is one.
+type Holder interface {
+	// AppendHere and Hand keep the contracts of eventlog.Log.
 	AppendHere(context.Context, eventlog.Request) (eventlog.Appended, error)
+	Hand(ctx context.Context, after event.Position) (eventlog.Handed, error)
 }
 
 // Server takes what other nodes forward, for as many logs as there are. It is
@@ -32,7 +36,7 @@ type Server struct {
 }
 
 type served struct {
-	to  Appender
+	to  Holder
 	key []byte
 }
 
@@ -42,7 +46,7 @@ func NewServer(now func() time.Time) *Server {
 }
 
 // Serve begins to take appends for a log, from nodes that have the key.
-func (s *Server) Serve(log event.LogID, to Appender, key []byte) {
+func (s *Server) Serve(log event.LogID, to Holder, key []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.logs[log] = served{to, key}
@@ -56,36 +60,54 @@ func (s *Server) Withdraw(log event.LogID) {
 }
 
 // ServeHTTP implements http.Handler. Whoever has not the key learns nothing,
-// not even whether the log is here.
+// not even whether the log is here, and nothing that it sends is kept in memory:
+// the body is read once the header is known to be of a node.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name, ok := strings.CutPrefix(r.URL.Path, path)
-	id, err := event.ParseID(name)
-	if !ok || err != nil || r.Method != http.MethodPost {
+	log, direction, ok := asks(r)
+	if !ok {
 		http.Error(w, "only nodes have business here", http.StatusNotFound)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if err != nil {
-		http.Error(w, "the message is too long, or was cut short", http.StatusRequestEntityTooLarge)
-		return
-	}
-	log := event.LogID{ID: id}
 	s.mu.RLock()
 	to := s.logs[log]
 	s.mu.RUnlock()
-	stamp, err := check(to.key, asking, log, r.Header.Get(header), body)
+	e, err := open(to.key, direction, log, r.Header.Get(header))
 	if err != nil {
 		http.Error(w, fault.Public(err), http.StatusUnauthorized)
 		return
 	}
-	out, err := encode(s.answer(r.Context(), log, to, stamp, body))
+	body, err := e.read(r.Body)
+	if err != nil {
+		http.Error(w, "the message is not the one that its header announces, or was cut short", http.StatusUnauthorized)
+		return
+	}
+	var reply any
+	back := answering
+	if direction == following {
+		reply, back = s.hand(r.Context(), log, to, e.stamp, body), handing
+	} else {
+		reply = s.answer(r.Context(), log, to, e.stamp, body)
+	}
+	out, err := encode(reply)
 	if err != nil {
 		http.Error(w, "the answer cannot be written", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/cbor")
-	w.Header().Set(header, stamp.sign(to.key, answering, log, out))
+	w.Header().Set(header, e.stamp.sign(to.key, back, log, out))
 	_, _ = w.Write(out) // who asked has gone: it does not know the outcome, and asks again
+}
+
+// asks says about which log a request is, and what it asks.
+func asks(r *http.Request) (log event.LogID, direction string, ok bool) {
+	direction = asking
+	name, ok := strings.CutPrefix(r.URL.Path, appendPath)
+	if !ok {
+		direction = following
+		name, ok = strings.CutPrefix(r.URL.Path, followPath)
+	}
+	id, err := event.ParseID(name)
+	return event.LogID{ID: id}, direction, ok && err == nil && r.Method == http.MethodPost
 }
 
 // answer appends what was asked for. A refusal of the whole is one answer.
@@ -104,8 +126,40 @@ func (s *Server) answer(ctx context.Context, log event.LogID, to served, st stam
 	a := answer{make([]done, len(q.Appends))}
 	var wg sync.WaitGroup
 	for i := range q.Appends {
-		wg.Go(func() { a.Done[i] = toDone(to.to.AppendHere(ctx, q.Appends[i].request())) })
+		wg.Go(func() {
+			r, err := q.Appends[i].request()
+			if err != nil {
+				a.Done[i] = toDone(eventlog.Appended{}, err)
+				return
+			}
+			a.Done[i] = toDone(to.to.AppendHere(ctx, r))
+		})
 	}
 	wg.Wait()
 	return a
+}
+
+// handFor is how long a follower waits for something to be published.
+const handFor = 2 * time.Second
+
+// hand waits for what was published behind a position.
+func (s *Server) hand(ctx context.Context, log event.LogID, to served, st stamp, body []byte) handed {
+	var q wanted
+	err := st.fresh(s.now())
+	if err == nil {
+		err = decode(body, &q)
+	}
+	if err == nil && q.Log != log {
+		err = fault.New(fault.Unavailable, "another node's message is about another log")
+	}
+	if err != nil {
+		return handed{Fault: toDone(eventlog.Appended{}, err).Fault}
+	}
+	waiting, cancel := context.WithTimeout(ctx, handFor)
+	defer cancel()
+	h, err := to.to.Hand(waiting, event.Position(q.After))
+	if err != nil && waiting.Err() != nil {
+		return handed{} // nothing was published meanwhile
+	}
+	return toHanded(h, err)
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -55,19 +56,31 @@ type item struct {
 	All   []event.Term
 }
 
-// draft is an event.Draft.
+// draft is an event.Draft: its leaf, as if it were the first record of a log,
+// and what stands beside a leaf. Leaves are read and written much faster than
+// whatever encoding is made for all types.
 type draft struct {
-	ID          event.ID      `cbor:"1,keyasint"`
-	Stream      actor         `cbor:"2,keyasint"`
-	Type        string        `cbor:"3,keyasint"`
-	Revision    uint32        `cbor:"4,keyasint"`
-	Actor       actor         `cbor:"5,keyasint"`
-	Public      []byte        `cbor:"6,keyasint,omitempty"`
-	Context     []byte        `cbor:"7,keyasint,omitempty"`
-	Tags        []event.Tag   `cbor:"8,keyasint,omitempty"`
-	Blocks      []event.Block `cbor:"9,keyasint,omitempty"`
-	Ciphertexts [][]byte      `cbor:"10,keyasint,omitempty"`
-	Blind       []blind       `cbor:"11,keyasint,omitempty"`
+	_           struct{} `cbor:",toarray"`
+	Leaf        []byte
+	Ciphertexts [][]byte
+	Blind       []blind
+}
+
+// first is where a draft travels as standing.
+var first = event.Place{Position: 1, Version: 1, Time: time.UnixMicro(0)}
+
+func toDraft(d *event.Draft) draft {
+	return draft{Leaf: d.AppendLeaf(nil, first), Ciphertexts: d.Ciphertexts, Blind: toBlind(d.Blind)}
+}
+
+func (w *draft) draft() (*event.Draft, error) {
+	r, err := event.ParseLeaf(w.Leaf)
+	if err != nil {
+		return nil, notUnderstood(err)
+	}
+	// The log keeps drafts in memory; the leaf that travelled need not stay.
+	return &event.Draft{ID: r.ID, Stream: r.Stream, Type: r.Type, Revision: r.Revision, Actor: r.Actor, Public: bytes.Clone(r.Public), Context: bytes.Clone(r.Context),
+		Tags: r.Tags, Blocks: r.Blocks, Ciphertexts: some(w.Ciphertexts), Blind: fromBlind(w.Blind)}, nil
 }
 
 type blind struct {
@@ -127,9 +140,13 @@ func encode(v any) ([]byte, error) { return event.Deterministic.Marshal(v) }
 
 func decode(b []byte, v any) error {
 	if err := strict.Unmarshal(b, v); err != nil {
-		return &fault.Error{Kind: fault.Unavailable, Msg: "another node's message is not understood; do all nodes run versions that know each other? Nothing was changed", Err: err}
+		return notUnderstood(err)
 	}
 	return nil
+}
+
+func notUnderstood(err error) error {
+	return &fault.Error{Kind: fault.Unavailable, Msg: "another node's message is not understood; do all nodes run versions that know each other? Nothing was changed", Err: err}
 }
 
 // toWire makes what travels of a request.
@@ -142,19 +159,14 @@ func toWire(r *eventlog.Request) asked {
 		a.Streams = append(a.Streams, versioned{Kind: s.Kind, ID: s.ID, Version: v})
 	}
 	for _, d := range r.Events {
-		w := draft{ID: d.ID, Stream: actor{Kind: d.Stream.Kind, ID: d.Stream.ID}, Type: d.Type, Revision: d.Revision, Actor: actor{Kind: d.Actor.Kind, ID: d.Actor.ID},
-			Public: d.Public, Context: d.Context, Tags: d.Tags, Blocks: d.Blocks, Ciphertexts: d.Ciphertexts}
-		for _, b := range d.Blind {
-			w.Blind = append(w.Blind, blind{Subject: b.Subject, Name: b.Name, N: b.N, Version: b.Version, Value: b.Value})
-		}
-		a.Events = append(a.Events, w)
+		a.Events = append(a.Events, toDraft(d))
 	}
 	return a
 }
 
 // request is what travelled as the log takes it, which checks the drafts
 // itself.
-func (a *asked) request() eventlog.Request {
+func (a *asked) request() (eventlog.Request, error) {
 	r := eventlog.Request{Actor: event.Actor{Kind: a.Actor.Kind, ID: a.Actor.ID}, Command: a.Command, Digest: a.Digest, If: event.Condition{After: event.Position(a.After)}, Generation: event.LogID{ID: a.Generation}}
 	for _, it := range a.Query {
 		r.If.Query = append(r.If.Query, event.Item{Types: some(it.Types), All: some(it.All)})
@@ -165,15 +177,28 @@ func (a *asked) request() eventlog.Request {
 		}
 		r.If.Streams[event.Stream{Kind: s.Kind, ID: s.ID}] = s.Version
 	}
-	for _, w := range a.Events {
-		d := &event.Draft{ID: w.ID, Stream: event.Stream{Kind: w.Stream.Kind, ID: w.Stream.ID}, Type: w.Type, Revision: w.Revision, Actor: event.Actor{Kind: w.Actor.Kind, ID: w.Actor.ID},
-			Public: some(w.Public), Context: some(w.Context), Tags: w.Tags, Blocks: w.Blocks, Ciphertexts: w.Ciphertexts}
-		for _, b := range w.Blind {
-			d.Blind = append(d.Blind, event.BlindTag{Subject: b.Subject, Name: b.Name, N: b.N, Version: b.Version, Value: b.Value})
+	for i := range a.Events {
+		d, err := a.Events[i].draft()
+		if err != nil {
+			return r, err
 		}
 		r.Events = append(r.Events, d)
 	}
-	return r
+	return r, nil
+}
+
+func toBlind(tags []event.BlindTag) (out []blind) {
+	for _, b := range tags {
+		out = append(out, blind{Subject: b.Subject, Name: b.Name, N: b.N, Version: b.Version, Value: b.Value})
+	}
+	return out
+}
+
+func fromBlind(tags []blind) (out []event.BlindTag) {
+	for _, b := range tags {
+		out = append(out, event.BlindTag{Subject: b.Subject, Name: b.Name, N: b.N, Version: b.Version, Value: b.Value})
+	}
+	return out
 }
 
 // some is nil for nothing, as requests have it.

@@ -36,12 +36,13 @@ func (n *Nodes) options(o *eventlog.Options, log event.LogID, key *atomic.Pointe
 	}
 	o.Lease, o.Address = n.Lease, n.Address
 	if n.Client != nil {
-		o.Forward = n.Client.Forward(log, func() []byte {
+		known := func() []byte {
 			if k := key.Load(); k != nil {
 				return *k
 			}
 			return nil
-		})
+		}
+		o.Forward, o.Hear = n.Client.Forward(log, known), n.Client.Hear(log, known)
 	}
 }
 
@@ -125,18 +126,14 @@ func (c *Config) nodes(ctx context.Context, logger *slog.Logger) (n *Nodes, stop
 	if strings.HasSuffix(c.NodeListen, ":0") { // any free port
 		n.Address = "http://" + ln.Addr().String()
 	}
-	if certificate != nil {
-		ln = tls.NewListener(ln, certificate)
-	}
 	n.Server = node.NewServer(time.Now)
-	web := &http.Server{Handler: n.Server, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 10 * time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(withoutAddress{logger.Handler()}, slog.LevelWarn)}
-	web.Protocols = new(http.Protocols)
-	web.Protocols.SetHTTP2(true)
-	web.Protocols.SetUnencryptedHTTP2(true)
-	go web.Serve(ln) //nolint:errcheck // it ends when it is closed
+	var over func(net.Listener) net.Listener
+	if certificate != nil {
+		over = func(ln net.Listener) net.Listener { return tls.NewListener(ln, certificate) }
+	}
+	end := node.Serve(ln, n.Server, over, slog.New(withoutAddress{logger.Handler()}))
 	logger.Info("other nodes reach this one", "address", n.Address, "lease", n.Lease.String())
-	return n, func() { web.Close(); n.Client.Close() }, nil
+	return n, func() { _ = end(); n.Client.Close() }, nil
 }
 
 // nodeCertificate is the server's own, if nodes are to speak TLS.

@@ -28,6 +28,10 @@ var nodeTests = []sharedTest{
 	{"nodes are killed and nothing is lost", killing},
 	{"an unknown outcome is not taken for that of a node that moved", unknownMoved},
 	{"a node that took the log and may not append reads on", mayNot},
+	{"a follower hears of the holder what it published", hearing},
+	{"what a holder hands out wrongly is read from the store", misheard},
+	{"what is handed out late is forgotten all the same", unheard},
+	{"a follower knows what is new as far as it has read", absent},
 }
 
 // Nodes is a set of nodes over one engine that reach each other in memory.
@@ -116,11 +120,23 @@ func (k *Link) Resign(ctx context.Context, id event.LogID, by event.ID) error {
 	return k.effect(func() error { return k.Shared.Resign(ctx, id, by) })
 }
 
+// Followed and Absent implement eventlog.Absences, if the store does.
+func (k *Link) Followed(id event.LogID, from, to event.Position, terms []event.Term) {
+	if s, ok := k.Shared.(eventlog.Absences); ok {
+		s.Followed(id, from, to, terms)
+	}
+}
+
+func (k *Link) Absent(id event.LogID, t event.Term, upto event.Position) bool {
+	s, ok := k.Shared.(eventlog.Absences)
+	return ok && s.Absent(id, t, upto)
+}
+
 // Open opens a log on a further node.
 func (ns *Nodes) Open(t *testing.T, store eventlog.Shared, id event.LogID, o eventlog.Options) *Node {
 	t.Helper()
 	n := &Node{nodes: ns, Link: &Link{Shared: store}, address: "mem:" + event.NewID().String()}
-	o.Address, o.Forward = n.address, ns.forward
+	o.Address, o.Forward, o.Hear = n.address, ns.forward, ns.hear
 	var err error
 	if n.Log, err = eventlog.Open(t.Context(), n.Link, id, o); err != nil {
 		t.Fatalf("open a node: %v", err)
@@ -153,6 +169,24 @@ func (ns *Nodes) forward(ctx context.Context, held eventlog.Held, r eventlog.Req
 		return eventlog.Appended{}, fault.New(fault.Unknown, "the holder did not answer")
 	}
 	return a, err
+}
+
+// hear is eventlog.Options.Hear.
+func (ns *Nodes) hear(ctx context.Context, held eventlog.Held, after event.Position) (eventlog.Handed, error) {
+	n := ns.find(held.Holder.Address)
+	if n == nil {
+		return eventlog.Handed{}, eventlog.ErrMoved
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	h, err := n.Hand(ctx, after)
+	if ns.find(n.address) == nil {
+		return eventlog.Handed{}, fault.New(fault.Unknown, "the holder did not answer")
+	}
+	if ctx.Err() != nil {
+		return eventlog.Handed{}, nil
+	}
+	return h, err
 }
 
 // Kill ends a node as a signal would that it cannot catch.

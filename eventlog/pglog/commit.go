@@ -18,11 +18,12 @@ import (
 
 // logState is what the store remembers of a log.
 type logState struct {
-	mu     sync.Mutex                      // held through commits and takings
-	by     atomic.Pointer[eventlog.Holder] // as whom it was taken last
-	leased bool                            // guarded by mu
-	filter existence
-	out    encoder // guarded by mu
+	mu       sync.Mutex                      // held through commits and takings
+	by       atomic.Pointer[eventlog.Holder] // as whom it was taken last
+	leased   bool                            // guarded by mu
+	filter   existence
+	followed followed
+	out      encoder // guarded by mu
 }
 
 // Commit implements eventlog.Store. It uses no context, so that nothing cancels

@@ -167,13 +167,11 @@ func (x *existence) took(s *Store, log event.LogID, h eventlog.Head, until time.
 	x.ends = [2]eventlog.Head{h, h}
 	x.full = h.Size == 0
 	x.f = nil
-	if room := 8*int64(h.Size) + 1<<20; room*bitsPerID/8 <= s.opts.Filter {
-		x.f = newFilter(room)
-	} else if room := s.opts.Filter * 8 / bitsPerID; room > 4*int64(h.Size) {
-		x.f = newFilter(room)
-	} else {
-		return // too many ids to be of use
+	room := s.opts.room(h.Size)
+	if room == 0 {
+		return
 	}
+	x.f = newFilter(room)
 	if x.full {
 		return
 	}
@@ -183,27 +181,45 @@ func (x *existence) took(s *Store, log event.LogID, h eventlog.Head, until time.
 	s.beside(func() { x.fill(ctx, s, log, f) })
 }
 
-// fill adds what is stored. Commits add theirs meanwhile.
-func (x *existence) fill(ctx context.Context, s *Store, log event.LogID, f *filter) {
-	for kind, query := range map[byte]string{
+// Where the ids stand of which a filter knows: the holder's, and a follower's.
+var (
+	allIDs = map[byte]string{
 		ofEvent:   `SELECT id, stream FROM record WHERE log = (SELECT log FROM log_head WHERE id = $1)`,
 		ofCommand: `SELECT command FROM outcome WHERE log = (SELECT log FROM log_head WHERE id = $1)`,
 		ofSubject: `SELECT subject FROM subject WHERE log = (SELECT log FROM log_head WHERE id = $1)`,
 		ofBlind:   `SELECT term FROM blind WHERE log = (SELECT log FROM log_head WHERE id = $1)`,
 		ofKey:     `SELECT key FROM key WHERE log = (SELECT log FROM log_head WHERE id = $1)`,
-	} {
-		if err := addAll(ctx, s, f, kind, query, log); err != nil {
-			if ctx.Err() == nil {
-				s.opts.Logger.Warn("the filter of a log's ids cannot be made; appends are slower without", "error", err)
-			}
-			return
-		}
+	}
+	followedIDs = map[byte]string{
+		ofStream:  `SELECT stream FROM record WHERE log = (SELECT log FROM log_head WHERE id = $1)`,
+		ofSubject: allIDs[ofSubject],
+		ofBlind:   allIDs[ofBlind],
+	}
+)
+
+// fill adds what is stored. Commits add theirs meanwhile.
+func (x *existence) fill(ctx context.Context, s *Store, log event.LogID, f *filter) {
+	if !fill(ctx, s, log, f, allIDs) {
+		return
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.f == f {
 		x.full = true
 	}
+}
+
+// fill adds what is stored in tables, and reports whether that is all.
+func fill(ctx context.Context, s *Store, log event.LogID, f *filter, tables map[byte]string) bool {
+	for kind, query := range tables {
+		if err := addAll(ctx, s, f, kind, query, log); err != nil {
+			if ctx.Err() == nil {
+				s.opts.Logger.Warn("the filter of a log's ids cannot be made; appends are slower without", "error", err)
+			}
+			return false
+		}
+	}
+	return true
 }
 
 func addAll(ctx context.Context, s *Store, f *filter, kind byte, query string, log event.LogID) error {

@@ -68,6 +68,7 @@ func (s *Store) take(ctx context.Context, log event.LogID, t taking) (eventlog.H
 	l.by.Store(&t.by)
 	l.leased = t.lease > 0
 	l.filter.took(s, log, h, ending(asked, t.lease))
+	l.followed.end()
 	return h, nil
 }
 
