@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"muniment.dev/event"
+	"muniment.dev/fault"
 )
 
 // Store is what an engine provides. One store holds many logs; all methods are
@@ -74,8 +75,17 @@ type Store interface {
 	Cursor(ctx context.Context, log event.LogID, name string) ([]byte, error)
 	PutCursor(ctx context.Context, log event.LogID, name string, value []byte) error
 
+	// SwapCursor puts value in place of was, in one atomic step; fault.Conflict,
+	// and nothing is changed, if the cursor is another by now. nil stands for one
+	// that was never put. Of several nodes that move the same cursor at once one
+	// succeeds.
+	SwapCursor(ctx context.Context, log event.LogID, name string, was, value []byte) error
+
 	Close() error
 }
+
+// ErrCursorMoved says that a cursor is another than it was thought to be.
+var ErrCursorMoved = fault.New(fault.Conflict, "the cursor was moved meanwhile; read it again")
 
 // Readiness is what a Store may be besides: it says why a commit would be
 // refused at the moment (fault.Unavailable), for operators and balancers who ask

@@ -102,6 +102,14 @@ func (s *shared) PutCursor(ctx context.Context, log event.LogID, name string, v 
 	return s.disk.base.PutCursor(ctx, log, name, v)
 }
 
+// SwapCursor implements eventlog.Store.
+func (s *shared) SwapCursor(ctx context.Context, log event.LogID, name string, was, v []byte) error {
+	if err := s.up(scans); err != nil {
+		return err
+	}
+	return s.disk.base.SwapCursor(ctx, log, name, was, v)
+}
+
 // takeFree is Shared.TakeFree. If it is free, whatever is under way is settled
 // before it is taken.
 func (d *disk) takeFree(log event.LogID, by eventlog.Holder, atLeast uint64, lease time.Duration, keep bool) (eventlog.Head, error) {

@@ -146,6 +146,11 @@ func (s *Store) PutCursor(ctx context.Context, log event.LogID, name string, val
 	return s.effect(Cursor, func() error { return s.inner.PutCursor(ctx, log, name, value) })
 }
 
+// SwapCursor implements eventlog.Store.
+func (s *Store) SwapCursor(ctx context.Context, log event.LogID, name string, was, value []byte) error {
+	return s.effect(Cursor, func() error { return s.inner.SwapCursor(ctx, log, name, was, value) })
+}
+
 // Erase implements eventlog.Store.
 func (s *Store) Erase(ctx context.Context, log event.LogID, subject event.SubjectID, progress func(done int)) error {
 	return s.effect(Erase, func() error { return s.inner.Erase(ctx, log, subject, progress) })

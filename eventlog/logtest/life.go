@@ -1,7 +1,11 @@
 package logtest
 
 import (
+	"errors"
 	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
 
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
@@ -14,6 +18,7 @@ var lifeTests = []test{
 	{"a log that was closed goes on", reopening},
 	{"checkpoints are kept by size", checkpoints},
 	{"cursors are kept by name", cursors},
+	{"a cursor is moved by one of those who would", swaps},
 }
 
 // Rule 1 of storage beyond one machine: fencing.
@@ -129,5 +134,46 @@ func cursors(f *fixture) {
 		if v, err := f.store.Cursor(f.ctx, f.id, name); err != nil || !slices.Equal(v, []byte(name+"two")) {
 			f.Fatalf("cursor %s: %q, %v", name, v, err)
 		}
+	}
+}
+
+func swaps(f *fixture) {
+	f.open(eventlog.Options{})
+	swap := func(was, value []byte) error { return f.store.SwapCursor(f.ctx, f.id, "mail", was, value) }
+	if err := swap([]byte("none"), []byte("one")); !errors.Is(err, eventlog.ErrCursorMoved) {
+		f.Fatalf("one that was never put: %v", err)
+	}
+	if err := swap(nil, []byte("0")); err != nil {
+		f.Fatal(err)
+	}
+	if err := swap(nil, []byte("1")); !errors.Is(err, eventlog.ErrCursorMoved) {
+		f.Fatalf("put twice: %v", err)
+	}
+	var work sync.WaitGroup
+	var moved atomic.Int64
+	for range 4 { // each counts to 5 further; together that is 20 steps
+		work.Go(func() {
+			for n := 0; n < 5; {
+				was, err := f.store.Cursor(f.ctx, f.id, "mail")
+				if err != nil {
+					f.Error(err)
+					return
+				}
+				i, _ := strconv.Atoi(string(was))
+				switch err := swap(was, strconv.AppendInt(nil, int64(i+1), 10)); {
+				case err == nil:
+					n++
+					moved.Add(1)
+				case !errors.Is(err, eventlog.ErrCursorMoved):
+					f.Error(err)
+					return
+				}
+			}
+		})
+	}
+	work.Wait()
+	f.reopen()
+	if v, err := f.store.Cursor(f.ctx, f.id, "mail"); err != nil || string(v) != "20" || moved.Load() != 20 {
+		f.Fatalf("after %d steps: %q, %v", moved.Load(), v, err)
 	}
 }

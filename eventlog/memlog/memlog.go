@@ -338,5 +338,20 @@ func (s *Store) PutCursor(_ context.Context, id event.LogID, name string, value 
 	return nil
 }
 
+// SwapCursor implements eventlog.Store.
+func (s *Store) SwapCursor(_ context.Context, id event.LogID, name string, was, value []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, err := s.log(id)
+	if err != nil {
+		return err
+	}
+	if now, put := l.cursors[name]; put != (was != nil) || !slices.Equal(now, was) {
+		return eventlog.ErrCursorMoved
+	}
+	l.cursors[name] = slices.Clone(value)
+	return nil
+}
+
 // Close implements eventlog.Store.
 func (s *Store) Close() error { return nil }

@@ -1,6 +1,7 @@
 package pebblelog
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -200,4 +201,19 @@ func (s *Store) PutCursor(_ context.Context, log event.LogID, name string, value
 		s.state(log).lookups.drop()
 	}
 	return err
+}
+
+// SwapCursor implements eventlog.Store. One process has the store open, so that
+// a mutex makes it one step.
+func (s *Store) SwapCursor(ctx context.Context, log event.LogID, name string, was, value []byte) error {
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	now, err := s.Cursor(ctx, log, name)
+	if err != nil {
+		return err
+	}
+	if (now == nil) != (was == nil) || !bytes.Equal(now, was) {
+		return eventlog.ErrCursorMoved
+	}
+	return s.PutCursor(ctx, log, name, value)
 }

@@ -72,6 +72,7 @@ type Store struct {
 	mu   sync.Mutex                // guards logs
 	logs map[event.LogID]*logState // those that were taken
 
+	moving  sync.Mutex // one at a time: a cursor is compared, then put
 	erasing sync.Mutex // one at a time: each is a lot of work for the disk
 }
 

@@ -150,6 +150,23 @@ func (s *Store) PutCursor(ctx context.Context, log event.LogID, name string, val
 		ON CONFLICT (log, name) DO UPDATE SET value = excluded.value`, id(log.ID), name, value)
 }
 
+// SwapCursor implements eventlog.Store. A row that another transaction holds is
+// waited for and compared again (read committed).
+func (s *Store) SwapCursor(ctx context.Context, log event.LogID, name string, was, value []byte) error {
+	query, args := `UPDATE cursor SET value = $3 WHERE `+within("log")+` AND name = $2 AND value = $4`, []any{id(log.ID), name, value, was}
+	if was == nil {
+		query, args = `INSERT INTO cursor SELECT log, $2, $3 FROM log_head WHERE id = $1 ON CONFLICT (log, name) DO NOTHING`, []any{id(log.ID), name, value}
+	}
+	err := s.put(ctx, "move a cursor", query, args...)
+	if fault.Is(err, fault.NotFound) { // or there is no such log
+		if _, err := s.Head(ctx, log); err != nil {
+			return err
+		}
+		return eventlog.ErrCursorMoved
+	}
+	return err
+}
+
 // PutCheckpoint implements eventlog.Store.
 func (s *Store) PutCheckpoint(ctx context.Context, log event.LogID, size event.Position, note []byte) error {
 	return s.put(ctx, "keep a checkpoint", `INSERT INTO checkpoint SELECT log, $2, $3 FROM log_head WHERE id = $1
@@ -179,7 +196,7 @@ func (s *Store) put(ctx context.Context, op, query string, args ...any) error {
 				err = e
 				break
 			}
-			if tag.Insert() {
+			if tag.Insert() || tag.Update() {
 				rows = tag.RowsAffected()
 			}
 		}
