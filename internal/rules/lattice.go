@@ -35,6 +35,8 @@ decide < decide/decidetest                                    # given, when, the
 view < view/entity                             # what the tables of things have in common
 view, eventlog/memlog < view/viewtest          # a log and a decoder for tests of views
 decide, view, view/entity < react                             # side effects follow facts and may command new ones
+fault < hook/webhook < hook/hookapi                           # a signed POST to somebody's address, and what must not be one
+audit/auditapi, SLICES, EDGE < hook/hookapi < ADAPTERS        # whoever subscribes reads events as the API shows them, by its filter
 
 event < custom/apply < custom/schema < custom # what an application's event does to its entity; then what its types are
 
