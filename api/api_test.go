@@ -100,6 +100,7 @@ func options(u *users, e *events) api.Options {
 			Hosted:       connectv1.UnimplementedHostedInstanceServiceHandler{},
 			Schema:       connectv1.UnimplementedSchemaServiceHandler{},
 			Entity:       connectv1.UnimplementedEntityServiceHandler{},
+			Subscription: connectv1.UnimplementedSubscriptionServiceHandler{},
 		},
 		Authenticator: tokens{"good": ada, "nobody": {Kind: "user"}},
 		Log:           slog.New(slog.DiscardHandler),

@@ -29,6 +29,7 @@ type Clients struct {
 	Hosted       connectv1.HostedInstanceServiceClient
 	Schema       connectv1.SchemaServiceClient
 	Entity       connectv1.EntityServiceClient
+	Subscription connectv1.SubscriptionServiceClient
 }
 
 // NewClients makes clients that call the server at url through c.
@@ -50,6 +51,7 @@ func NewClients(c connect.HTTPClient, url string, opts ...connect.ClientOption) 
 		Hosted:       connectv1.NewHostedInstanceServiceClient(c, url, opts...),
 		Schema:       connectv1.NewSchemaServiceClient(c, url, opts...),
 		Entity:       connectv1.NewEntityServiceClient(c, url, opts...),
+		Subscription: connectv1.NewSubscriptionServiceClient(c, url, opts...),
 	}
 }
 

@@ -33,6 +33,7 @@ type Services struct {
 	Hosted       connectv1.HostedInstanceServiceHandler
 	Schema       connectv1.SchemaServiceHandler
 	Entity       connectv1.EntityServiceHandler
+	Subscription connectv1.SubscriptionServiceHandler
 }
 
 // Authenticator finds out who sent an access token.
@@ -138,6 +139,7 @@ func (s *Server) register() error {
 		mount(s, "me", v.Me, connectv1.NewMeServiceHandler, opts),
 		mount(s, "schema", v.Schema, connectv1.NewSchemaServiceHandler, opts),
 		mount(s, "entity", v.Entity, connectv1.NewEntityServiceHandler, opts),
+		mount(s, "subscription", v.Subscription, connectv1.NewSubscriptionServiceHandler, opts),
 		mount(s, "hosted instance", v.Hosted, connectv1.NewHostedInstanceServiceHandler, opts),
 	)
 }

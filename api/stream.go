@@ -91,18 +91,32 @@ func resumeAfter(msg proto.Message, id string) error {
 	if only := md.Fields().ByName("only_new"); only != nil {
 		msg.ProtoReflect().Clear(only)
 	}
-	path := field.Find(md, "filter.after_position")
+	path, of := field.Find(md, "filter.after_position"), field.Find(md, "filter.log_id")
+	if path == nil {
+		path, of = field.Find(md, "after_position"), field.Find(md, "log_id")
+	}
 	if path == nil {
 		return fault.Field("Last-Event-ID", "this stream cannot be resumed")
 	}
-	msg.ProtoReflect().Mutable(path[0]).Message().Clear(path[1])
-	if of := field.Find(md, "filter.log_id"); of != nil {
-		msg.ProtoReflect().Mutable(of[0]).Message().Clear(of[1])
-		if err := named("Last-Event-ID", field.Set(msg, of, []string{log})); err != nil {
+	for p, text := range map[*field.Path]string{&path: digits, &of: log} {
+		if *p == nil {
+			continue
+		}
+		clearAt(msg, *p)
+		if err := named("Last-Event-ID", field.Set(msg, *p, []string{text})); err != nil {
 			return err
 		}
 	}
-	return named("Last-Event-ID", field.Set(msg, path, []string{digits}))
+	return nil
+}
+
+// clearAt clears the field at the end of a path.
+func clearAt(msg proto.Message, path field.Path) {
+	m := msg.ProtoReflect()
+	for _, f := range path[:len(path)-1] {
+		m = m.Mutable(f).Message()
+	}
+	m.Clear(path.Leaf())
 }
 
 // events writes server-sent events (HTML Living Standard §9.2): id is the place,

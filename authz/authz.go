@@ -41,11 +41,14 @@ const (
 	ReadEvents     Right = "read events"
 	ReadSealed     Right = "read sealed fields of events"
 	HostInstances  Right = "host other instances"
+	// ManageSubscriptions is over where events are delivered; what is in them is
+	// of ReadEvents and ReadSealed.
+	ManageSubscriptions Right = "manage subscriptions"
 )
 
 var table = map[Role][]Right{
-	Owner:   {ManageInstance, ManageMembers, ManageUsers, ManageProjects, ManageGrants, ReadObjects, ReadEvents, ReadSealed, HostInstances},
-	Admin:   {ManageInstance, ManageUsers, ManageProjects, ManageGrants, ReadObjects, ReadEvents, ReadSealed},
+	Owner:   {ManageInstance, ManageMembers, ManageUsers, ManageProjects, ManageGrants, ReadObjects, ReadEvents, ReadSealed, ManageSubscriptions, HostInstances},
+	Admin:   {ManageInstance, ManageUsers, ManageProjects, ManageGrants, ReadObjects, ReadEvents, ReadSealed, ManageSubscriptions},
 	Viewer:  {ReadObjects},
 	Auditor: {ReadObjects, ReadEvents, ReadSealed},
 }

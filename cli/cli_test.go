@@ -255,6 +255,7 @@ func newServer(clean func(func())) *httptest.Server {
 			Hosted:       connectv1.UnimplementedHostedInstanceServiceHandler{},
 			Schema:       connectv1.UnimplementedSchemaServiceHandler{},
 			Entity:       connectv1.UnimplementedEntityServiceHandler{},
+			Subscription: connectv1.UnimplementedSubscriptionServiceHandler{},
 		},
 		Authenticator: tokens{}, Log: slog.New(slog.DiscardHandler),
 	})

@@ -53,6 +53,7 @@ type Clients struct {
 	Hosted       connectv1.HostedInstanceServiceClient
 	Schema       connectv1.SchemaServiceClient
 	Entity       connectv1.EntityServiceClient
+	Subscription connectv1.SubscriptionServiceClient
 }
 
 // Sessions says who is signed in.

@@ -67,7 +67,7 @@ func (s *Service) compareObject(ctx context.Context, l *looker, b view.Between, 
 	stream, err := event.ParseStream(object)
 	parts, ok := objects[stream.Kind]
 	if err != nil || !ok || stream.ID.IsZero() {
-		return fault.Field("filter.object", "write it as kind:id; the kinds are user, organization, project, application, session and instance, a hosted one")
+		return fault.Field("filter.object", "write it as kind:id; the kinds are user, organization, project, application, session, subscription and instance, a hosted one")
 	}
 	if err := s.exists(ctx, l, parts[0], stream.ID); err != nil {
 		return err

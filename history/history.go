@@ -20,6 +20,7 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/fault"
 	"muniment.dev/grant"
+	"muniment.dev/hook"
 	"muniment.dev/hosting"
 	"muniment.dev/member"
 	"muniment.dev/org"
@@ -70,6 +71,8 @@ var sources = []source{
 	{list: "user_applications", table: session.UserApplications, user: "user"},
 	{list: "hosted_instances", table: hosting.Table, id: "id", whole: true},
 	{list: "hosted_instance_hosts", table: hosting.Hosts, id: "instance", whole: true},
+	{list: "subscriptions", table: hook.Table, organization: "organization", id: "id"},
+	{list: "subscription_secrets", table: hook.Secrets, organization: "organization", id: "subscription"},
 	{list: "password_policies", table: policy.OfPasswords.Table(), organization: "organization"},
 	{list: "lockout_policies", table: policy.OfLockout.Table(), organization: "organization"},
 	{list: "session_policies", table: policy.OfSessions.Table(), organization: "organization"},
@@ -81,9 +84,10 @@ type part struct{ list, column string }
 
 // objects are the kinds of thing that can be compared, the thing itself first.
 var objects = map[string][]part{
-	"user":     {{"users", "id"}, {"grants", "user"}, {"members", "user"}, {"permissions", "user"}, {"sessions", "user"}, {"user_applications", "user"}},
-	"session":  {{"sessions", "id"}},
-	"instance": {{"hosted_instances", "id"}, {"hosted_instance_hosts", "instance"}},
+	"user":         {{"users", "id"}, {"grants", "user"}, {"members", "user"}, {"permissions", "user"}, {"sessions", "user"}, {"user_applications", "user"}},
+	"session":      {{"sessions", "id"}},
+	"subscription": {{"subscriptions", "id"}, {"subscription_secrets", "subscription"}},
+	"instance":     {{"hosted_instances", "id"}, {"hosted_instance_hosts", "instance"}},
 	"organization": {{"organizations", "id"}, {"members", "organization"}, {"permissions", "organization"}, {"password_policies", "organization"}, {"lockout_policies", "organization"},
 		{"session_policies", "organization"}, {"token_policies", "organization"}},
 	"project":     {{"projects", "id"}, {"roles", "project"}, {"grants", "project"}},

@@ -67,14 +67,14 @@ func (b Book) Save(ctx context.Context, c *Cursor, was []byte) ([]byte, error) {
 const swaps = 100
 
 // Change moves the cursor by f, which is called again if another moved it
-// meanwhile.
-func (b Book) Change(ctx context.Context, f func(*Cursor) error) error {
+// meanwhile, and says whether there is anything to keep.
+func (b Book) Change(ctx context.Context, f func(*Cursor) (bool, error)) error {
 	for range swaps {
 		c, was, err := b.Load(ctx)
 		if err != nil {
 			return err
 		}
-		if err := f(c); err != nil {
+		if keep, err := f(c); err != nil || !keep {
 			return err
 		}
 		_, err = b.Save(ctx, c, was)

@@ -59,6 +59,15 @@ func (c *Cursor) Encode() ([]byte, error) {
 	return b, fault.Wrap("write a cursor", err)
 }
 
+// Shape is a text that differs between two cursors if more than how far they
+// have looked does.
+func (c *Cursor) Shape() (string, error) {
+	same := *c
+	same.Seen, same.Applied, same.Log = 0, 0, event.LogID{}
+	b, err := same.Encode()
+	return string(b), err
+}
+
 func micro(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

@@ -112,11 +112,12 @@ func (c *Cursor) Expire(now time.Time, r Retry) {
 	}
 }
 
-// Prolong lets receivers keep what they have until a time.
-func (c *Cursor) Prolong(until time.Time) {
+// Prolong lets receivers keep what they have for so long from now on, where less
+// than half of that is left.
+func (c *Cursor) Prolong(now time.Time, d time.Duration) {
 	for _, l := range c.lanes {
-		if len(l.out) > 0 {
-			l.at = until
+		if len(l.out) > 0 && l.at.Before(now.Add(d/2)) {
+			l.at = now.Add(d)
 		}
 	}
 }

@@ -180,3 +180,47 @@ func (t *taking) scan(ctx context.Context) (bool, error) {
 	c.Seen = max(c.Seen, t.s.Upto)
 	return false, nil
 }
+
+// Oldest is the first record that is not settled, dead letters and what waits
+// behind them aside; nil if there is none, as far as one Take would look.
+func (c *Cursor) Oldest(ctx context.Context, log Reader, s Selection) (*event.Record, error) {
+	t := &taking{c: c, log: log, s: s}
+	var first *event.Record
+	for _, l := range c.ordered() {
+		if !l.dead.IsZero() || first != nil && l.first() >= first.Position {
+			continue
+		}
+		r, err := t.unsettled(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		if r != nil && (first == nil || r.Position < first.Position) {
+			first = r
+		}
+	}
+	if first != nil {
+		return first, nil
+	}
+	looked := 0
+	for r, err := range log.ReadTo(ctx, s.Query, c.Seen, s.Upto) {
+		if err != nil {
+			return nil, err
+		}
+		if l := c.lanes[r.Stream]; s.Matches(r) && (l == nil || l.dead.IsZero()) {
+			return r, nil
+		}
+		if looked++; looked == looks {
+			break
+		}
+	}
+	return nil, nil
+}
+
+// unsettled is the first record of a lane that is not settled; nil if there is
+// none.
+func (t *taking) unsettled(ctx context.Context, l *lane) (*event.Record, error) {
+	if len(l.out) > 0 {
+		return t.log.Record(ctx, l.out[0].position)
+	}
+	return t.next(ctx, l)
+}

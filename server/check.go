@@ -36,6 +36,9 @@ func (c *Config) Check() error {
 	if c.EventsTo != "" && c.EventsTo != "stdout" {
 		return fault.Field("events-to", "is stdout, or left out")
 	}
+	if err := c.checkWebhooks(); err != nil {
+		return err
+	}
 	if err := c.checkObserve(); err != nil {
 		return err
 	}

@@ -33,6 +33,9 @@ type Config struct {
 	MetricsToken  string
 	OTLPEndpoint  string
 	OTLPRatio     string
+	Webhooks      string
+	// WebhookNetworks are private networks that webhooks may lead to.
+	WebhookNetworks string
 
 	// Of an instance on PostgreSQL, and of several nodes.
 	Database      string
@@ -71,6 +74,8 @@ var Settings = []Setting{
 	{"metrics-token", "", "file with the bearer token that metrics are given for; required unless metrics-listen is on loopback", func(c *Config) *string { return &c.MetricsToken }, false},
 	{"otlp-endpoint", "", "OpenTelemetry collector that traces are sent to, such as http://127.0.0.1:4318; default: none, nothing is traced", func(c *Config) *string { return &c.OTLPEndpoint }, false},
 	{"otlp-ratio", "1", "the part of requests that is traced, such as 0.1", func(c *Config) *string { return &c.OTLPRatio }, false},
+	{"webhooks", "on", "whether events are sent to the webhooks that are subscribed: on or off, such as off for a copy of an instance that is not to call anybody", func(c *Config) *string { return &c.Webhooks }, false},
+	{"webhook-networks", "", "private networks that webhooks may lead to, such as 10.0.0.0/8, 127.0.0.1; default: none, only addresses of the open internet are called", func(c *Config) *string { return &c.WebhookNetworks }, false},
 	{"database", "", "PostgreSQL database that holds the log, such as postgres://muniment@db.example.com/muniment; default: the embedded store in the data directory", func(c *Config) *string { return &c.Database }, true},
 	{"database-owner", "", "the same database as the role that owns the tables, to make and migrate them at the start; default: as database", func(c *Config) *string { return &c.DatabaseOwner }, true},
 	{"database-erase", "", "the same database as the role that may delete what is erased; default: as database", func(c *Config) *string { return &c.DatabaseErase }, true},

@@ -31,6 +31,7 @@ import (
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
 	"muniment.dev/grant"
+	"muniment.dev/hook"
 	"muniment.dev/hosting"
 	"muniment.dev/instance"
 	"muniment.dev/ledger"
@@ -51,13 +52,13 @@ import (
 // here and nowhere else.
 func Registry() *event.Registry {
 	return event.NewRegistry(authz.Events(), instance.Events(), org.Events(), policy.Events(), credential.Events(), user.Events(), project.Events(),
-		app.Events(), grant.Events(), session.Events(), custom.Events(), audit.Events(), hosting.Events())
+		app.Events(), grant.Events(), session.Events(), custom.Events(), audit.Events(), hosting.Events(), hook.Events())
 }
 
 // Views are the views of all slices, but for that of customers' entities, which
 // follows from what they defined.
 func Views() []view.View {
-	return []view.View{org.View(), policy.View(), user.View(), project.View(), app.View(), grant.View(), member.View(), member.PermissionView(), session.View(), hosting.View()}
+	return []view.View{org.View(), policy.View(), user.View(), project.View(), app.View(), grant.View(), member.View(), member.PermissionView(), session.View(), hosting.View(), hook.View()}
 }
 
 // Options of an instance. Data and Store are required.

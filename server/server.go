@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"muniment.dev/fault"
 	"muniment.dev/grant/grantapi"
 	"muniment.dev/history"
+	"muniment.dev/hook/hookapi"
 	"muniment.dev/hosting/hostingapi"
 	"muniment.dev/instance/instanceapi"
 	"muniment.dev/login"
@@ -36,6 +38,7 @@ import (
 	"muniment.dev/page"
 	"muniment.dev/policy/policyapi"
 	"muniment.dev/project/projectapi"
+	"muniment.dev/react"
 	"muniment.dev/seal/erasure"
 	"muniment.dev/session/meapi"
 	"muniment.dev/session/sessionapi"
@@ -58,6 +61,10 @@ type Extra struct {
 	Hosted *Hosted
 	// Nodes shares logs with other processes; nil: they are not shared.
 	Nodes *Nodes
+	// WebhookTLS is by what receivers are known; nil: the system's roots.
+	// WebhookRetry is when what failed is tried again; zero: the usual times.
+	WebhookTLS   *tls.Config
+	WebhookRetry react.Retry
 	// Store is the engine; nil: the one of the settings.
 	Store eventlog.Store
 }
@@ -80,6 +87,7 @@ type Server struct {
 	pool       *password.Pool
 	provider   *provider
 	keys       *keyring
+	hooks      *hookapi.Service
 	working    sync.WaitGroup // what runs by itself until endStreams
 	openid     *oidc.Provider
 	handler    http.Handler
@@ -127,10 +135,13 @@ func New(ctx context.Context, c Config, x Extra) (_ *Server, err error) {
 		s.pool = password.NewPool(x.Passwords, 0, 0)
 	}
 	s.SignIn = signin.New(core.Runner, s.pool)
+	if err := s.assemble(x); err != nil {
+		return s, err
+	}
 	if m := x.Observe.Metrics; m != nil {
 		s.unobserve = m.Add(s.sample)
 	}
-	return s, s.assemble(x)
+	return s, nil
 }
 
 // URL is the address under which browsers reach the server.
@@ -154,6 +165,7 @@ func (s *Server) Close() error {
 		s.unobserve()
 	}
 	s.admin.Close()
+	s.working.Wait()
 	return s.Core.Close()
 }
 
@@ -332,11 +344,12 @@ func (s *Server) services(c adapter.Core) api.Services {
 	sessions := sessionapi.New(c)
 	schemas, entities := customapi.New(c, customapi.Needs{Catalog: s.Core.Catalog, Publisher: &publish.Publisher{Catalog: s.Core.Catalog, Runner: c.Runner, Views: c.Views},
 		Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, Record: events.Recorded})
+	s.openHooks(c, events)
 	return api.Services{
 		User: users, Organization: orgapi.New(c, net.DefaultResolver), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Permission: permissions, Policy: policyapi.New(c),
 		Session: sessions, Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Sessions: sessions, Members: members, Permits: permissions, Grants: grants, Events: events},
 		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.VerifierKey, NewKey: newKey}),
 		Schema:   schemas, Entity: entities,
-		Hosted: hostingapi.New(c, s.extra.Hosting),
+		Hosted: hostingapi.New(c, s.extra.Hosting), Subscription: s.hooks,
 	}
 }

@@ -30,15 +30,19 @@ type cloudEvent struct {
 	Actor           string          `json:"actor,omitempty"`
 	Organization    string          `json:"organization,omitempty"`
 	Leaf            []byte          `json:"leaf,omitempty"` // base64, as the JSON format writes Binary (§2.2)
+	Receipt         []byte          `json:"receipt,omitempty"`
 	Data            json.RawMessage `json:"data"`
 }
 
 // sequence is a position as text that sorts as positions do.
 func sequence(p uint64) string { return fmt.Sprintf("%020d", p) }
 
-// cloudEvent writes an event. Its data is the event as the API writes it,
-// without the leaf, which is an attribute.
-func (s *Service) cloudEvent(m *munimentv1.Event) ([]byte, error) {
+// cloudEvent writes an event for a file.
+func (s *Service) cloudEvent(m *munimentv1.Event) ([]byte, error) { return s.CloudEvent(m, nil) }
+
+// CloudEvent writes an event, with its receipt if there is one. Its data is the
+// event as the API writes it, without the leaf, which is an attribute.
+func (s *Service) CloudEvent(m *munimentv1.Event, receipt []byte) ([]byte, error) {
 	leaf := m.GetLeaf()
 	m.Leaf = nil
 	data, err := compact(m)
@@ -49,7 +53,7 @@ func (s *Service) cloudEvent(m *munimentv1.Event) ([]byte, error) {
 		SpecVersion: "1.0", ID: m.GetEventId(), Source: s.source(), Type: typePrefix + m.GetType(), Subject: m.GetStream(),
 		Time: m.GetTime().AsTime().Format(time.RFC3339Nano), DataContentType: "application/json", DataSchema: s.source() + "/v1/event-types",
 		Sequence: sequence(m.GetPosition()), LogID: m.GetLogId(), Revision: m.GetRevision(),
-		Actor: m.GetActor().GetKind() + ":" + m.GetActor().GetId(), Organization: m.GetOrganizationId(), Leaf: leaf, Data: data,
+		Actor: m.GetActor().GetKind() + ":" + m.GetActor().GetId(), Organization: m.GetOrganizationId(), Leaf: leaf, Receipt: receipt, Data: data,
 	})
 }
 

@@ -34,7 +34,20 @@ func TestHowToPermissions(t *testing.T) {
 // The commands of the document about events do what it says: they run in one
 // shell, in their order, against a fresh server.
 func TestHowToEvents(t *testing.T) {
-	text, err := os.ReadFile("../../docs/how-to/events.md")
+	runHowTo(t, "events", `user\.registered`, `instance\.created\s+instance`, `"before"`, `\n1\n`, `\{"export":\{"complete":"true","count":"\d+","position":"\d+"\}\}`,
+		`output organization.name\nElsewhere\n`, `output organization.name\nHome\n`, `"after": \{\s*"value": "Elsewhere"`, `"MEMBER_ROLE_OWNER"`)
+}
+
+// So do those of the document about subscriptions.
+func TestHowToSubscriptions(t *testing.T) {
+	runHowTo(t, "subscriptions", `event\.position,event\.sentence\n\d+\s+.*\n\d+\s+`, `position,failure,attempts\n\d+\s+rejected\s+1\n`, `whsec_[A-Za-z0-9+/=]{44}\n`, `\s+whsec_[A-Za-z0-9+/=]{44}\n`,
+		`Billing\s+active`, `"failure": "rejected"`)
+}
+
+// runHowTo runs the commands of a document and looks for what they are to print.
+func runHowTo(t *testing.T, name string, wants ...string) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/how-to/" + name + ".md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,8 +63,7 @@ func TestHowToEvents(t *testing.T) {
 			printed.WriteString("$ " + command + "\n" + sh.run(command) + "\n")
 		}
 	}
-	for _, want := range []string{`user\.registered`, `instance\.created\s+instance`, `"before"`, `\n1\n`, `\{"export":\{"complete":"true","count":"\d+","position":"\d+"\}\}`,
-		`output organization.name\nElsewhere\n`, `output organization.name\nHome\n`, `"after": \{\s*"value": "Elsewhere"`, `"MEMBER_ROLE_OWNER"`} {
+	for _, want := range wants {
 		if !regexp.MustCompile(want).MatchString(printed.String()) {
 			t.Errorf("nothing printed %s", want)
 		}

@@ -308,6 +308,40 @@ var changes = []change{
 		return &munimentv1.EndUserApplicationRequest{UserId: user, ApplicationId: app}
 	}},
 	{silent: true, request: func(*Instance, string) proto.Message { return &munimentv1.RotateSigningKeysRequest{} }},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message { return i.NewSubscription(org) }},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.ChangeSubscriptionRequest{SubscriptionId: i.Subscription(org), MaxAttempts: proto.Int32(7)}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.PauseSubscriptionRequest{SubscriptionId: i.Subscription(org)}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		id := i.Subscription(org)
+		Must(i.API.Subscription.PauseSubscription(i.AsOwner(), &munimentv1.PauseSubscriptionRequest{SubscriptionId: id}))
+		return &munimentv1.ResumeSubscriptionRequest{SubscriptionId: id}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.RewindSubscriptionRequest{SubscriptionId: i.Subscription(org), AfterPosition: 1}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.RemoveSubscriptionRequest{SubscriptionId: i.Subscription(org)}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.CreateSigningSecretRequest{SubscriptionId: i.Subscription(org)}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		id := i.Subscription(org)
+		more := Must(i.API.Subscription.CreateSigningSecret(i.AsOwner(), &munimentv1.CreateSigningSecretRequest{SubscriptionId: id}))
+		return &munimentv1.RemoveSigningSecretRequest{SubscriptionId: id, SecretId: more.GetSecretId()}
+	}},
+	{admin: true, owner: true, silent: true, request: func(i *Instance, org string) proto.Message {
+		id, letter := i.deadLetter(org)
+		return &munimentv1.RedriveDeadLettersRequest{SubscriptionId: id, Positions: []uint64{letter}}
+	}},
+	{admin: true, owner: true, silent: true, request: func(i *Instance, org string) proto.Message {
+		id, letter := i.deadLetter(org)
+		return &munimentv1.DiscardDeadLettersRequest{SubscriptionId: id, Positions: []uint64{letter}}
+	}},
 	{silent: true, request: func(i *Instance, _ string) proto.Message {
 		return &munimentv1.ChangeSigningKeyScheduleRequest{EverySeconds: 86400*30 + i.n.Add(1), AnnounceSeconds: 86400, RemainSeconds: 2 * 86400}
 	}},
@@ -327,6 +361,18 @@ func (i *Instance) granted(org string) (user, project string) {
 // permission is the permission to publish orders of an organization.
 func (i *Instance) permission(user, org string) *munimentv1.GrantPermissionRequest {
 	return &munimentv1.GrantPermissionRequest{UserId: user, Right: munimentv1.EventRight_EVENT_RIGHT_PUBLISH, EventTypes: "order-*", Scope: In(org)}
+}
+
+// deadLetter is a subscription with a dead letter, and its position.
+func (i *Instance) deadLetter(org string) (id string, position uint64) {
+	ctx := i.AsOwner()
+	id = Must(i.API.Subscription.CreateSubscription(ctx, &munimentv1.CreateSubscriptionRequest{Name: i.Name("pull"), Scope: In(org), Delivery: munimentv1.SubscriptionDelivery_SUBSCRIPTION_DELIVERY_PULL})).GetSubscriptionId()
+	position = Must(i.API.User.LockUser(ctx, &munimentv1.LockUserRequest{UserId: i.Person(org)})).GetChange().GetPosition()
+	for _, d := range Must(i.API.Subscription.FetchEvents(ctx, &munimentv1.FetchEventsRequest{SubscriptionId: id})).GetDeliveries() {
+		position = d.GetEvent().GetPosition()
+	}
+	Must(i.API.Subscription.RejectEvents(ctx, &munimentv1.RejectEventsRequest{SubscriptionId: id, Positions: []uint64{position}, DeadLetter: true}))
+	return id, position
 }
 
 // domain claims a domain for an organization.
@@ -422,7 +468,7 @@ func with(m proto.Message, name, value string) proto.Message {
 func ids(m proto.Message) (names []string) {
 	fields := m.ProtoReflect().Descriptor().Fields()
 	for n := range fields.Len() {
-		if name := string(fields.Get(n).Name()); strings.HasSuffix(name, "_id") && name != "command_id" {
+		if name := string(fields.Get(n).Name()); strings.HasSuffix(name, "_id") && name != "command_id" && name != "log_id" { // the latter goes with a position, or is left out
 			names = append(names, name)
 		}
 	}

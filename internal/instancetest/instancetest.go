@@ -22,6 +22,7 @@ import (
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
 	"muniment.dev/internal/postgres"
+	"muniment.dev/react"
 	"muniment.dev/seal"
 	"muniment.dev/server"
 	"muniment.dev/session/signin"
@@ -69,14 +70,15 @@ func openIn(t testing.TB, dir string, clock func() time.Time) *server.Server {
 }
 
 func settings(dir string) server.Config {
-	return server.Config{Data: dir, Listen: "127.0.0.1:8300", ExternalURL: "https://id.example.org", Name: "Test"}
+	return server.Config{Data: dir, Listen: "127.0.0.1:8300", ExternalURL: "https://id.example.org", Name: "Test", WebhookNetworks: "127.0.0.0/8, ::1"}
 }
 
 func open(t testing.TB, c server.Config, clock func() time.Time) *server.Server {
 	t.Helper()
 	f := &fleet{made: map[event.ID]bool{}}
 	s, err := server.New(t.Context(), c,
-		server.Extra{Clock: clock, Passwords: password.Params{Memory: 64, Time: 1, Threads: 1}, Hosting: f})
+		server.Extra{Clock: clock, Passwords: password.Params{Memory: 64, Time: 1, Threads: 1}, Hosting: f,
+			WebhookRetry: react.Retry{First: 5 * time.Millisecond, Most: 20 * time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,6 +204,18 @@ func (i *Instance) SinglePage(project string) string {
 // Machine makes a machine user of an organization and answers its id.
 func (i *Instance) Machine(org string) string {
 	return Must(i.API.User.CreateMachineUser(i.AsOwner(), &munimentv1.CreateMachineUserRequest{OrganizationId: org, Name: i.Name("robot")})).GetUserId()
+}
+
+// NewSubscription is a request to have events of an organization sent to a
+// webhook. There are none of the type.
+func (i *Instance) NewSubscription(org string) *munimentv1.CreateSubscriptionRequest {
+	return &munimentv1.CreateSubscriptionRequest{Name: i.Name("hook"), Scope: In(org), Delivery: munimentv1.SubscriptionDelivery_SUBSCRIPTION_DELIVERY_WEBHOOK,
+		EndpointUrl: "https://example.org/hooks", Filter: &munimentv1.SubscribedEvents{Types: []string{"user.vanished"}}}
+}
+
+// Subscription makes a webhook of an organization and answers its id.
+func (i *Instance) Subscription(org string) string {
+	return Must(i.API.Subscription.CreateSubscription(i.AsOwner(), i.NewSubscription(org))).GetSubscriptionId()
 }
 
 // PublicKey is the P-256 key of RFC 7517 appendix A.1.

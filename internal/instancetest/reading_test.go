@@ -22,7 +22,7 @@ import (
 
 // furnished is an organization with one of everything.
 type furnished struct {
-	org, user, project, app, session string
+	org, user, project, app, session, subscription string
 }
 
 func (i *Instance) furnish() (f furnished) {
@@ -33,6 +33,7 @@ func (i *Instance) furnish() (f furnished) {
 	Must(i.API.Grant.GrantRole(i.AsOwner(), &munimentv1.GrantRoleRequest{UserId: f.user, ProjectId: f.project, RoleKeys: []string{"editor"}}))
 	Must(i.API.Member.AddMember(i.AsOwner(), &munimentv1.AddMemberRequest{UserId: f.user, Scope: In(f.org), Role: munimentv1.MemberRole_MEMBER_ROLE_VIEWER}))
 	Must(i.API.Permission.GrantPermission(i.AsOwner(), i.permission(f.user, f.org)))
+	f.subscription = i.Subscription(f.org)
 	f.session = i.SignedIn(f.user).Begun.Session.String()
 	return f
 }
@@ -49,6 +50,7 @@ func gets(f furnished) []proto.Message {
 		&munimentv1.GetProjectRequest{ProjectId: f.project},
 		&munimentv1.ListRolesRequest{ProjectId: f.project},
 		&munimentv1.GetApplicationRequest{ApplicationId: f.app},
+		&munimentv1.GetSubscriptionRequest{SubscriptionId: f.subscription},
 	}
 }
 
@@ -57,7 +59,7 @@ func lists() []proto.Message {
 	return []proto.Message{
 		&munimentv1.ListOrganizationsRequest{}, &munimentv1.ListUsersRequest{}, &munimentv1.ListProjectsRequest{},
 		&munimentv1.ListApplicationsRequest{}, &munimentv1.ListGrantsRequest{}, &munimentv1.ListMembersRequest{},
-		&munimentv1.ListPermissionsRequest{},
+		&munimentv1.ListPermissionsRequest{}, &munimentv1.ListSubscriptionsRequest{},
 	}
 }
 
@@ -126,6 +128,7 @@ func TestLists(t *testing.T) {
 		p := i.Project(a.org)
 		Must(i.API.Grant.GrantRole(i.AsOwner(), &munimentv1.GrantRoleRequest{UserId: a.user, ProjectId: p, RoleKeys: []string{"editor"}}))
 		i.Application(p)
+		i.Subscription(a.org)
 		member := i.Member(a.org, munimentv1.MemberRole_MEMBER_ROLE_VIEWER)
 		Must(i.API.Permission.GrantPermission(i.AsOwner(), i.permission(member, a.org)))
 	}

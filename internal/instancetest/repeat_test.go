@@ -70,6 +70,10 @@ func withoutSecrets(m proto.Message) proto.Message {
 		m.ClientSecret = ""
 	case *munimentv1.CreateApiApplicationResponse:
 		m.ClientSecret = ""
+	case *munimentv1.CreateSubscriptionResponse:
+		m.SigningSecret = ""
+	case *munimentv1.CreateSigningSecretResponse:
+		m.SigningSecret = ""
 	case *munimentv1.CreateUserSecretResponse:
 		m.ClientSecret = ""
 	case *munimentv1.CreateApplicationSecretResponse:
@@ -123,7 +127,8 @@ func TestAtOnce(t *testing.T) {
 		"RemoveUserSecret": fault.NotFound, "RemoveUserKey": fault.NotFound, "AddUserKey": fault.Exists,
 		"DeactivateApplication": fault.Refused, "ReactivateApplication": fault.Refused, "GrantRole": fault.Refused, "WithdrawRole": fault.Refused, "AddMember": fault.Refused,
 		"RemoveMember": fault.Refused, "GrantPermission": fault.Refused, "WithdrawPermission": fault.Refused, "EndSession": fault.Refused, "CreateHostedInstance": fault.Exists, "AddHostName": fault.Exists, "RemoveHostName": fault.NotFound,
-		"SuspendHostedInstance": fault.Refused, "ResumeHostedInstance": fault.Refused, "DeleteHostedInstance": fault.Refused}
+		"SuspendHostedInstance": fault.Refused, "ResumeHostedInstance": fault.Refused, "DeleteHostedInstance": fault.Refused,
+		"PauseSubscription": fault.Refused, "ResumeSubscription": fault.Refused, "RemoveSubscription": fault.NotFound, "RemoveSigningSecret": fault.NotFound}
 	for _, c := range changes {
 		req := c.request(i, i.Organization())
 		name := strings.TrimSuffix(string(req.ProtoReflect().Descriptor().Name()), "Request")

@@ -26,7 +26,8 @@ type Sample struct {
 	Shared, Leads         bool
 	Left                  time.Duration // of the holder's lease
 	Forwarded, Unanswered uint64        // appends; Unanswered of them got no answer of the holder
-	CredentialEnd         time.Time     // when the next secret or key ends; zero: none does
+	Subscriptions         []Subscription
+	CredentialEnd         time.Time // when the next secret or key ends; zero: none does
 }
 
 // View is the state of a view.
@@ -100,6 +101,7 @@ type sampler struct{ m *Metrics }
 func (*sampler) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descInstances, descSize, descWaiting, descRetries, descPosition, descLag, descStopped, descCheckpoint,
 		descUncovered, descSigned, descFailing, descErasures, descHashing, descQueued, descCredential,
+		descBehind, descEventLag, descInFlight, descRetrying, descDead, descSubscribed,
 		descLeads, descFollows, descLease, descForwards, descUnanswered} {
 		out <- d
 	}
@@ -130,6 +132,7 @@ func (c *sampler) Collect(out chan<- prometheus.Metric) {
 	gauge(descHashing, float64(t.Hashing))
 	gauge(descQueued, float64(t.Queued))
 	c.nodes(out, all)
+	subscriptions(out, all)
 }
 
 // nodes collects what concerns logs that several nodes share, if there are any.

@@ -98,7 +98,7 @@ type Comparison struct {
 	Object string `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
 	// A list: users, organizations, projects, roles, applications, grants,
 	// members, permissions, sessions, user_applications (what applications hold of people),
-	// hosted_instances, hosted_instance_hosts, or policies: password_policies, lockout_policies,
+	// hosted_instances, hosted_instance_hosts, subscriptions, subscription_secrets, or policies: password_policies, lockout_policies,
 	// session_policies, token_policies.
 	List string `protobuf:"bytes,2,opt,name=list,proto3" json:"list,omitempty"`
 	// Of a list, what belongs to this organization.
