@@ -24,6 +24,7 @@ type Entity struct {
 	Version      uint64
 	Position     event.Position // of the newest of its events
 	Deleted      bool
+	Erased       bool // what is sealed under the entity itself
 	// Fields are its state, as far as it can be read.
 	Fields map[string]any
 	// Gone are the subjects of its sealed fields that were erased; the entity
@@ -46,7 +47,7 @@ func (d *Definitions) Fold(e *Entity, f event.Fact) (*Entity, error) {
 	next.Changed, next.Version, next.Position = event.Instant(f.Time.UnixMicro()), f.Version, f.Position
 	switch p := f.Payload.(type) {
 	case EntityErased:
-		next.Gone = goneWith(next.Gone, f.Stream.ID)
+		next.Erased, next.Gone = true, goneWith(next.Gone, f.Stream.ID)
 		next.Fields = d.without(next, f.Stream.ID)
 	case event.Custom:
 		if org, ok := p.Fields[schema.FieldOrganization].(event.ID); ok {

@@ -31,14 +31,14 @@ type Source interface {
 func View(epoch event.Position, s Source, builtIn func(string) bool) view.View {
 	f := folder{epoch: epoch, source: s}
 	return view.View{
-		Name: "entities", Revision: 1, Epoch: uint64(epoch), Types: []string{"entity.erased"},
+		Name: "entities", Revision: 2, Epoch: uint64(epoch), Types: []string{"entity.erased"},
 		Wants: func(typ string) bool { return !builtIn(typ) },
 		Fold:  &view.Fold{Table: Table, Key: f.key, Read: func(r view.Row) any { return Read(r) }, Apply: f.apply},
 		Tables: []view.Table{{
 			Name:    Table,
 			Key:     []string{"id", "type"},
 			Columns: entity.Columns(entityColumns()...),
-			Indexes: [][]string{{"type", entity.Order}, {"type", "organization", entity.Order}, {"failed"}},
+			Indexes: [][]string{{"type", entity.Order}, {"type", "organization", entity.Order}, {"failed"}, {"type", "changed"}},
 		}, {
 			Name: Values,
 			Key:  []string{"id", "type", "field", "n"},
@@ -64,7 +64,7 @@ func View(epoch event.Position, s Source, builtIn func(string) bool) view.View {
 func entityColumns() []view.Column {
 	out := []view.Column{
 		{Name: "id", Kind: event.IDRef}, {Name: "type", Kind: event.Text}, {Name: "organization", Kind: event.IDRef},
-		{Name: "deleted", Kind: event.Bool}, {Name: "failed", Kind: event.Int}, {Name: "problem", Kind: event.Text},
+		{Name: "deleted", Kind: event.Bool}, {Name: "erased", Kind: event.Bool}, {Name: "failed", Kind: event.Int}, {Name: "problem", Kind: event.Text},
 		{Name: "public", Kind: event.Text}, {Name: "sealed", Kind: event.Text, Personal: "id"},
 	}
 	for n := range MaxSubjects {
@@ -125,7 +125,7 @@ func (d *Definitions) changes(before, after *Entity, f event.Fact) []view.Change
 
 // row are the columns of the entities' table that hold the state.
 func (d *Definitions) row(t *schema.Entity, e *Entity) view.Values {
-	set := view.Values{"deleted": e.Deleted, "failed": e.Failed, "problem": e.Problem}
+	set := view.Values{"deleted": e.Deleted, "erased": e.Erased, "failed": e.Failed, "problem": e.Problem}
 	if !e.Organization.IsZero() {
 		set["organization"] = e.Organization
 	}
@@ -184,7 +184,7 @@ func Read(r view.Row) *Entity {
 	common := entity.Of(r)
 	e := &Entity{Type: r.Text("type"), ID: r.ID("id"), Organization: r.ID("organization"),
 		Added: event.Position(r.Int(entity.Order)), Created: event.Instant(common.Created.UnixMicro()), Changed: event.Instant(common.Changed.UnixMicro()),
-		Version: common.Version, Position: common.Position, Deleted: r.Bool("deleted"),
+		Version: common.Version, Position: common.Position, Deleted: r.Bool("deleted"), Erased: r.Bool("erased"),
 		Failed: event.Position(r.Int("failed")), Problem: r.Text("problem")}
 	e.take(r.Text("public"))
 	e.open(r, "id", "sealed")

@@ -93,6 +93,7 @@ type Core struct {
 	Sealer    *seal.Sealer
 	Runner    *decide.Runner
 	Catalog   *publish.Catalog
+	Customs   *publish.Publisher // of customers' events
 	Views     *view.Set
 	Publisher *ledger.Publisher
 	Prover    *ledger.Prover
@@ -279,7 +280,9 @@ func (c *Core) openDerived(ctx context.Context) error {
 		return err
 	}
 	c.onClose(c.Views.Close)
-	c.followDefinitions(event.Position(entities.Epoch))
+	c.Customs = &publish.Publisher{Catalog: c.Catalog, Runner: c.Runner, Views: c.Views}
+	c.background(func(ctx context.Context) { c.replaceEntities(ctx, event.Position(entities.Epoch)) })
+	c.background(c.expire)
 	c.Stats = stats.Start(ctx, c.Log, filepath.Join(c.opts.Data, "stats.json"), c.opts.Logger)
 	c.onClose(c.Stats.Close)
 	c.Runner.Slow = c.slow

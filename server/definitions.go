@@ -24,15 +24,13 @@ func (c *Core) entities(ctx context.Context) (view.View, error) {
 	return custom.View(d.Epoch, c.Catalog, c.Sealer.Registry.BuiltIn), nil
 }
 
-// followDefinitions gives the view of entities another declaration whenever
-// definitions change so that entities have to be computed anew. Until that is
-// done they are served as before.
-func (c *Core) followDefinitions(epoch event.Position) {
+// background runs something beside what serves, until the core is closed.
+func (c *Core) background(do func(context.Context)) {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.replaceEntities(ctx, epoch)
+		do(ctx)
 	}()
 	c.onClose(func() error {
 		stop()
@@ -41,6 +39,30 @@ func (c *Core) followDefinitions(epoch event.Position) {
 	})
 }
 
+// expire erases, on the node that holds the log, what is not kept any longer.
+func (c *Core) expire(ctx context.Context) {
+	for pause := time.Minute; ; pause = time.Hour {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		if !c.Log.Leads() {
+			continue
+		}
+		n, err := c.Customs.Expire(ctx)
+		if err != nil && ctx.Err() == nil {
+			c.opts.Logger.Error("entities that are not kept any longer could not be erased; tried again in an hour", "error", err)
+		}
+		if n > 0 {
+			c.opts.Logger.Info("entities that are not kept any longer were erased", "entities", n)
+		}
+	}
+}
+
+// replaceEntities gives the view of entities another declaration whenever
+// definitions change so that entities have to be computed anew. Until that is
+// done they are served as before.
 func (c *Core) replaceEntities(ctx context.Context, epoch event.Position) {
 	const often, again = 50 * time.Millisecond, time.Second
 	for pause := often; ; {

@@ -21,7 +21,6 @@ import (
 	"muniment.dev/audit/auditapi"
 	"muniment.dev/console"
 	"muniment.dev/custom/customapi"
-	"muniment.dev/custom/publish"
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
@@ -342,7 +341,7 @@ func (s *Server) services(c adapter.Core) api.Services {
 	members, permissions, grants := memberapi.New(c), memberapi.NewPermissions(c), grantapi.New(c)
 	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.VerifierKey, Statistics: s.Core.Stats, URL: s.URL(), Streams: s.streams}
 	sessions := sessionapi.New(c)
-	schemas, entities := customapi.New(c, customapi.Needs{Catalog: s.Core.Catalog, Publisher: &publish.Publisher{Catalog: s.Core.Catalog, Runner: c.Runner, Views: c.Views},
+	schemas, entities := customapi.New(c, customapi.Needs{Catalog: s.Core.Catalog, Publisher: s.Core.Customs,
 		Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, Record: events.Recorded})
 	s.openHooks(c, events)
 	return api.Services{

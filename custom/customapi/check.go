@@ -2,16 +2,15 @@ package customapi
 
 import (
 	"context"
-	"errors"
 	"reflect"
 
 	"muniment.dev/api/adapter"
+	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/authz"
 	"muniment.dev/custom"
+	"muniment.dev/custom/publish"
 	"muniment.dev/event"
-	"muniment.dev/eventlog"
-	"muniment.dev/fault"
 	"muniment.dev/view"
 	"muniment.dev/view/entity"
 )
@@ -130,25 +129,13 @@ func (s EntityService) EraseEntity(ctx context.Context, req *munimentv1.EraseEnt
 	if !ok {
 		return nil, ErrUnknown
 	}
-	cmd := custom.Erase{Entity: event.Stream{Kind: req.GetType(), ID: id}, Organization: row.ID("organization")}
-	// The log refuses an erasure that does not name the key in use; the key may
-	// have been assigned meanwhile.
-	for range 3 {
-		key, state, err := s.core.Runner.Log.AssignedKey(ctx, event.SubjectID{ID: id})
-		if err != nil {
-			return nil, err
-		}
-		if cmd.Keys = nil; state == event.Present {
-			cmd.Keys = []event.KeyID{key}
-		}
-		res, err := adapter.Run(ctx, s.core, custom.Erasing, req, cmd)
-		if errors.Is(err, eventlog.ErrKeyUnnamed) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		return &munimentv1.EraseEntityResponse{Change: adapter.Change(res)}, nil
+	env, err := call.Envelope(ctx, req)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fault.Wrap("erase an entity", eventlog.ErrKeyUnnamed)
+	res, err := publish.Erase(ctx, s.core.Runner, env, event.Stream{Kind: req.GetType(), ID: id}, row.ID("organization"))
+	if err != nil {
+		return nil, err
+	}
+	return &munimentv1.EraseEntityResponse{Change: adapter.Change(res)}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"muniment.dev/api"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
@@ -52,7 +53,12 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	i := instancetest.New(t)
+	return define(t, instancetest.New(t))
+}
+
+// define gives an instance the definitions, and its owner the permission.
+func define(t *testing.T, i *instancetest.Instance) *site {
+	t.Helper()
 	s := &site{i, i.AsOwner()}
 	for _, right := range []munimentv1.EventRight{munimentv1.EventRight_EVENT_RIGHT_PUBLISH} {
 		instancetest.Must(i.API.Permission.GrantPermission(s.ctx, &munimentv1.GrantPermissionRequest{UserId: i.Owner, Right: right, EventTypes: "*", Scope: &munimentv1.Scope{Level: &munimentv1.Scope_Instance{Instance: true}}}))
@@ -251,4 +257,30 @@ func TestUnique(t *testing.T) {
 	if check.GetChecked() != 3 || len(check.GetDifferent()) > 0 {
 		t.Errorf("checked: %v", check)
 	}
+}
+
+// What is not kept any longer is erased, and what got an event lately is not.
+func TestRetention(t *testing.T) {
+	now := time.Now().UTC().Truncate(time.Second)
+	i := instancetest.NewAt(t, func() time.Time { return now })
+	s := define(t, i)
+	doc := household()[1]
+	doc.Text = strings.Replace(doc.Text, `"title"`, `"x-retention": 30, "title"`, 1)
+	instancetest.Must(s.API.Schema.ApplySchema(s.ctx, &munimentv1.ApplySchemaRequest{Documents: []*munimentv1.SchemaDocument{doc}, Acknowledge: []string{"retention:individual"}}))
+	old, fresh, h := uuid(), uuid(), uuid()
+	s.publish(t, anEvent("individual-registered", old, `{"name":"Ada"}`), anEvent("household-registered", h, `{"name":"Lovelace"}`))
+	now = now.AddDate(0, 0, 20)
+	s.publish(t, anEvent("individual-registered", fresh, `{"name":"Grace"}`))
+	now = now.AddDate(0, 0, 11)
+	if n, err := s.Core.Customs.Expire(t.Context()); n != 1 || err != nil {
+		t.Fatalf("erased %d, %v", n, err)
+	}
+	if n, err := s.Core.Customs.Expire(t.Context()); n != 0 || err != nil {
+		t.Errorf("again: %d, %v", n, err)
+	}
+	if e := s.get(t, "individual", old, 0); len(e.GetErased()) != 1 || e.GetDataJson() != "{}" {
+		t.Errorf("what was to be erased: %v", e)
+	}
+	wantData(t, s.get(t, "individual", fresh, 0), `{"name":"Grace"}`)
+	wantData(t, s.get(t, "household", h, 0), `{"name":"Lovelace"}`)
 }

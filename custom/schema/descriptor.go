@@ -39,7 +39,7 @@ func TagName(entity, field string) string { return entity + "." + field }
 
 // describe makes the descriptor of a revision.
 func (d *Definition) describe(e *Entity) (event.Descriptor, error) {
-	out := event.Descriptor{Type: d.Event, Revision: d.Revision, Sentence: d.Sentence, Retention: d.Retention, Fields: []event.Field{
+	out := event.Descriptor{Type: d.Event, Revision: d.Revision, Sentence: d.Sentence, Retention: e.Retention, Fields: []event.Field{
 		{Name: FieldEntity, Kind: event.IDRef, Public: true, Tag: TagEntity},
 		{Name: FieldOrganization, Kind: event.IDRef, Public: true, Tag: TagOrganization},
 	}}

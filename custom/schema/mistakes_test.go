@@ -39,7 +39,7 @@ func TestMistakes(t *testing.T) {
 		{reg, []string{"/properties/name/x-public", `"yes"`}, "must be true or false"},
 		{reg, []string{"/properties/name/items", `{"x-public": true}`}, "cannot stand here"},
 		{reg, []string{"/x-revision", `0`}, "must be an integer from 1"},
-		{reg, []string{"/x-retention", `1.5`}, "must be an integer from 1 to 36500"},
+		{house, []string{"/x-retention", `1.5`}, "must be an integer from 1 to 36500"},
 		{reg, []string{"/x-conflict", `"merg"`}, `must be one of merge, last-writer, refuse, ask; did you mean "merge"?`},
 		{reg, []string{"/x-sentence", `"{actor} registered {nam}"`}, `names {nam}, which is no field; there are {actor}, {entity} and the properties; did you mean "name"?`},
 		{reg, []string{"/x-sentence", `"{actor"`}, "a { without a }"},

@@ -104,7 +104,7 @@ func TestParse(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	first, second := set.Definition("household-registered", 1), set.Definition("household-registered", 2)
-	if first.Sentence != "{actor}: Household registered" || !first.Creates || first.Conflict != schema.Merge || second.Conflict != schema.Ask || second.Retention != 730 {
+	if first.Sentence != "{actor}: Household registered" || !first.Creates || first.Conflict != schema.Merge || second.Conflict != schema.Ask {
 		t.Errorf("%+v\n%+v", first, second)
 	}
 	if joined := set.Definition("person-joined", 1); joined.Creates || joined.Title != "Person joined" {

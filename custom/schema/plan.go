@@ -246,9 +246,6 @@ func (p *planner) days(c Change, old, new int) {
 	c = with(c, "", "x-retention", fmt.Sprintf("sealed fields are kept %s, was %s", days(new), days(old)), false)
 	if new > 0 && (old == 0 || new < old) {
 		c.Verdict, c.Key = Asked, "retention:"+c.Entity
-		if c.Event != "" {
-			c.Key = fmt.Sprintf("retention:%s@%d", c.Event, c.Revision)
-		}
 		c.Msg += ": what is older is erased for good"
 	}
 	p.add(c)

@@ -99,7 +99,6 @@ func (p *planner) revision(old, new *Definition) {
 	p.text(c, "title", old.Title, new.Title)
 	p.text(c, "description", old.Description, new.Description)
 	p.text(c, "x-sentence", old.Sentence, new.Sentence)
-	p.days(c, old.Retention, new.Retention)
 	p.retired(c, old.Retired, new.Retired)
 	if old.Creates != new.Creates {
 		p.add(with(c, "", "x-creates", map[bool]string{true: "may be the first of its entity", false: "can no longer be the first of its entity"}[new.Creates], false))

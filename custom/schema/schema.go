@@ -45,7 +45,7 @@ type Entity struct {
 	Title       string
 	Description string
 	Fields      []Field // in the document's order
-	Retention   int     // for how many days an entity's sealed fields are kept; 0: until erased
+	Retention   int     // for how many days after its last event an entity's sealed fields are kept; 0: until erased
 	Retired     bool    // no new ones are made
 	Document    map[string]any
 
@@ -76,7 +76,6 @@ type Definition struct {
 	Description string
 	Sentence    string // with {field}, {entity} and {actor}
 	Fields      []Field
-	Retention   int  // for how many days the sealed fields are kept; 0: until erased
 	Creates     bool // may be the first event of its entity
 	Conflict    Conflict
 	Retired     bool // is not published any more

@@ -95,7 +95,6 @@ func (r *reading) definition(d *document) {
 		def.Title = plainWords(name)
 	}
 	def.Description, _ = d.root["description"].(string)
-	def.Retention = int(d.intOf("x-retention", 0, MaxRetention))
 	def.Retired = d.boolOf(d.root, "", "x-retired")
 	def.Apply, def.Upcast = d.root["x-apply"], d.root["x-upcast"]
 	if _, ok := d.root["x-creates"]; ok {

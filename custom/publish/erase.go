@@ -1,0 +1,81 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"muniment.dev/custom"
+	"muniment.dev/decide"
+	"muniment.dev/event"
+	"muniment.dev/eventlog"
+	"muniment.dev/fault"
+	"muniment.dev/view"
+	"muniment.dev/view/entity"
+)
+
+// Erase destroys what is sealed under an entity. The log refuses an erasure that
+// does not name the key in use; the key may have been assigned meanwhile.
+func Erase(ctx context.Context, r *decide.Runner, env decide.Envelope, e event.Stream, organization event.ID) (res decide.Result, err error) {
+	for range 3 {
+		cmd := custom.Erase{Entity: e, Organization: organization}
+		key, state, err := r.Log.AssignedKey(ctx, event.SubjectID{ID: e.ID})
+		if err != nil {
+			return res, err
+		}
+		if state == event.Present {
+			cmd.Keys = []event.KeyID{key}
+		}
+		if res, err = decide.Run(ctx, r, custom.Erasing, env, cmd); !errors.Is(err, eventlog.ErrKeyUnnamed) {
+			return res, err
+		}
+	}
+	return res, eventlog.ErrKeyUnnamed
+}
+
+// Expire erases the entities whose last event is longer ago than their type is
+// kept (x-retention), as Muniment itself, and says how many they were. What gets
+// another event meanwhile is kept.
+func (p *Publisher) Expire(ctx context.Context) (int, error) {
+	d, err := p.Catalog.Current(ctx)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, name := range slices.Sorted(maps.Keys(d.Set.Entities)) {
+		if days := d.Set.Entities[name].Retention; days > 0 {
+			erased, err := p.expire(ctx, name, p.Runner.Log.Now().AddDate(0, 0, -days))
+			if n += erased; err != nil {
+				return n, fault.Wrap("erase what is not kept any longer", err)
+			}
+		}
+	}
+	return n, nil
+}
+
+func (p *Publisher) expire(ctx context.Context, entityType string, before time.Time) (n int, err error) {
+	q := view.Query{Table: custom.Table, OrderBy: []string{entity.Order}, Limit: 200,
+		Where: []view.Cond{view.Eq("type", entityType), view.Eq("erased", false), view.Range("changed", nil, before)}}
+	for {
+		rows, next, at, err := p.Views.Select(ctx, q)
+		if err != nil {
+			return n, err
+		}
+		for _, row := range rows {
+			stream := event.Stream{Kind: entityType, ID: row.ID("id")}
+			env := decide.Envelope{Actor: event.System, Also: event.Condition{Streams: map[event.Stream]uint64{stream: entity.Of(row).Version}}}
+			_, err := Erase(ctx, p.Runner, env, stream, row.ID("organization"))
+			switch {
+			case err == nil:
+				n++
+			case !errors.Is(err, eventlog.ErrVersion) && !fault.Is(err, fault.Erased):
+				return n, err
+			}
+		}
+		if q.After, q.Read.At = next, at; next == "" {
+			return n, nil
+		}
+	}
+}
