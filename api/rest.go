@@ -37,6 +37,7 @@ type endpoint struct {
 	route.Route
 	direct
 	stream func(context.Context, proto.Message, http.Header) (*connect.ServerStreamForClient[dynamicpb.Message], error)
+	other  *Other // nil: the form that the annotations give
 }
 
 func newTranscoder(s *Server) (*transcoder, error) {
@@ -74,7 +75,7 @@ func newTranscoder(s *Server) (*transcoder, error) {
 		}
 		t.ends = append(t.ends, end)
 	}
-	return t, nil
+	return t, t.addOthers()
 }
 
 // ServeHTTP serves one request.
@@ -96,7 +97,7 @@ func (t *transcoder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, toConnect(ctx, err), err)
 		return
 	}
-	msg, err := t.read(w, r, end, vars)
+	msg, err := t.read(w, r.WithContext(ctx), end, vars)
 	if err != nil {
 		writeError(w, toConnect(ctx, err), err)
 		return
@@ -107,6 +108,7 @@ func (t *transcoder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	out, place, err := end.call(ctx, msg)
 	if err != nil {
+		err = end.other.named(err)
 		writeError(w, err, err)
 		return
 	}
@@ -128,7 +130,7 @@ func (t *transcoder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (t *transcoder) find(r *http.Request) (end *endpoint, vars map[string]string, allowed []string) {
 	for i := range t.ends {
 		e := &t.ends[i]
-		v, ok := e.Match(r.URL.EscapedPath())
+		v, ok := e.match(r.URL.EscapedPath())
 		if !ok {
 			continue
 		}
@@ -147,22 +149,15 @@ var errTooLarge = fault.New(fault.Exhausted, "the body is too large")
 
 // read makes the message of body, path and query.
 func (t *transcoder) read(w http.ResponseWriter, r *http.Request, end *endpoint, vars map[string]string) (proto.Message, error) {
-	msg := end.fresh()
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "the query of the address cannot be read")
 	}
-	if enc := r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return nil, fault.Field("Content-Encoding", "send the body as it is, not compressed")
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(t.s.opts.MaxMessage)))
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return nil, fmt.Errorf("more than %d bytes: %w", large.Limit, errTooLarge)
-	}
+	body, err := t.body(w, r)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "the body ended early")
+		return nil, err
 	}
+	msg := end.fresh()
 	if !end.Body {
 		if len(body) > 0 {
 			return nil, fault.New(fault.Invalid, "a %s has no body; its parameters stand in the query", end.HTTP)
@@ -175,6 +170,9 @@ func (t *transcoder) read(w http.ResponseWriter, r *http.Request, end *endpoint,
 	for name := range query {
 		return nil, fault.Field(clip(name, 100), "this path takes no parameters in its query; send them in the body")
 	}
+	if end.other != nil {
+		return end.other.Read(r.Context(), r.Header, body)
+	}
 	if len(body) > 0 {
 		ct, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		if err != nil || ct != "application/json" || params["charset"] != "" && !strings.EqualFold(params["charset"], "utf-8") {
@@ -185,6 +183,22 @@ func (t *transcoder) read(w http.ResponseWriter, r *http.Request, end *endpoint,
 		}
 	}
 	return msg, fillPath(msg, vars)
+}
+
+// body reads a body whole, up to the limit.
+func (t *transcoder) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if enc := r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return nil, fault.Field("Content-Encoding", "send the body as it is, not compressed")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(t.s.opts.MaxMessage)))
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return nil, fmt.Errorf("more than %d bytes: %w", large.Limit, errTooLarge)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "the body ended early")
+	}
+	return body, nil
 }
 
 // problem is an error over REST: a problem document (RFC 9457 §3) whose

@@ -58,6 +58,8 @@ type Options struct {
 	MaxMessage int
 	// Timeout bounds a call that is not a stream; 30 seconds if 0.
 	Timeout time.Duration
+	// Others are requests in protocols of others.
+	Others []Other
 	// Observer is told of calls; nobody if nil.
 	Observer Observer
 	// Recheck is how often the caller of a stream is authenticated again;

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"muniment.dev/api"
 	"muniment.dev/api/adapter"
 	"muniment.dev/api/call"
@@ -225,7 +227,15 @@ func (s *Server) openProvider(site *page.Site, logger *slog.Logger) error {
 
 func (s *Server) openAPI(address func(string, http.Header) netip.Addr, logger *slog.Logger) (*api.Server, error) {
 	c := adapter.Core{Runner: s.Core.Runner, Views: s.Core.Views}
-	server, err := api.New(api.Options{Services: s.services(c), Authenticator: s, ClientIP: address, Log: logger, Observer: s.observe.api()})
+	services := s.services(c)
+	var others []api.Other
+	if entities, ok := services.Entity.(*customapi.EntityService); ok {
+		read := func(ctx context.Context, h http.Header, body []byte) (proto.Message, error) {
+			return entities.ReadCloudEvents(ctx, h, body)
+		}
+		others = append(others, api.Other{Path: customapi.CloudEventsPath, Method: customapi.PublishMethod, Read: read, Field: customapi.CloudEventsField})
+	}
+	server, err := api.New(api.Options{Services: services, Others: others, Authenticator: s, ClientIP: address, Log: logger, Observer: s.observe.api()})
 	if err != nil {
 		return nil, err
 	}

@@ -227,7 +227,8 @@ func circumstances(c *munimentv1.EventContext, occurred *timestamppb.Timestamp) 
 		}
 		public[name] = v
 	}
-	for name, v := range map[string]string{"event-reason": c.GetReason(), "device": c.GetDevice(), "location": c.GetLocation(), "claimed-actor": c.GetClaimedActor()} {
+	for name, v := range map[string]string{"event-reason": c.GetReason(), "device": c.GetDevice(), "location": c.GetLocation(), "claimed-actor": c.GetClaimedActor(),
+		"origin": c.GetOrigin(), "origin-id": c.GetOriginId()} {
 		if len(v) > 1000 {
 			return nil, nil, fault.Field("context", "%s must be at most 1,000 bytes", name)
 		}

@@ -38,6 +38,7 @@ decide, view, view/entity < react                             # side effects fol
 fault < hook/webhook < hook/hookapi                           # a signed POST to somebody's address, and what must not be one
 audit/auditapi, SLICES, EDGE < hook/hookapi < ADAPTERS        # whoever subscribes reads events as the API shows them, by its filter
 
+event < custom/cloudevents < custom/customapi  # the words of CloudEvents, and nothing of ours but JSON values
 event < custom/apply < custom/schema < custom # what an application's event does to its entity; then what its types are
 
 react < member < instance < org < policy < idp < credential < user < project < app < grant < session < custom < hook < notify < hosting < setup # the slices, each knows only those to its left

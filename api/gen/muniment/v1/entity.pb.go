@@ -157,7 +157,8 @@ func (x *NewEvent) GetContext() *EventContext {
 }
 
 // EventContext is what a publisher says of the circumstances of an event. It is
-// kept as its claim. Reason, device, location and claimed actor are sealed.
+// kept as its claim. Reason, device, location, claimed actor and origin
+// are sealed.
 type EventContext struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why.
@@ -181,7 +182,11 @@ type EventContext struct {
 	// State of the network: online, offline, or another word.
 	Network string `protobuf:"bytes,10,opt,name=network,proto3" json:"network,omitempty"`
 	// Who it was, by the publisher's own account.
-	ClaimedActor  string `protobuf:"bytes,11,opt,name=claimed_actor,json=claimedActor,proto3" json:"claimed_actor,omitempty"`
+	ClaimedActor string `protobuf:"bytes,11,opt,name=claimed_actor,json=claimedActor,proto3" json:"claimed_actor,omitempty"`
+	// The context in which it happened, a URI, such as the source of a CloudEvent.
+	Origin string `protobuf:"bytes,12,opt,name=origin,proto3" json:"origin,omitempty"`
+	// The id that it has there.
+	OriginId      string `protobuf:"bytes,13,opt,name=origin_id,json=originId,proto3" json:"origin_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -289,6 +294,20 @@ func (x *EventContext) GetNetwork() string {
 func (x *EventContext) GetClaimedActor() string {
 	if x != nil {
 		return x.ClaimedActor
+	}
+	return ""
+}
+
+func (x *EventContext) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *EventContext) GetOriginId() string {
+	if x != nil {
+		return x.OriginId
 	}
 	return ""
 }
@@ -2130,7 +2149,7 @@ const file_muniment_v1_entity_proto_rawDesc = "" +
 	"\boccurred\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\boccurred\x123\n" +
 	"\acontext\x18\n" +
 	" \x01(\v2\x19.muniment.v1.EventContextR\acontextB\x13\n" +
-	"\x11_expected_version\"\xd6\x02\n" +
+	"\x11_expected_version\"\x95\x03\n" +
 	"\fEventContext\x12\x1b\n" +
 	"\x06reason\x18\x01 \x01(\tB\x03\x80\x01\x01R\x06reason\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12\x18\n" +
@@ -2144,7 +2163,9 @@ const file_muniment_v1_entity_proto_rawDesc = "" +
 	"appVersion\x12\x18\n" +
 	"\anetwork\x18\n" +
 	" \x01(\tR\anetwork\x12(\n" +
-	"\rclaimed_actor\x18\v \x01(\tB\x03\x80\x01\x01R\fclaimedActor\"\x7f\n" +
+	"\rclaimed_actor\x18\v \x01(\tB\x03\x80\x01\x01R\fclaimedActor\x12\x1b\n" +
+	"\x06origin\x18\f \x01(\tB\x03\x80\x01\x01R\x06origin\x12 \n" +
+	"\torigin_id\x18\r \x01(\tB\x03\x80\x01\x01R\boriginId\"\x7f\n" +
 	"\rFactCondition\x120\n" +
 	"\aqueries\x18\x01 \x03(\v2\x16.muniment.v1.FactQueryR\aqueries\x12%\n" +
 	"\x0eafter_position\x18\x02 \x01(\x04R\rafterPosition\x12\x15\n" +
