@@ -167,7 +167,10 @@ func (r *Runner) conclude(ctx context.Context, name string, env Envelope, res Re
 	if failed == nil && ok && o.Last > r.Log.Mark().Size {
 		return Result{}, fault.New(fault.Unknown, "what this command did cannot be read here yet; repeat it with the same command id")
 	}
-	if done, ok, failed := r.outcome(ctx, env); ok || failed != nil {
+	switch done, ok, failed := r.outcome(ctx, env); {
+	case fault.Is(failed, fault.Unavailable):
+		return done, eventlog.Unread(failed)
+	case ok || failed != nil:
 		return done, failed
 	}
 	r.Refused(ctx, name, env, err)
@@ -315,7 +318,7 @@ func (r *Runner) result(ctx context.Context, done eventlog.Appended) (Result, er
 		err = &fault.Error{Kind: fault.Unknown, Msg: "what this command did cannot be read at the moment; repeat it with the same command id", Err: err}
 	}
 	if err != nil {
-		return Result{}, fault.Wrap("read what the command did", err)
+		return Result{}, eventlog.Unread(err)
 	}
 	return Result{Appended: done, Stream: rec.Stream, Events: int(done.Last - done.First + 1)}, nil
 }

@@ -122,6 +122,9 @@ func (s *sequencer) repeated(ctx context.Context, r *Request) (Appended, bool, e
 		return Appended{}, true, &verdict{ErrCommandReused}
 	}
 	res, err := s.log.replayed(ctx, o)
+	if fault.Is(err, fault.Unknown) {
+		err = &verdict{err}
+	}
 	return res, true, err
 }
 

@@ -301,11 +301,20 @@ func (l *Log) replayed(ctx context.Context, o Outcome) (Appended, error) {
 	a := Appended{Log: l.GenerationAt(o.First), First: o.First, Last: o.Last, Replayed: true}
 	for r, err := range l.store.Records(ctx, l.id, o.Last, o.Last) {
 		if err != nil {
-			return a, fault.Wrap("read the command's records", err)
+			return a, Unread(err)
 		}
 		a.Time = r.Time
 	}
 	return a, nil
+}
+
+// Unread is what to say if a command stands in the log, and what it did cannot be
+// read: nobody may take that for a command that was not done.
+func Unread(err error) error {
+	if fault.Is(err, fault.Corrupt) {
+		return fault.Wrap("read the command's records", err)
+	}
+	return &fault.Error{Kind: fault.Unknown, Op: "read the command's records", Msg: "the command may have been done, and what it did cannot be read at the moment; repeat it with the same command id to learn the outcome", Err: err}
 }
 
 // AssignedKey returns the key that a subject's sealed blocks must use: Present
