@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -79,8 +81,14 @@ func toConnect(ctx context.Context, err error) *connect.Error {
 	if errD == nil { // it cannot fail for a message without Any
 		out.AddDetail(detail)
 	}
+	if after := fault.RetryAfter(err); after > 0 {
+		// RFC 9110 §10.2.3: whole seconds. Over gRPC it is in the trailers.
+		out.Meta().Set(retryAfter, strconv.FormatInt(int64(math.Ceil(after.Seconds())), 10))
+	}
 	return out
 }
+
+const retryAfter = "Retry-After"
 
 // Explain answers the Fault of an error that a client of this API got. An
 // error without one, of a transport or of a proxy in between, is given the

@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -67,6 +69,10 @@ func (o *Other) named(err error) error {
 	f = proto.CloneOf(f)
 	f.Field = o.Field(f.Field)
 	out := connect.NewError(connect.CodeOf(err), fmt.Errorf("%s", f.Message))
+	var was *connect.Error
+	if errors.As(err, &was) {
+		maps.Copy(out.Meta(), was.Meta())
+	}
 	if detail, err := connect.NewErrorDetail(f); err == nil {
 		out.AddDetail(detail)
 	}

@@ -73,6 +73,7 @@ func TestFaultsAtEveryEdge(t *testing.T) {
 	}}
 	_, hs := serve(t, options(u, &events{}))
 	c := connectv1.NewUserServiceClient(bearing{token: "good", h2: true}, hs.URL, connect.WithGRPC())
+	overConnect := connectv1.NewUserServiceClient(bearing{token: "good"}, hs.URL)
 	const secret = "hunter2"
 	for _, x := range []struct {
 		err      error
@@ -106,7 +107,7 @@ func TestFaultsAtEveryEdge(t *testing.T) {
 			strings.ToLower(strings.TrimPrefix(f.Kind.String(), "FAULT_KIND_")) != x.kind {
 			t.Errorf("%v over gRPC: %v, %v", x.err, err, f)
 		}
-		status, _, body := send(t, "POST", hs.URL+"/v1/users/"+someID+":lock", good(), `{}`)
+		status, head, body := send(t, "POST", hs.URL+"/v1/users/"+someID+":lock", good(), `{}`)
 		var p struct {
 			Status                         int
 			Kind, Field, Detail, RequestID string
@@ -120,6 +121,17 @@ func TestFaultsAtEveryEdge(t *testing.T) {
 		}
 		if strings.Contains(body+err.Error(), secret) {
 			t.Errorf("%v: shown: %s, %v", x.err, body, err)
+		}
+		// What passes by itself says when to come again (RFC 9110 §10.2.3).
+		after := ""
+		if x.status == 429 || x.status == 503 {
+			after = "1"
+		}
+		var ce *connect.Error
+		_, plain := overConnect.LockUser(context.Background(), &munimentv1.LockUserRequest{UserId: someID})
+		var pe *connect.Error
+		if !errors.As(err, &ce) || !errors.As(plain, &pe) || ce.Meta().Get("Retry-After") != after || pe.Meta().Get("Retry-After") != after || head.Get("Retry-After") != after {
+			t.Errorf("%v: Retry-After is %q over gRPC, %q over Connect, %q over REST; want %q", x.err, ce.Meta().Get("Retry-After"), pe.Meta().Get("Retry-After"), head.Get("Retry-After"), after)
 		}
 		// What a page in process sees is what the service meant.
 		if k := fault.KindOf(x.err); k != fault.Corrupt && fault.KindOf(api.AsFault(err)) != k {

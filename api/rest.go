@@ -193,7 +193,7 @@ func (t *transcoder) body(w http.ResponseWriter, r *http.Request) ([]byte, error
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(t.s.opts.MaxMessage)))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
-		return nil, fmt.Errorf("more than %d bytes: %w", large.Limit, errTooLarge)
+		return nil, fmt.Errorf("more than %d bytes: %w", large.Limit, fault.Lasting(errTooLarge))
 	}
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "the body ended early")
@@ -235,6 +235,10 @@ func writeError(w http.ResponseWriter, err error, cause error) {
 		status = http.StatusRequestEntityTooLarge
 	case errors.As(cause, &field) && (field.Field == "Content-Type" || field.Field == "Content-Encoding"):
 		status = http.StatusUnsupportedMediaType
+	}
+	var seen *connect.Error
+	if errors.As(err, &seen) && seen.Meta().Get(retryAfter) != "" {
+		w.Header().Set(retryAfter, seen.Meta().Get(retryAfter))
 	}
 	if status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", challenge)

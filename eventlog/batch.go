@@ -224,7 +224,7 @@ func (s *sequencer) plan(ctx context.Context, b *batch, generation event.LogID, 
 		hashed := d.AppendLeaf(make([]byte, 1, 512), at)
 		leaf := hashed[1:len(hashed):len(hashed)]
 		if len(leaf) > event.MaxLeaf {
-			return nil, &verdict{fault.New(fault.Exhausted, "the event is %d bytes long; the limit is %d", len(leaf), event.MaxLeaf)}
+			return nil, &verdict{fault.Lasting(fault.New(fault.Exhausted, "the event is %d bytes long; the limit is %d", len(leaf), event.MaxLeaf))}
 		}
 		last = sha256.Sum256(hashed)
 		plan = append(plan, entry{rec: d.Record(at, leaf), terms: d.terms, hash: last})

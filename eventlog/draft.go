@@ -46,7 +46,7 @@ func prepare(events []*event.Draft) ([]prepared, error) {
 		return nil, fault.New(fault.Internal, "an append needs at least one event")
 	}
 	if len(events) > maxEvents {
-		return nil, fault.New(fault.Exhausted, "%d events cannot be appended together; the limit is %d", len(events), maxEvents)
+		return nil, fault.Lasting(fault.New(fault.Exhausted, "%d events cannot be appended together; the limit is %d", len(events), maxEvents))
 	}
 	out := make([]prepared, len(events))
 	for i, d := range events {

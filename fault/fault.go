@@ -10,6 +10,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Kind says what sort of thing went wrong. The list only grows, at its end:
@@ -134,4 +135,30 @@ func Public(err error) string {
 		return "something went wrong on our side; it was logged"
 	}
 	return f.Msg
+}
+
+// Lasting marks an Exhausted fault that no waiting mends, such as that of
+// something too large.
+func Lasting(err error) error { return lasting{err} }
+
+type lasting struct{ error }
+
+// Unwrap gives the fault.
+func (l lasting) Unwrap() error { return l.error }
+
+// RetryAfter says that there is no time after which to try again.
+func (lasting) RetryAfter() time.Duration { return 0 }
+
+// RetryAfter is how long a client should wait before it tries again: what a
+// cause in err's chain says with a method RetryAfter() time.Duration, else a
+// second for what passes by itself; zero: trying again is no use.
+func RetryAfter(err error) time.Duration {
+	var r interface{ RetryAfter() time.Duration }
+	switch {
+	case errors.As(err, &r):
+		return max(r.RetryAfter(), 0)
+	case Is(err, Exhausted), Is(err, Unavailable):
+		return time.Second
+	}
+	return 0
 }

@@ -105,7 +105,7 @@ func (c *Client) Forward(log event.LogID, key func() []byte) func(context.Contex
 		}
 		f := &forwarding{ctx: ctx, wire: toWire(&r), size: sizeOf(&r), done: make(chan struct{})}
 		if f.size > maxBody/2 {
-			return eventlog.Appended{}, fault.New(fault.Exhausted, "the change is too large to be forwarded to the node that holds the log (%d bytes)", f.size)
+			return eventlog.Appended{}, fault.Lasting(fault.New(fault.Exhausted, "the change is too large to be forwarded to the node that holds the log (%d bytes)", f.size))
 		}
 		c.line(lineName{log, strings.TrimSuffix(held.Holder.Address, "/")}, k).send(f)
 		select {

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"muniment.dev/authz"
 	"muniment.dev/custom"
@@ -48,7 +50,44 @@ type Publisher struct {
 	Runner  *decide.Runner
 	Views   *view.Set
 
-	owners owners
+	owners   owners
+	waiting  atomic.Int64
+	appliers slots
+}
+
+// MaxWaiting is how many requests are being published at a time, whatever they
+// wait for; one more is refused before anything is done for it. So many fill
+// several commits of the log.
+const MaxWaiting = 512
+
+// ErrBusy is that refusal.
+var ErrBusy = fault.New(fault.Exhausted, "too many requests are waiting to be published; try again in a moment")
+
+// enter takes a place among those that wait, if there is one.
+func (p *Publisher) enter() (leave func(), err error) {
+	if p.waiting.Add(1) > MaxWaiting {
+		p.waiting.Add(-1)
+		return nil, ErrBusy
+	}
+	return func() { p.waiting.Add(-1) }, nil
+}
+
+// slots bound how many appliers run at once on behalf of publishers: as many as
+// half the processors can, so that those of one application leave the others
+// room.
+type slots struct {
+	once sync.Once
+	free chan struct{}
+}
+
+func (s *slots) take(ctx context.Context) (leave func(), err error) {
+	s.once.Do(func() { s.free = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)) })
+	select {
+	case s.free <- struct{}{}:
+		return func() { <-s.free }, nil
+	case <-ctx.Done():
+		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "the appliers of other events are still running; nothing was changed", Err: ctx.Err()}
+	}
 }
 
 // owners remembers to which organization entities belong, which never changes.
@@ -89,10 +128,14 @@ var (
 // Publish records events, all of those that are not recorded yet or none. The
 // condition must hold besides; only its query and position count.
 func (p *Publisher) Publish(ctx context.Context, env decide.Envelope, events []Event, also event.Condition) ([]Result, error) {
+	leave, err := p.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	if err := p.may(ctx, env, events); err != nil {
 		return nil, err
 	}
-	var err error
 	for range attempts {
 		var b *batch
 		if b, err = p.ready(ctx, events, also); err != nil {
@@ -115,6 +158,11 @@ func (p *Publisher) Publish(ctx context.Context, env decide.Envelope, events []E
 
 // Check makes events ready and says what would be refused.
 func (p *Publisher) Check(ctx context.Context, env decide.Envelope, events []Event, also event.Condition) ([]Result, error) {
+	leave, err := p.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	if err := p.may(ctx, env, events); err != nil {
 		return nil, err
 	}
