@@ -29,6 +29,8 @@ type Definitions struct {
 	programs map[string]*apply.Program // by event type: of its newest revision
 	upcasts  map[revision]*apply.Upcast
 	ends     map[string]lifetime // by entity type
+	reach    map[revision][]reach
+	writes   map[string]map[string]bool // by event type: fields of the entity; "*" for any
 }
 
 type revision struct {
@@ -95,6 +97,7 @@ func define(docs Documents, impl Go, recorded bool) (*Definitions, error) {
 		slices.Sort(l.makes)
 		d.ends[name] = l
 	}
+	d.trace()
 	return d, d.checkSubjects()
 }
 
@@ -123,7 +126,7 @@ func (d *Definitions) compileUpcast(def, before *schema.Definition, env apply.En
 }
 
 // up brings the value of a stored revision up to the newest.
-func (d *Definitions) up(ctx context.Context, def *schema.Definition, value map[string]any) (map[string]any, error) {
+func (d *Definitions) up(ctx context.Context, def *schema.Definition, value map[string]any, gone map[string]bool) (map[string]any, map[string]bool, error) {
 	newest := uint32(len(d.Set.Events[def.Event].Revisions))
 	for n := def.Revision + 1; n <= newest; n++ {
 		u := d.upcasts[revision{def.Event, n}]
@@ -131,11 +134,11 @@ func (d *Definitions) up(ctx context.Context, def *schema.Definition, value map[
 			continue
 		}
 		var err error
-		if value, err = u.Up(ctx, value); err != nil {
-			return nil, fault.Wrap(fmt.Sprintf("bring %s up to revision %d", def.Event, n), err)
+		if value, gone, err = u.UpErased(ctx, value, gone); err != nil {
+			return nil, nil, fault.Wrap(fmt.Sprintf("bring %s up to revision %d", def.Event, n), err)
 		}
 	}
-	return value, nil
+	return value, gone, nil
 }
 
 // Up is what a stored event says in the terms of its type's newest revision.
@@ -144,7 +147,7 @@ func (d *Definitions) Up(ctx context.Context, c event.Custom) (map[string]any, *
 	if def == nil {
 		return nil, nil, fault.New(fault.NotFound, "nothing is defined for %s revision %d", c.Type, c.Revision)
 	}
-	value, err := d.up(ctx, def, def.Value(c))
+	value, _, err := d.up(ctx, def, def.Value(c), goneFields(c))
 	return value, d.Set.Events[c.Type].Latest(), err
 }
 
@@ -163,6 +166,11 @@ func (d *Definitions) checkSubjects() error {
 	for _, name := range slices.Sorted(maps.Keys(d.Set.Events)) {
 		def := d.Set.Events[name].Latest()
 		e := d.Set.Entities[def.Entity]
+		for _, end := range d.programs[name].Ends() {
+			if f := fieldAt(end, def, e); f != nil && !f.Public {
+				return fault.Field(def.File, "%s is sealed and decides whether %s is deleted, which everybody sees, and which nobody could tell when it was erased; make it public, or decide by another field", f.Name, e.Name)
+			}
+		}
 		for _, fl := range def.Flows {
 			if from, to := crosses(fl, def, e); from != nil {
 				return fault.Field(def.File, "%s is sealed under another subject than %s of %s, which it feeds; give both the same x-subject, so that erasing one person leaves nothing of them", from.Name, to.Name, e.Name)
@@ -170,6 +178,14 @@ func (d *Definitions) checkSubjects() error {
 		}
 	}
 	return nil
+}
+
+// fieldAt is the field that an applier names so.
+func fieldAt(name string, def *schema.Definition, e *schema.Entity) *schema.Field {
+	if name, ok := strings.CutPrefix(name, "state."); ok {
+		return e.Field(name)
+	}
+	return def.Field(strings.TrimPrefix(name, "event."))
 }
 
 // crosses finds a sealed field that feeds one of another subject.

@@ -10,14 +10,24 @@ import (
 // Erase destroys what is sealed under an entity. Keys are the key ids that its
 // sealed fields use; none if there are none. Organization is that of the
 // entity, which never changes.
+//
+// A key is that of an id, whatever bears the id: Others are the organizations of
+// other entities of which something is sealed under it, and BuiltIn says that
+// something of Muniment's own is, such as a person. Both were looked up, and the
+// envelope makes a condition of them.
 type Erase struct {
 	Entity       event.Stream
 	Organization event.ID
 	Keys         []event.KeyID
+	Others       []event.ID
+	BuiltIn      bool
 }
 
-// ErrErased refuses to erase an entity twice.
-var ErrErased = fault.New(fault.Erased, "the entity was erased already")
+// The refusals of an erasure.
+var (
+	ErrErased = fault.New(fault.Erased, "the entity was erased already")
+	ErrShared = fault.New(fault.Refused, "something else than an entity has this id too, such as a person, and what is sealed under it would be erased with it; erase that instead")
+)
 
 // Erasing decides Erase. Both events stand in one append.
 var Erasing = decide.Decider[bool, Erase]{
@@ -27,11 +37,19 @@ var Erasing = decide.Decider[bool, Erase]{
 	},
 	Evolve: func(erased bool, _ event.Fact) bool { return true },
 	Allow: func(a authz.Authority, _ bool, c Erase) error {
-		return a.Need(authz.ManageUsers, authz.Of(c.Organization))
+		for _, o := range append([]event.ID{c.Organization}, c.Others...) {
+			if err := a.Need(authz.ManageUsers, authz.Of(o)); err != nil {
+				return err
+			}
+		}
+		return nil
 	},
 	Decide: func(erased bool, c Erase) ([]event.New, error) {
 		if erased {
 			return nil, ErrErased
+		}
+		if c.BuiltIn {
+			return nil, ErrShared
 		}
 		subject := event.SubjectID{ID: c.Entity.ID}
 		return []event.New{

@@ -2,11 +2,10 @@ package custom
 
 import (
 	"bytes"
-	"context"
 	"errors"
+	"reflect"
 	"slices"
 
-	"muniment.dev/custom/apply"
 	"muniment.dev/custom/schema"
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -48,7 +47,6 @@ func (d *Definitions) Fold(e *Entity, f event.Fact) (*Entity, error) {
 	switch p := f.Payload.(type) {
 	case EntityErased:
 		next.Erased, next.Gone = true, goneWith(next.Gone, f.Stream.ID)
-		next.Fields = d.without(next, f.Stream.ID)
 	case event.Custom:
 		if org, ok := p.Fields[schema.FieldOrganization].(event.ID); ok {
 			next.Organization = org
@@ -57,40 +55,47 @@ func (d *Definitions) Fold(e *Entity, f event.Fact) (*Entity, error) {
 			return e, err
 		}
 	}
-	d.tidy(e, next)
+	d.tidy(next)
 	return next, nil
 }
 
-// tidy leaves of the new state what a row can hold: when a field that names a
-// subject changed, what was sealed under the old one and is not said anew is
-// not the new one's, and goes; and only subjects that are named can be gone.
-func (d *Definitions) tidy(before, e *Entity) {
-	t := d.Set.Entities[e.Type]
-	if t == nil {
-		return
-	}
+// tidy leaves of the new state what a row can hold: only subjects that are named
+// can be gone, and nothing of those that are.
+func (d *Definitions) tidy(e *Entity) {
 	keep := []event.ID{e.ID}
-	for _, name := range subjectFields(t) {
-		id := pointer(e, name)
-		keep = append(keep, id)
-		if before == nil || pointer(before, name) == id {
-			continue
-		}
-		for i := range t.Fields {
-			f := &t.Fields[i]
-			v, ok := e.Fields[f.Name]
-			if was, had := before.Fields[f.Name]; ok && had && f.Subject == name && bytes.Equal(event.FormatJSON(v), event.FormatJSON(was)) {
-				e.Fields = without(e.Fields, f.Name)
-			}
+	if t := d.Set.Entities[e.Type]; t != nil {
+		for _, name := range subjectFields(t) {
+			keep = append(keep, pointer(e, name))
 		}
 	}
 	e.Gone = slices.DeleteFunc(slices.Clone(e.Gone), func(id event.ID) bool { return !slices.Contains(keep, id) })
 	if len(e.Gone) == 0 {
 		e.Gone = nil
 	}
+	for _, id := range e.Gone {
+		e.Fields = d.without(e, id)
+	}
 	if len(e.Fields) == 0 {
 		e.Fields = nil
 	}
+}
+
+// Same reports whether an entity that was folded from its events is the one
+// that is served. An erasure is known to who is served even if no event of the
+// entity held anything of the subject.
+func (d *Definitions) Same(folded, served *Entity) bool {
+	if folded == nil || served == nil {
+		return folded == served
+	}
+	for _, id := range folded.Gone {
+		if !slices.Contains(served.Gone, id) {
+			return false
+		}
+	}
+	a := *folded
+	a.Gone = served.Gone
+	d.tidy(&a)
+	return reflect.DeepEqual(&a, served)
 }
 
 // apply lets the event's applier change the entity.
@@ -103,7 +108,7 @@ func (d *Definitions) apply(e *Entity, f event.Fact, c event.Custom) error {
 			e.Gone = goneWith(e.Gone, id)
 		}
 	}
-	out, err := d.run(e, f, c)
+	out, err := d.settle(e, f, c)
 	switch {
 	case fault.Is(err, fault.Unavailable):
 		return err
@@ -116,28 +121,6 @@ func (d *Definitions) apply(e *Entity, f event.Fact, c event.Custom) error {
 		e.Fields = nil
 	}
 	return nil
-}
-
-func (d *Definitions) run(e *Entity, f event.Fact, c event.Custom) (apply.Output, error) {
-	def := d.Set.Definition(c.Type, c.Revision)
-	if def == nil {
-		return apply.Output{}, fault.New(fault.NotFound, "nothing is defined for %s revision %d", c.Type, c.Revision)
-	}
-	ctx := context.Background() // bounded by the appliers' own limits
-	value, err := d.up(ctx, def, def.Value(c))
-	if err != nil {
-		return apply.Output{}, err
-	}
-	var state map[string]any
-	if e.Version > 1 && !e.Deleted {
-		if state = e.Fields; state == nil {
-			state = map[string]any{}
-		}
-	}
-	return d.programs[c.Type].Apply(ctx, apply.Input{State: state, Event: value, Gone: d.unreadable(e, c), Meta: apply.Meta{
-		Entity: schema.UUIDOf(f.Stream.ID), Version: int64(f.Version), Position: int64(f.Position), Time: event.Instant(f.Time.UnixMicro()), Occurred: Occurred(f.Record),
-		Actor: f.Actor.String(), Type: c.Type, Revision: int64(c.Revision),
-	}})
 }
 
 // problem is why an applier failed, for people.
@@ -200,7 +183,7 @@ func Subject(t *schema.Entity, e *Entity, field string) event.ID {
 		return event.ID{}
 	case f.Subject != "":
 		if text, ok := e.Fields[f.Subject].(string); ok {
-			if id, err := event.ParseID(text); err == nil {
+			if id, err := event.ParseID(text); err == nil && !id.IsZero() {
 				return id
 			}
 		}
@@ -210,19 +193,30 @@ func Subject(t *schema.Entity, e *Entity, field string) event.ID {
 
 // unreadable are the fields of an event and of its entity that were erased, as
 // appliers name them.
-func (d *Definitions) unreadable(e *Entity, c event.Custom) map[string]bool {
-	if len(c.Gone) == 0 && len(e.Gone) == 0 {
+func (d *Definitions) unreadable(e *Entity, gone map[string]bool) map[string]bool {
+	if len(gone) == 0 && (len(e.Gone) == 0 || !e.there()) {
 		return nil
 	}
 	out := map[string]bool{}
-	for name := range c.Gone {
+	for name := range gone {
 		out["event."+name] = true
 	}
-	if t := d.Set.Entities[e.Type]; t != nil {
+	if t := d.Set.Entities[e.Type]; t != nil && e.there() {
 		for i := range t.Fields {
 			if id := Subject(t, e, t.Fields[i].Name); !id.IsZero() && slices.Contains(e.Gone, id) {
 				out["state."+t.Fields[i].Name] = true
 			}
+		}
+	}
+	return out
+}
+
+// goneFields are the fields of an event that were erased.
+func goneFields(c event.Custom) map[string]bool {
+	var out map[string]bool
+	for name, state := range c.Gone {
+		if state != event.Absent {
+			out = with(out, name, true)
 		}
 	}
 	return out

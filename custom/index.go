@@ -47,18 +47,18 @@ func valueRows(t *schema.Entity, e *Entity) map[string]indexRow {
 }
 
 // sealedRows are the changes of the rows of searchable fields that are sealed:
-// one for each, whether it holds anything or not, and again with each event that
-// may have changed one. So what rows there are tells nothing, and stays the same
-// when what they held was erased.
+// one for each, whether it holds anything or not, and again with each event
+// whose type may write the field, or that names another subject. So what rows
+// there are tells nothing, and stays the same when what they held was erased.
 func (d *Definitions) sealedRows(t *schema.Entity, before, after *Entity, f event.Fact) (out []view.Change) {
 	began := before == nil || before.Deleted && !after.Deleted
 	ended := before != nil && !before.Deleted && after.Deleted
-	if !began && !ended && (after.Deleted || !d.saysSealed(f)) {
+	if after.Deleted && !ended {
 		return nil
 	}
 	for i := range t.Fields {
 		field := &t.Fields[i]
-		if field.Public || field.Search == "" && field.Unique == "" || ended && before == nil {
+		if field.Public || field.Search == "" && field.Unique == "" {
 			continue
 		}
 		key := view.Values{"id": after.ID, "type": after.Type, "field": field.Name, "n": 0}
@@ -66,10 +66,10 @@ func (d *Definitions) sealedRows(t *schema.Entity, before, after *Entity, f even
 			out = append(out, view.Remove(Values, key))
 			continue
 		}
-		if after.Deleted {
+		subject := Subject(t, after, field.Name)
+		if !began && !d.writesTo(f, field.Name) && Subject(t, before, field.Name) == subject {
 			continue
 		}
-		subject := Subject(t, after, field.Name)
 		value := event.Sealed[string]{State: event.Erased}
 		if !slices.Contains(after.Gone, subject) {
 			value = event.Seal("")
@@ -82,18 +82,15 @@ func (d *Definitions) sealedRows(t *schema.Entity, before, after *Entity, f even
 	return out
 }
 
-// saysSealed reports whether an event says something sealed, be it readable or
-// not, or names another subject.
-func (d *Definitions) saysSealed(f event.Fact) bool {
+// writesTo reports whether a field may be another after an event of that type,
+// by what its applier declares.
+func (d *Definitions) writesTo(f event.Fact, field string) bool {
 	c, ok := f.Payload.(event.Custom)
-	if !ok || len(c.Gone) > 0 {
+	if !ok {
 		return true
 	}
-	def := d.Set.Definition(c.Type, c.Revision)
-	return def == nil || slices.ContainsFunc(def.Descriptor.Fields, func(f event.Field) bool {
-		_, has := c.Fields[f.Name]
-		return has && (!f.Public || f.Kind == event.IDRef)
-	})
+	w := d.writes[c.Type]
+	return w["*"] || w[field]
 }
 
 // pointerRows are the rows of what an entity points to.

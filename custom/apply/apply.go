@@ -77,6 +77,8 @@ type Program struct {
 	fields map[string]bool // of the entity; nil: any
 	limits Limits
 	flows  []Flow
+	writes []string
+	ends   []string
 }
 
 type step struct {
@@ -102,11 +104,21 @@ func Compile(raw any, env Env) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Program{steps: steps, fields: c.entity, limits: c.limits, flows: c.flowList()}, nil
+	return &Program{steps: steps, fields: c.entity, limits: c.limits, flows: c.flowList(),
+		writes: slices.Sorted(maps.Keys(c.writes)), ends: slices.Sorted(maps.Keys(c.ends))}, nil
 }
 
 // Flows says which fields reach which, each pair once, in order.
 func (p *Program) Flows() []Flow { return slices.Clone(p.flows) }
+
+// Writes are the fields of the entity that the program may set or unset, in
+// order; "*" stands for any.
+func (p *Program) Writes() []string { return slices.Clone(p.writes) }
+
+// Ends are the fields ("event.NAME", "state.NAME") that decide whether the
+// program deletes the entity, in order. What a module or a function rests on is
+// not known, and is not among them.
+func (p *Program) Ends() []string { return slices.Clone(p.ends) }
 
 // Deletes reports whether every such event deletes its entity.
 func (p *Program) Deletes() bool {

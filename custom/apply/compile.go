@@ -21,13 +21,16 @@ type compiler struct {
 	variables  []string // of expressions
 	celEnv     *cel.Env // made when an expression asks for it
 	flows      map[Flow]bool
-	conditions []string // what the step's condition reads
+	writes     map[string]bool // fields of the entity
+	ends       map[string]bool // what decides whether it is deleted
+	conditions []string        // what the step's condition reads
 }
 
 func newCompiler(env Env, variables ...string) *compiler {
 	return &compiler{
 		env: env, limits: env.Limits.orDefault(), variables: variables,
 		event: setOf(env.EventFields), entity: setOf(env.EntityFields), flows: map[Flow]bool{},
+		writes: map[string]bool{}, ends: map[string]bool{},
 	}
 }
 
@@ -130,6 +133,7 @@ func (c *compiler) target(at, name string, reads ...string) error {
 	if c.entity != nil && !c.entity[name] {
 		return invalid(at, "the entity has no field %q: declare it there, or name another", name)
 	}
+	c.writes[name] = true
 	for _, from := range reads {
 		c.flow(from, name)
 	}

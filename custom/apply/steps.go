@@ -70,6 +70,7 @@ func (c *compiler) mergePatch(at, text string) (action, error) {
 
 // writesAny notes that any field of the entity may be written.
 func (c *compiler) writesAny(at string, reads ...string) error {
+	c.writes["*"] = true
 	for _, from := range append(reads, c.conditions...) {
 		c.flow(from, "*")
 	}
@@ -189,6 +190,9 @@ type deleteStep struct{}
 func (c *compiler) delete(at string, raw any) (action, error) {
 	if raw != true {
 		return nil, invalid(at, "this is true; use \"if\" for a condition, and \"unset\" for fields")
+	}
+	for _, from := range c.conditions {
+		c.ends[from] = true
 	}
 	return deleteStep{}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 
 	"muniment.dev/fault"
 )
@@ -50,23 +51,62 @@ func (u *Upcast) Flows() []Flow { return slices.Clone(u.flows) }
 // Up gives the fields of the next revision. Errors are as those of
 // Program.Apply.
 func (u *Upcast) Up(ctx context.Context, fields map[string]any) (map[string]any, error) {
+	result, _, err := u.UpErased(ctx, fields, nil)
+	return result, err
+}
+
+// UpErased is Up for an event of which fields were erased, by name. What would
+// have been made of them is left out, and named as erased in the next revision:
+// without that, an upcast would fail on what it misses, or make up something.
+func (u *Upcast) UpErased(ctx context.Context, fields map[string]any, gone map[string]bool) (map[string]any, map[string]bool, error) {
 	r := &run{ctx: ctx, in: Input{Event: fields}, limits: u.limits}
+	if len(gone) > 0 {
+		r.in.Gone = make(map[string]bool, len(gone))
+		for name := range gone {
+			r.in.Gone["event."+name] = true
+		}
+	}
 	result, err := u.up(r)
 	if err != nil {
-		return nil, locate(u.at, err)
+		return nil, nil, locate(u.at, err)
 	}
 	for name, v := range result {
 		if u.fields != nil && !u.fields[name] {
-			return nil, locate(u.at, fault.New(fault.Refused, "what the upcast makes has a field that the next revision has not: rename it, or unset it"))
+			return nil, nil, locate(u.at, fault.New(fault.Refused, "what the upcast makes has a field that the next revision has not: rename it, or unset it"))
 		}
 		if left := u.limits.Field; !within(v, &left, maxDepth) {
-			return nil, locate(u.at, fault.New(fault.Exhausted, "a field would be larger than %d bytes, or nested deeper than %d", u.limits.Field, maxDepth))
+			return nil, nil, locate(u.at, fault.New(fault.Exhausted, "a field would be larger than %d bytes, or nested deeper than %d", u.limits.Field, maxDepth))
 		}
 	}
-	return result, nil
+	return result, u.erased(result, gone), nil
+}
+
+// erased takes out of a result what was made of erased fields, and names it.
+func (u *Upcast) erased(result map[string]any, gone map[string]bool) map[string]bool {
+	if len(gone) == 0 {
+		return nil
+	}
+	next := map[string]bool{}
+	for _, f := range u.flows {
+		from := strings.TrimPrefix(f.From, "event.")
+		switch {
+		case !gone[from] && from != "*":
+		case f.To == "*":
+			for name := range gone {
+				next[name] = true
+			}
+		default:
+			next[f.To] = true
+			delete(result, f.To)
+		}
+	}
+	return next
 }
 
 func (u *Upcast) up(r *run) (map[string]any, error) {
+	if u.foreign != nil && len(r.in.Gone) > 0 {
+		return map[string]any{}, nil // nobody knows what it reads
+	}
 	if u.foreign != nil {
 		return u.foreign(r)
 	}

@@ -2,14 +2,11 @@ package customapi
 
 import (
 	"context"
-	"reflect"
 
 	"muniment.dev/api/adapter"
-	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
 	"muniment.dev/authz"
 	"muniment.dev/custom"
-	"muniment.dev/custom/publish"
 	"muniment.dev/event"
 	"muniment.dev/view"
 	"muniment.dev/view/entity"
@@ -94,48 +91,8 @@ func (c *checker) one(ctx context.Context, s event.Stream) error {
 		return ErrUnknown
 	}
 	c.out.Checked++
-	if !same(folded, served) && len(c.out.Different) < maxDifferent {
+	if !c.defs.Same(folded, served) && len(c.out.Different) < maxDifferent {
 		c.out.Different = append(c.out.Different, s.String())
 	}
 	return nil
-}
-
-// same compares what a fold gives with what a row says.
-func same(folded, served *custom.Entity) bool {
-	if folded == nil || served == nil {
-		return folded == served
-	}
-	a, b := *folded, *served
-	if len(a.Fields)+len(b.Fields) == 0 {
-		a.Fields, b.Fields = nil, nil
-	}
-	return reflect.DeepEqual(a, b)
-}
-
-// EraseEntity destroys the key of an entity's sealed fields.
-func (s EntityService) EraseEntity(ctx context.Context, req *munimentv1.EraseEntityRequest) (*munimentv1.EraseEntityResponse, error) {
-	rd, err := s.core.Begin(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	id, err := adapter.UUID("entity_id", req.GetEntityId())
-	if err != nil {
-		return nil, err
-	}
-	row, ok, err := rd.Get(ctx, custom.Table, view.Values{"id": id, "type": req.GetType()})
-	if err != nil {
-		return nil, err
-	}
-	if !ok {
-		return nil, ErrUnknown
-	}
-	env, err := call.Envelope(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	res, err := publish.Erase(ctx, s.core.Runner, env, event.Stream{Kind: req.GetType(), ID: id}, row.ID("organization"))
-	if err != nil {
-		return nil, err
-	}
-	return &munimentv1.EraseEntityResponse{Change: adapter.Change(res)}, nil
 }

@@ -320,7 +320,7 @@ func (s SchemaService) GetSchema(ctx context.Context, req *munimentv1.GetSchemaR
 	if err != nil {
 		return nil, err
 	}
-	defs, err := s.Catalog.Define(docs)
+	defs, err := s.Catalog.Recorded(ctx, docs)
 	if err != nil {
 		return nil, err
 	}

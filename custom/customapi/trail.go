@@ -170,16 +170,15 @@ func (s *sight) difference(before, after *custom.Entity) []*munimentv1.ValueChan
 		if bytes.Equal(a, b) {
 			continue
 		}
-		e := after
-		if _, ok := now[name]; !ok {
-			e = before
-		}
+		// Before may be about somebody else than after.
 		c := &munimentv1.ValueChange{Field: name}
-		if s.opensField(e, name) {
-			c.Before, c.After = string(a), string(b)
-		} else {
-			c.Locked = true
+		if a != nil && s.opensField(before, name) {
+			c.Before = string(a)
 		}
+		if b != nil && s.opensField(after, name) {
+			c.After = string(b)
+		}
+		c.Locked = a != nil && c.Before == "" || b != nil && c.After == ""
 		out = append(out, c)
 	}
 	return out

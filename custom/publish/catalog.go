@@ -97,6 +97,14 @@ func (c *Catalog) Define(docs custom.Documents) (*custom.Definitions, error) {
 	return custom.Define(docs, c.impl)
 }
 
+// Recorded makes documents ready that were in force once, or are.
+func (c *Catalog) Recorded(ctx context.Context, docs custom.Documents) (*custom.Definitions, error) {
+	if d, err := c.Current(ctx); err == nil && d.At == docs.At {
+		return d, nil
+	}
+	return custom.Redefine(docs, c.impl)
+}
+
 // Defined implements custom.Source.
 func (c *Catalog) Defined(epoch event.Position, typ string, revision uint32) *custom.Definitions {
 	has := func(d *custom.Definitions) bool {

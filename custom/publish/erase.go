@@ -17,27 +17,48 @@ import (
 )
 
 // Erase destroys what is sealed under an entity. The log refuses an erasure that
-// does not name the key in use; the key may have been assigned meanwhile.
+// does not name the key in use; the key may have been assigned meanwhile, or
+// used for somebody else.
 func Erase(ctx context.Context, r *decide.Runner, env decide.Envelope, e event.Stream, organization event.ID) (res decide.Result, err error) {
-	for range 3 {
+	for range attempts {
 		cmd := custom.Erase{Entity: e, Organization: organization}
-		key, state, err := r.Log.AssignedKey(ctx, event.SubjectID{ID: e.ID})
-		if err != nil {
+		if err := lookUp(ctx, r, &env, &cmd); err != nil {
 			return res, err
 		}
-		if state == event.Present {
-			cmd.Keys = []event.KeyID{key}
-		}
-		if res, err = decide.Run(ctx, r, custom.Erasing, env, cmd); !errors.Is(err, eventlog.ErrKeyUnnamed) {
+		if res, err = decide.Run(ctx, r, custom.Erasing, env, cmd); !errors.Is(err, eventlog.ErrKeyUnnamed) && !errors.Is(err, decide.ErrAlso) {
 			return res, err
 		}
 	}
-	return res, eventlog.ErrKeyUnnamed
+	return res, err
+}
+
+// lookUp finds the key that goes, and of whom else something is sealed with it.
+func lookUp(ctx context.Context, r *decide.Runner, env *decide.Envelope, cmd *custom.Erase) error {
+	subject := event.SubjectID{ID: cmd.Entity.ID}
+	env.Also.Query, env.Also.After = event.OfTerm(event.SubjectTerm(subject)), r.Log.Mark().Size
+	for rec, err := range r.Log.ReadTo(ctx, env.Also.Query, 0, env.Also.After) {
+		switch {
+		case err != nil:
+			return err
+		case r.Sealer.Registry.BuiltIn(rec.Type):
+			cmd.BuiltIn = true
+		case rec.Stream != cmd.Entity:
+			if o := custom.OrganizationOf(rec); !slices.Contains(cmd.Others, o) {
+				cmd.Others = append(cmd.Others, o)
+			}
+		}
+	}
+	key, state, err := r.Log.AssignedKey(ctx, subject)
+	if state == event.Present {
+		cmd.Keys = []event.KeyID{key}
+	}
+	return err
 }
 
 // Expire erases the entities whose last event is longer ago than their type is
 // kept (x-retention), as Muniment itself, and says how many they were. What gets
-// another event meanwhile is kept.
+// another event meanwhile is kept, as is what shares its id with a person, whose
+// key it would take.
 func (p *Publisher) Expire(ctx context.Context) (int, error) {
 	d, err := p.Catalog.Current(ctx)
 	if err != nil {
@@ -70,7 +91,7 @@ func (p *Publisher) expire(ctx context.Context, entityType string, before time.T
 			switch {
 			case err == nil:
 				n++
-			case !errors.Is(err, eventlog.ErrVersion) && !fault.Is(err, fault.Erased):
+			case !errors.Is(err, eventlog.ErrVersion) && !errors.Is(err, custom.ErrShared) && !fault.Is(err, fault.Erased):
 				return n, err
 			}
 		}

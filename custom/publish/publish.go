@@ -363,17 +363,20 @@ func (p *Publisher) place(ctx context.Context, b *batch, i int, e *Event, def *s
 		return inEvent(i, "organization_id", fault.New(fault.Refused, "the entity belongs to another organization, for good"))
 	case e.Expected != nil && *e.Expected != version:
 		return inEvent(i, "expected_version", ErrExpect)
-	case e.Expected != nil && b.results[i].Version == 0:
-		if _, first := b.also.Streams[stream]; !first && !b.touched(stream) {
-			b.also.Streams[stream] = version
-		}
+	case e.Expected != nil: // after those of the batch that come before it
+		b.also.Streams[stream] = version - b.before(stream)
 	}
 	return nil
 }
 
-// touched reports whether an event of the batch goes to the stream already.
-func (b *batch) touched(stream event.Stream) bool {
-	return slices.ContainsFunc(b.cmd.Events, func(r custom.Ready) bool { return r.Stream == stream })
+// before is how many events of the batch go to the stream already.
+func (b *batch) before(stream event.Stream) (n uint64) {
+	for i := range b.cmd.Events {
+		if b.cmd.Events[i].Stream == stream {
+			n++
+		}
+	}
+	return n
 }
 
 // ownerOf is the organization that an entity's first event settled.

@@ -47,6 +47,9 @@ func New(t testing.TB, tables ...[]event.Descriptor) *Log {
 		keys: map[event.SubjectID]event.KeyID{}, gone: map[event.SubjectID]bool{}}
 }
 
+// Register makes an event type of this log's own known.
+func (l *Log) Register(d event.Descriptor) error { return l.reg.Put(l.ID(), d) }
+
 // Append appends events, all at once, and returns the position of the last.
 func (l *Log) Append(events ...event.New) event.Position {
 	l.t.Helper()
