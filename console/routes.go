@@ -94,6 +94,13 @@ func (o *Console) routes() map[string]func(*visit) error {
 		"GET /console/instance/keys/schedule":  (*visit).editSchedule,
 		"POST /console/instance/keys/schedule": (*visit).changeSchedule,
 
+		"GET /console/subscriptions":           (*visit).subscriptions,
+		"GET /console/subscriptions/new":       (*visit).newSubscription,
+		"POST /console/subscriptions/new":      (*visit).createSubscription,
+		"GET /console/subscriptions/{id}":      (*visit).subscription,
+		"GET /console/subscriptions/{id}/{a}":  (*visit).askSubscription,
+		"POST /console/subscriptions/{id}/{a}": (*visit).actSubscription,
+
 		"GET /console/instances":           (*visit).hostedInstances,
 		"GET /console/instances/new":       (*visit).newHosted,
 		"POST /console/instances/new":      (*visit).createHosted,

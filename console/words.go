@@ -26,6 +26,7 @@ func funcs() template.FuncMap {
 		"state":        userState,
 		"orgState":     organizationState,
 		"hostedState":  hostedState,
+		"hookState":    hookState,
 		"hex":          hex.EncodeToString,
 		"projectState": projectState,
 		"grantOff":     func(s munimentv1.GrantState) bool { return s == munimentv1.GrantState_GRANT_STATE_DEACTIVATED },
@@ -290,6 +291,8 @@ func streamPath(stream string) string {
 		return path("console", "projects", id)
 	case "application":
 		return path("console", "applications", id)
+	case "subscription":
+		return path("console", "subscriptions", id)
 	}
 	return ""
 }

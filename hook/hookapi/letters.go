@@ -105,6 +105,11 @@ func (s *Service) settleLetters(ctx context.Context, d decide.Decider[hook.State
 		c.Positions, err = s.letters(ctx, id, list)
 		return c, err
 	})
+	if err != nil { // perhaps the same command, given twice at once, has just done it
+		if done, ok, failed := s.core.Runner.Earlier(ctx, env); failed == nil && ok {
+			res, err = done, nil
+		}
+	}
 	s.bells.ring(id)
 	return res, err
 }
