@@ -21,12 +21,6 @@ import (
 	"muniment.dev/fault"
 )
 
-// leastVersion is the oldest server that is used (server_version_num).
-const leastVersion = 150000
-
-// connectLimit bounds how long a server may take to let a client in.
-const connectLimit = 10 * time.Second
-
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
 	Pool *pgxpool.Pool // for reading; what is written goes through Write
@@ -66,16 +60,10 @@ func config(dsn string) (*pgxpool.Config, error) {
 		return nil, err
 	}
 	cc := c.ConnConfig
-	cc.RuntimeParams["synchronous_commit"] = "on"
-	cc.RuntimeParams["client_min_messages"] = "notice"
-	cc.RuntimeParams["statement_timeout"] = "0" // it would cancel a commit that waits for a standby
-	cc.RuntimeParams["search_path"] = "pg_catalog"
-	if cc.RuntimeParams["application_name"] == "" {
-		cc.RuntimeParams["application_name"] = "muniment"
-	}
-	if cc.ConnectTimeout == 0 {
-		cc.ConnectTimeout = connectLimit
-	}
+	Reach(&cc.Config, map[string]string{
+		"synchronous_commit": "on", "client_min_messages": "notice", "search_path": "pg_catalog",
+		"statement_timeout": "0", // it would cancel a commit that waits for a standby
+	})
 	// Of several hosts the one that writes: a standby may be behind.
 	cc.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	cc.OnNotice = func(c *pgconn.PgConn, n *pgconn.Notice) {
@@ -92,14 +80,13 @@ func config(dsn string) (*pgxpool.Config, error) {
 
 // check asks the server what it is.
 func (db *DB) check(ctx context.Context) error {
-	var version int
-	var commit string
-	err := db.Pool.QueryRow(ctx, "SELECT current_setting('server_version_num')::int, current_setting('synchronous_commit')").Scan(&version, &commit)
+	var version, commit string
+	err := db.Pool.QueryRow(ctx, "SELECT current_setting('server_version'), current_setting('synchronous_commit')").Scan(&version, &commit)
 	switch {
 	case err != nil:
 		return db.Fault("open the "+db.what, err)
-	case version < leastVersion:
-		return fault.New(fault.Refused, "the %s is on PostgreSQL %d; version 15 or newer is needed", db.what, version/10000)
+	case TooOld(version):
+		return fault.New(fault.Refused, "the %s is on PostgreSQL %s; version %d or newer is needed", db.what, version, Oldest)
 	case commit != "on":
 		return fault.New(fault.Refused, "the %s is reached through something that does not hand on settings (synchronous_commit is %s); connect to PostgreSQL directly, or let the pooler hand them on", db.what, commit)
 	}

@@ -77,21 +77,6 @@ func rolledBack(err error) bool {
 	return errors.As(err, &pe) && pe.SeverityUnlocalized == "ERROR" && !strings.HasPrefix(pe.Code, "57") && !strings.HasPrefix(pe.Code, "08") && !strings.HasPrefix(pe.Code, "XX")
 }
 
-// explained is what an SQLSTATE, or its class, means to an operator.
-var explained = []struct{ code, msg string }{
-	{"3D000", "the database of the %s does not exist; create it, empty"},
-	{"28", "PostgreSQL does not let us in to the %s; check user, password and pg_hba.conf"},
-	{"42501", "the role has not the right that the %s needs; let its owner run the migration, which grants it"},
-	{"25006", "the %s cannot be written to: it is a standby, or read-only; give the primary"},
-	{"53300", "PostgreSQL has no connection left for the %s; raise max_connections"},
-	{"53100", "the disk of the %s is full; nothing was changed"},
-	{"53", "PostgreSQL has not the resources that the %s needs; look at its log"},
-	{"57P03", "the %s is starting or stopping; nothing was changed"},
-	{"57", "PostgreSQL stopped what was asked of the %s"},
-	{"55P03", "the %s is in use by something that takes long, such as a dump; it is tried again"},
-	{"40", "the %s was changed by others at the same moment; try again"},
-}
-
 // Fault makes a fault of what pgx returned; faults stay as they are. Nothing
 // was changed by what failed.
 func (db *DB) Fault(op string, err error) error {
@@ -99,24 +84,9 @@ func (db *DB) Fault(op string, err error) error {
 	if err == nil || errors.As(err, &f) {
 		return err
 	}
-	msg := "the %s cannot be reached; check its address, and that PostgreSQL runs there"
-	var pe *pgconn.PgError
-	if errors.As(err, &pe) {
-		msg = "the %s refused what was asked of it; look at PostgreSQL's log"
-		for _, e := range explained {
-			if strings.HasPrefix(pe.Code, e.code) {
-				msg = e.msg
-				break
-			}
-		}
-	} else if errors.Is(err, pgconn.ErrReadOnlyConnection) {
-		msg = explained[3].msg
+	said := CauseOf(err).Because("the "+db.what, op, err)
+	if said.Kind == fault.Internal { // what was refused may be another version's; it is tried again
+		said.Kind = fault.Unavailable
 	}
-	return &fault.Error{Kind: fault.Unavailable, Op: op, Msg: strings.Replace(msg, "%s", db.what, 1), Err: err}
-}
-
-// IsCode reports whether PostgreSQL answered with an SQLSTATE.
-func IsCode(err error, code string) bool {
-	var pe *pgconn.PgError
-	return errors.As(err, &pe) && pe.Code == code
+	return said
 }

@@ -280,7 +280,7 @@ func TestForeignSchema(t *testing.T) {
 	if err := try(view.Postgres{DSN: c.DSNOf("guest", "guest", name)}); !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "role may not") {
 		t.Error(err)
 	}
-	if err := try(view.Postgres{DSN: c.DSNOf("guest", "wrong", name)}); !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "let us in") {
+	if err := try(view.Postgres{DSN: c.DSNOf("guest", "wrong", name)}); !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "user or the password") {
 		t.Error(err)
 	}
 	do(`CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0`)

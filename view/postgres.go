@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"muniment.dev/fault"
+	"muniment.dev/pgdb"
 )
 
 // Postgres is where views are kept in a schema of a PostgreSQL database, 15 or
@@ -78,10 +79,7 @@ func (p Postgres) schema() (*schema, error) {
 		if err != nil { // its text holds the DSN without the password; not even that is needed
 			return nil, fault.Field("database", "this is no address of a PostgreSQL database, such as postgres://user@host/name")
 		}
-		if cfg.ConnectTimeout == 0 {
-			cfg.ConnectTimeout = 10 * time.Second
-		}
-		for name, value := range map[string]string{
+		pgdb.Reach(cfg, map[string]string{
 			"application_name": "muniment views", "client_encoding": "UTF8", "search_path": "pg_catalog", "jit": "off",
 			"statement_timeout": "0", // ours are bounded, and long when there is a reason
 			// As in SQLite: what has an index is found by it, whatever the planner
@@ -89,9 +87,7 @@ func (p Postgres) schema() (*schema, error) {
 			"enable_seqscan": "off",
 			// What a node that is held up had begun must not hold up others.
 			"idle_in_transaction_session_timeout": "30s",
-		} {
-			cfg.RuntimeParams[name] = value
-		}
+		})
 		// Of several hosts the one that writes: a standby may be behind.
 		cfg.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 		*c = cfg

@@ -35,9 +35,9 @@ func TestTranslate(t *testing.T) {
 		passes bool
 		text   string
 	}{
-		"57P01": {true, "cannot do this now"}, "57P03": {true, "cannot do this now"}, "08006": {true, "cannot do this now"}, "40P01": {true, "cannot do this now"},
-		"53100": {true, "disk is full"}, "53300": {true, "max_connections"}, "25006": {true, "read-only"}, "58030": {true, "cannot do this now"},
-		"42501": {true, "database role"}, "28P01": {true, "let us in"}, "3D000": {true, "let us in"}, "25P03": {true, "cannot do this now"},
+		"57P01": {true, "starting or stopping"}, "57P03": {true, "starting or stopping"}, "08006": {true, "does not answer"}, "40P01": {true, "holds a lock"}, "40001": {true, "cannot do this now"},
+		"53100": {true, "disk of PostgreSQL is full"}, "53300": {true, "max_connections"}, "25006": {true, "read-only"}, "58030": {true, "file of its own"},
+		"42501": {true, "database role"}, "28P01": {true, "user or the password"}, "3D000": {true, "does not exist"}, "25P03": {true, "cannot do this now"},
 		"XX001": {false, "rebuild"}, "54000": {false, "refused a statement"}, "42601": {false, "refused a statement"},
 	} {
 		err := translate(&pgconn.PgError{Code: code, Message: "secret"})

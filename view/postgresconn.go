@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"iter"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"muniment.dev/fault"
+	"muniment.dev/pgdb"
 )
 
 // postgresConn is a connection to PostgreSQL that connects when it is needed,
@@ -60,9 +60,8 @@ func (c *postgresConn) connected(ctx context.Context) error {
 // serves refuses a server that would not do.
 func serves(raw *pgconn.PgConn) error {
 	version := raw.ParameterStatus("server_version")
-	var major int
-	if n, _ := fmt.Sscanf(version, "%d", &major); n == 1 && major < 15 {
-		return fault.New(fault.Refused, "views need PostgreSQL 15 or newer, and this is %s", version)
+	if pgdb.TooOld(version) {
+		return fault.New(fault.Refused, "views need PostgreSQL %d or newer, and this is %s", pgdb.Oldest, version)
 	}
 	if e := raw.ParameterStatus("server_encoding"); e != "UTF8" {
 		return fault.New(fault.Refused, "views need a database whose encoding is UTF8, and this one's is %s", e)
@@ -264,39 +263,23 @@ func (c *postgresConn) end(how string) error {
 
 var errLost = fault.New(fault.Unavailable, "the connection to PostgreSQL was lost; try again in a moment")
 
-// translate makes an error of ours of one of PostgreSQL's (Appendix A of its
-// manual) or of the network. What may pass is unavailable; what is left as it
+// translate makes an error of ours of one of PostgreSQL's or of the network. What may pass is unavailable; what is left as it
 // is stops the views.
 func translate(err error) error {
-	var pg *pgconn.PgError
 	var ours *fault.Error
 	switch {
-	case err == nil || errors.Is(err, errElsewhere) || errors.Is(err, errEnough):
+	case err == nil || errors.Is(err, errElsewhere) || errors.Is(err, errEnough) || errors.As(err, &ours):
 		return err
-	case errors.As(err, &pg):
-	case errors.As(err, &ours):
-		return err
-	default:
-		return &fault.Error{Kind: errLost.Kind, Msg: errLost.Msg, Err: err}
 	}
-	unavailable := func(msg string) error { return &fault.Error{Kind: fault.Unavailable, Msg: msg, Err: err} }
-	switch class := pg.Code[:min(2, len(pg.Code))]; {
-	case pg.Code == "42P01" || pg.Code == "3F000": // undefined table, schema
+	const what = "PostgreSQL"
+	switch c := pgdb.CauseOf(err); c {
+	case pgdb.NoTables:
 		return errors.Join(errElsewhere, err)
-	case pg.Code == "42501":
-		return unavailable("the database role may not do this; it needs its schema of views, or the right to make it")
-	case class == "28" || class == "3D":
-		return unavailable("PostgreSQL does not let us in; look at user, password and name of the database")
-	case pg.Code == "53300":
-		return unavailable("PostgreSQL has no connection left; raise max_connections or lower what others use")
-	case pg.Code == "53100":
-		return unavailable("PostgreSQL's disk is full")
-	case pg.Code == "25006":
-		return unavailable("PostgreSQL is read-only: a standby, or set so")
-	case class == "08" || class == "40" || class == "53" || class == "55" || class == "57" || class == "58" || class == "25":
-		return unavailable("PostgreSQL cannot do this now; try again in a moment")
-	case pg.Code == "XX001" || pg.Code == "XX002":
-		return &fault.Error{Kind: fault.Corrupt, Msg: "PostgreSQL finds the views damaged; rebuild them", Err: err}
+	case pgdb.Privilege:
+		return &fault.Error{Kind: c.Kind, Msg: "the database role may not do this; it needs its schema of views, or the right to make it", Err: err}
+	case pgdb.Damaged:
+		return &fault.Error{Kind: c.Kind, Msg: "PostgreSQL finds the views damaged; rebuild them", Err: err}
+	default:
+		return c.Because(what, "", err)
 	}
-	return &fault.Error{Kind: fault.Internal, Msg: "PostgreSQL refused a statement", Err: err}
 }

@@ -14,6 +14,7 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
+	"muniment.dev/pgdb"
 )
 
 // logState is what the store remembers of a log.
@@ -195,6 +196,5 @@ func (s *Store) growSealed(n int) error {
 
 // isMissing reports whether a table was not there, and so nothing was stored.
 func isMissing(err error) bool {
-	var f *fault.Error
-	return errors.As(err, &f) && f.Msg == errTables.msg
+	return says(err, pgdb.NoTables)
 }

@@ -13,10 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"muniment.dev/fault"
+	"muniment.dev/pgdb"
 )
-
-// oldest is the first version that is served on.
-const oldest = 150000
 
 // config reads a DSN and adds what every connection of ours needs.
 func (o *Options) config(dsn string) (*pgx.ConnConfig, error) {
@@ -27,7 +25,7 @@ func (o *Options) config(dsn string) (*pgx.ConnConfig, error) {
 	if err != nil { // the text of this error may hold parts of the DSN
 		return nil, fault.New(fault.Invalid, "the DSN cannot be read; it is written postgres://user@host:port/database?sslmode=verify-full, or as keywords: host=… user=… dbname=…")
 	}
-	for name, value := range map[string]string{
+	settings := map[string]string{
 		"search_path":                         pgx.Identifier{o.Schema}.Sanitize(),
 		"default_transaction_isolation":       "read committed",
 		"client_min_messages":                 "warning", // a commit that was not replicated comes with a warning
@@ -35,18 +33,11 @@ func (o *Options) config(dsn string) (*pgx.ConnConfig, error) {
 		"idle_in_transaction_session_timeout": "60s",
 		"lock_timeout":                        "0",
 		"statement_timeout":                   "0",
-	} {
-		c.RuntimeParams[name] = value
 	}
 	if o.readOnly {
-		c.RuntimeParams["default_transaction_read_only"] = "on"
+		settings["default_transaction_read_only"] = "on"
 	}
-	if c.RuntimeParams["application_name"] == "" {
-		c.RuntimeParams["application_name"] = "muniment"
-	}
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = 10 * time.Second
-	}
+	pgdb.Reach(&c.Config, settings)
 	if c.ValidateConnect == nil && len(c.Fallbacks) > 0 && !o.readOnly { // of several hosts the one that writes
 		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
@@ -145,18 +136,12 @@ func (o *Options) connect(ctx context.Context, dsn string) (*pgx.Conn, error) {
 
 // checkVersion refuses servers that are too old.
 func checkVersion(ctx context.Context, conn *pgx.Conn) error {
-	var number int
-	var name string
-	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('server_version')`).Scan(&number, &name)
-	if err != nil {
+	var version string
+	if err := conn.QueryRow(ctx, `SELECT current_setting('server_version')`).Scan(&version); err != nil {
 		return readFault("ask PostgreSQL for its version", err)
 	}
-	return refuseVersion(number, name)
-}
-
-func refuseVersion(number int, name string) error {
-	if number < oldest {
-		return fault.New(fault.Refused, "the server is PostgreSQL %s; Muniment needs 15 or newer: upgrade it, or name another", name)
+	if pgdb.TooOld(version) {
+		return fault.New(fault.Refused, "the server is PostgreSQL %s; Muniment needs %d or newer: upgrade it, or name another", version, pgdb.Oldest)
 	}
 	return nil
 }

@@ -2,16 +2,15 @@ package pglog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/pgdb"
 )
 
 // Erase implements eventlog.Store. PostgreSQL keeps deleted rows in their pages
@@ -213,15 +212,14 @@ func (e *eraser) rewriteOnce(ctx context.Context, name string) (why string, err 
 	warning(c)
 	delete(c.CustomData(), kept)
 	_, err = e.conn.Exec(ctx, `VACUUM (FULL, VERBOSE) `+pgx.Identifier{name}.Sanitize())
-	var pe *pgconn.PgError
 	switch {
-	case errors.As(err, &pe) && pe.Code == "55P03":
+	case pgdb.IsCode(err, "55P03"):
 		return "something reads the table " + name + " all the time", nil
 	case err != nil:
 		return "", readFault(op, err)
 	}
 	if w := warning(c); w != "" { // it skips what is another's
-		return "", errPrivilege.because(op, fmt.Errorf("WARNING: %s", w))
+		return "", because(pgdb.Privilege, op, fmt.Errorf("WARNING: %s", w))
 	}
 	if c.CustomData()[kept] != nil {
 		return "a transaction is open that is older, such as a dump (see pg_stat_activity, pg_replication_slots, hot_standby_feedback)", nil

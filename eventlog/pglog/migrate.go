@@ -171,7 +171,7 @@ func (m *migrator) writable(ctx context.Context) error {
 		return readFault("look at the server", err)
 	}
 	if standby {
-		return errStandby.because("", nil)
+		return because(errStandby, "", nil)
 	}
 	return nil
 }

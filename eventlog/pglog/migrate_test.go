@@ -8,8 +8,8 @@ import (
 
 	"muniment.dev/event"
 	"muniment.dev/eventlog/logtest"
-	"muniment.dev/fault"
 	"muniment.dev/internal/postgres"
+	"muniment.dev/pgdb"
 )
 
 // fresh is a schema of its own in a database, with a connection that finds it.
@@ -139,9 +139,9 @@ func TestMigrateEmptySchema(t *testing.T) {
 
 // Servers older than 15 are refused by name.
 func TestVersion(t *testing.T) {
-	for number, refused := range map[int]bool{140022: true, 96024: true, 150000: false, 180004: false} {
-		if err := refuseVersion(number, "14.22"); fault.Is(err, fault.Refused) != refused {
-			t.Errorf("version %d: %v", number, err)
+	for version, refused := range map[string]bool{"14.22 (Debian 14.22-1)": true, "9.6.24": true, "15.18": false, "18.4": false, "19beta1": false} {
+		if pgdb.TooOld(version) != refused {
+			t.Errorf("version %s: too old is %v", version, !refused)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"muniment.dev/eventlog/logtest"
 	"muniment.dev/fault"
 	"muniment.dev/internal/postgres"
+	"muniment.dev/pgdb"
 )
 
 // twoNodes are two nodes of a log over one DSN, which forward to each other.
@@ -164,15 +165,15 @@ func TestStandbyGone(t *testing.T) {
 }
 
 // awaitCause waits until Ready gives a cause.
-func awaitCause(t *testing.T, s *Store, want cause) {
+func awaitCause(t *testing.T, s *Store, want *pgdb.Cause) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		err := s.Ready(t.Context())
-		if err != nil && fault.Public(err) == want.msg {
+		if err != nil && fault.Public(err) == want.Says(postgreSQL) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("ready: %v; want %q", err, want.msg)
+			t.Fatalf("ready: %v; want %q", err, want.Says(postgreSQL))
 		}
 	}
 }

@@ -2,13 +2,12 @@ package pglog
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"muniment.dev/eventlog"
-	"muniment.dev/fault"
+	"muniment.dev/pgdb"
 )
 
 var _ eventlog.Readiness = (*Store)(nil)
@@ -34,13 +33,13 @@ func (s *Store) Ready(ctx context.Context) error {
 	case err != nil:
 		return readFault(op, err)
 	case standby:
-		return errStandby.because(op, nil)
+		return because(errStandby, op, nil)
 	case readOnly:
-		return errReadOnly.because(op, nil)
+		return because(pgdb.ReadOnly, op, nil)
 	case !privilege:
-		return errPrivilege.because(op, nil)
+		return because(pgdb.Privilege, op, nil)
 	case waits:
-		return errWaits.because(op, nil)
+		return because(errWaits, op, nil)
 	}
 	return s.room(ctx)
 }
@@ -48,8 +47,7 @@ func (s *Store) Ready(ctx context.Context) error {
 // noted keeps in mind whether the last commit found no room, since PostgreSQL
 // tells nobody how much of its disk is free.
 func (s *Store) noted(err error) error {
-	var f *fault.Error
-	if errors.As(err, &f) && (f.Msg == errFull.msg || f.Msg == errMemory.msg) {
+	if says(err, pgdb.Full) || says(err, pgdb.NoMemory) {
 		s.cramped.Store(true)
 	} else if err == nil {
 		s.cramped.Store(false)
