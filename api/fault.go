@@ -67,7 +67,7 @@ func toConnect(ctx context.Context, err error) *connect.Error {
 	}
 	w := onWire(fault.KindOf(err))
 	facts, _ := call.FactsOf(ctx)
-	d := &munimentv1.Fault{Kind: w.kind, Message: fault.Public(err), RequestId: facts.RequestID.String()}
+	d := &munimentv1.Fault{Kind: w.kind, Message: fault.Public(err), RequestId: facts.RequestID.String(), Problems: fault.Each(err)}
 	var f *fault.Error
 	if errors.As(err, &f) && slices.Contains([]fault.Kind{fault.Invalid, fault.Refused, fault.Exists, fault.Conflict, fault.Denied}, f.Kind) {
 		d.Field = f.Field

@@ -211,6 +211,8 @@ type problem struct {
 	Field     string `json:"field,omitempty"`
 	Position  uint64 `json:"position,string,omitempty"`
 	RequestID string `json:"requestId,omitempty"`
+
+	Problems []string `json:"problems,omitempty"`
 }
 
 // statusOf is the HTTP status of a kind of fault.
@@ -254,5 +256,5 @@ func writeProblem(w http.ResponseWriter, status int, f *munimentv1.Fault) {
 }
 
 func problemOf(status int, f *munimentv1.Fault) problem {
-	return problem{Title: http.StatusText(status), Status: status, Detail: f.Message, Kind: kindName(f.Kind), Field: f.Field, Position: f.Position, RequestID: f.RequestId}
+	return problem{Title: http.StatusText(status), Status: status, Detail: f.Message, Kind: kindName(f.Kind), Field: f.Field, Position: f.Position, RequestID: f.RequestId, Problems: f.Problems}
 }

@@ -44,8 +44,13 @@ func (s Shown) Text() string {
 	case event.Absent:
 		return "(none)"
 	}
-	if list, ok := s.Value.([]string); ok {
-		return strings.Join(list, ", ")
+	switch v := s.Value.(type) {
+	case []string:
+		return strings.Join(v, ", ")
+	case map[string]any, []any:
+		return string(event.FormatJSON(v))
+	case nil:
+		return "null"
 	}
 	return fmt.Sprint(s.Value)
 }
@@ -188,7 +193,7 @@ func (rd *Reader) sentence(ctx context.Context, d *event.Descriptor, e *Entry, s
 			return f.Text()
 		}
 		id, _ := event.ParseID(f.Text())
-		return rd.name(ctx, e.Record, thing(f.Field), id, s)
+		return rd.name(ctx, e.Record, e.kindOf(f.Field), id, s)
 	})
 }
 
@@ -202,6 +207,15 @@ func thing(f *event.Field) string {
 		return kind
 	}
 	return f.Name
+}
+
+// kindOf is thing, but for the entity that a customer's event is about: that is
+// what its stream is of.
+func (e *Entry) kindOf(f *event.Field) string {
+	if f.Name == "entity" && f.Tag == "entity" {
+		return e.Record.Stream.Kind
+	}
+	return thing(f)
 }
 
 // ActorName is what the record's actor is called.

@@ -112,6 +112,9 @@ func Run(ctx context.Context, env Env, args []string) error {
 			return w.run(ctx, env, args[1:])
 		}
 	}
+	if done, err := runOwn(ctx, env, args); done {
+		return err
+	}
 	all, err := commands()
 	if err != nil {
 		return err
@@ -136,6 +139,9 @@ func Run(ctx context.Context, env Env, args []string) error {
 	var verbs []string
 	for _, c := range mine {
 		verbs = append(verbs, c.verb)
+	}
+	for _, w := range ownOf(args[0]) {
+		verbs = append(verbs, strings.TrimPrefix(w.name, args[0]+" "))
 	}
 	return &Usage{fmt.Sprintf("there is no command %q%s", args[0]+" "+clean(args[1]), Suggest(args[1], verbs))}
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	"muniment.dev/api/field"
 	"muniment.dev/api/gen"
@@ -34,6 +35,9 @@ type flag struct {
 	path field.Path
 	doc  string
 	time field.Path // where a time goes instead, if the flag takes either; else nil
+
+	// set sets the field, if it is none that text gives by itself; else nil.
+	set func(*dynamicpb.Message, []string) error
 }
 
 // secret reports whether the value of the flag must not stand on a command
@@ -89,9 +93,13 @@ func ofService(sd protoreflect.ServiceDescriptor) ([]*command, error) {
 				}
 			}
 		}
+		if replaced(c) {
+			continue
+		}
 		if err := c.addFlags(); err != nil {
 			return nil, err
 		}
+		c.addFilters()
 		out = append(out, c)
 	}
 	return out, nil
@@ -172,6 +180,9 @@ func verb(noun, method string) string {
 	first, rest, _ := strings.Cut(kebab(method), "-")
 	n, rest := kebab(noun), "-"+rest+"-"
 	own := []string{n + "s", n}
+	if n == "entity" {
+		own = append(own, "entities")
+	}
 	if n == "me" {
 		own = append(own, "my")
 	}

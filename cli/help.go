@@ -30,6 +30,9 @@ func nounHelp(w io.Writer, cs []*command) error {
 	for _, c := range cs {
 		entry(w, c.noun+" "+c.verb, sentence(c.doc))
 	}
+	for _, o := range ownOf(cs[0].noun) {
+		entry(w, o.name, o.summary)
+	}
 	return nil
 }
 
@@ -63,6 +66,8 @@ func kind(f *flag) string {
 	leaf := f.path.Leaf()
 	var k string
 	switch {
+	case f.set != nil:
+		k = "FIELD=VALUE"
 	case f.secret():
 		k = "-|@FILE"
 	case leaf.Kind() == protoreflect.BoolKind:

@@ -73,10 +73,10 @@ func part(w io.Writer, title string, lines []string) {
 }
 
 func inspect(ctx context.Context, env Env, args []string) error {
-	a := ask("inspect", "POSITION|EVENT-ID [flags]", "One event: what happened, its fields and context, the hash of its leaf, its proof, and whether that holds. From a server, whose log then records that it was read; or with --data from the directory of a server that is stopped, which is not changed.")
+	a := ask("inspect", "POSITION|EVENT-ID [flags]", "One event: what happened, its fields and context, the hash of its leaf, its proof, and whether that holds. From a server, whose log then records that it was read; or with --data from a data directory or a database, which is not changed.")
 	var dir, key string
 	var unseal bool
-	a.StringVar(&dir, "data", "", "data directory to read, instead of asking a server")
+	a.StringVar(&dir, "data", "", "data directory, or postgres:// of a log, to read instead of asking a server")
 	a.StringVar(&key, "key", "", "with --data: the log's public key, to check the checkpoint's signature with")
 	a.BoolVar(&unseal, "unseal", false, "with --data: open sealed fields with the keys in it; the server must be stopped")
 	rest, help, err := a.parse(env, args)

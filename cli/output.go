@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode"
@@ -29,6 +31,8 @@ func columns(md protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
 		"Session":      "id state started expires ip user_agent",
 		"Event":        "position time type actor stream sentence",
 		"EventType":    "name revision description",
+		"Entity":       "entity_id version changed deleted data_json",
+		"EntityChange": "position time type actor changes reason",
 	}[md.Name()]
 	var out []protoreflect.FieldDescriptor
 	for i := range md.Fields().Len() {
@@ -129,7 +133,12 @@ func printFields(w io.Writer, prefix string, m protoreflect.Message) {
 			continue
 		}
 		name := prefix + string(f.Name())
+		if m.Descriptor().Fields().ByName(f.Name()+"_json") != nil {
+			continue // it is there as JSON as well, exactly
+		}
 		switch v := m.Get(f); {
+		case strings.HasSuffix(name, "_json"):
+			printProperties(w, strings.TrimSuffix(name, "_json"), v.String())
 		case f.IsList() && f.Message() != nil:
 			for j := range v.List().Len() {
 				printFields(w, fmt.Sprintf("%s[%d].", name, j), v.List().Get(j).Message())
@@ -142,10 +151,22 @@ func printFields(w io.Writer, prefix string, m protoreflect.Message) {
 	}
 }
 
+// printProperties writes each property of a JSON object on a line.
+func printProperties(w io.Writer, name, text string) {
+	var properties map[string]json.RawMessage
+	if json.Unmarshal([]byte(text), &properties) != nil {
+		fmt.Fprintf(w, "%s\t%s\n", name, clean(text))
+		return
+	}
+	for _, p := range slices.Sorted(maps.Keys(properties)) {
+		fmt.Fprintf(w, "%s.%s\t%s\n", name, clean(p), clean(string(properties[p])))
+	}
+}
+
 // plain reports whether a message is shown as one value.
 func plain(f protoreflect.FieldDescriptor) bool {
 	switch f.Message().Name() {
-	case "Text", "Actor", "Scope", "Value", "FieldValue":
+	case "Text", "Actor", "Scope", "Value", "FieldValue", "Struct", "ValueChange":
 		return true
 	}
 	return field.IsTime(f)
@@ -203,6 +224,10 @@ func message(f protoreflect.FieldDescriptor, m protoreflect.Message) string {
 			return message(name, m.Get(name).Message())
 		}
 		return clean(get("kind").String() + ":" + get("id").String())
+	case "ValueChange":
+		return changed(get("field").String(), get("before").String(), get("after").String(), get("locked").Bool(), get("erased").Bool())
+	case "Entity":
+		return clean(get("type").String() + ":" + get("entity_id").String())
 	case "Scope":
 		if get("instance").Bool() {
 			return "instance"
@@ -218,6 +243,21 @@ func message(f protoreflect.FieldDescriptor, m protoreflect.Message) string {
 		return "?"
 	}
 	return clean(strings.Trim(compact.String(), `"`))
+}
+
+// changed is what became of a field.
+func changed(field, before, after string, locked, erased bool) string {
+	switch {
+	case erased:
+		return clean(field) + " (erased)"
+	case locked:
+		return clean(field) + " (withheld)"
+	case before == "":
+		return clean(field + " = " + after)
+	case after == "":
+		return clean(field + " gone, was " + before)
+	}
+	return clean(field + " " + before + " → " + after)
 }
 
 // clean replaces what could control a terminal or break a table: names and

@@ -176,6 +176,12 @@ func (c *command) fill(env Env, l *line, given map[string][]string, places []str
 		if !ok {
 			continue
 		}
+		if f.set != nil {
+			if err := f.set(l.msg, values); err != nil {
+				return err
+			}
+			continue
+		}
 		values, err := f.read(env, values)
 		if err != nil {
 			return err

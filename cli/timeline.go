@@ -41,7 +41,18 @@ func (h *happening) add(path string, value any, state string) {
 		value = state
 	}
 	h.Data[path] = value
-	h.fields = append(h.fields, path+"="+fmt.Sprint(value))
+	h.fields = append(h.fields, path+"="+inLine(value))
+}
+
+// inLine is a value on one line: a nested one as JSON.
+func inLine(value any) string {
+	switch value.(type) {
+	case map[string]any, []any:
+		if b, err := json.Marshal(value); err == nil {
+			return string(b)
+		}
+	}
+	return fmt.Sprint(value)
 }
 
 func (h *happening) write(w io.Writer, asJSON bool) error {
@@ -67,8 +78,8 @@ type timelineFlags struct {
 }
 
 func timeline(ctx context.Context, env Env, args []string) error {
-	f := &timelineFlags{asked: ask("timeline", "[--user ID] [--stream KIND:ID] [--since TIME] [flags]",
-		"What happened, event by event, oldest first: its place in the log, time, type, sentence, actor and data. From a server, whose log then records that it was read; or with --data from the directory of a server that is stopped, which is not changed.")}
+	f := &timelineFlags{asked: ask("timeline", "[KIND:ID] [--user ID] [--since TIME] [flags]",
+		"What happened, event by event, oldest first: its place in the log, time, type, sentence, actor and data; of one thing (household:UUID), or of whatever the flags say. From a server, whose log then records that it was read; or with --data from a data directory or a database, which is not changed.")}
 	f.StringVar(&f.user, "user", "", "about this user, acted on or acting: an id")
 	f.StringVar(&f.stream, "stream", "", "of this stream: kind:id")
 	f.StringVar(&f.actor, "actor", "", "by this actor: kind:id")
@@ -79,14 +90,17 @@ func timeline(ctx context.Context, env Env, args []string) error {
 	f.Uint64Var(&f.after, "after", 0, "after this position")
 	f.IntVar(&f.limit, "limit", 1000, "at most so many events; 0: all")
 	f.BoolVar(&f.plain, "plain", false, "one line for each, without actor and data")
-	f.StringVar(&f.data, "data", "", "data directory to read, instead of asking a server")
+	f.StringVar(&f.data, "data", "", "data directory, or postgres:// of a log, to read instead of asking a server")
 	f.BoolVar(&f.unseal, "unseal", false, "with --data: open sealed fields with the keys in it; the server must be stopped")
 	rest, help, err := f.parse(env, args)
 	if err != nil || help {
 		return err
 	}
-	if len(rest) > 0 {
-		return &Usage{clean(rest[0]) + " is not expected here"}
+	switch {
+	case len(rest) == 1 && f.stream == "" && strings.Contains(rest[0], ":"):
+		f.stream = rest[0]
+	case len(rest) > 0:
+		return &Usage{clean(rest[len(rest)-1]) + " is not expected here; one thing is written kind:id"}
 	}
 	if f.data != "" {
 		return f.offline(ctx, env)
@@ -255,10 +269,14 @@ func (f *timelineFlags) offline(ctx context.Context, env Env) error {
 }
 
 func openDirectory(ctx context.Context, dir string, unseal bool) (*ops.Reading, error) {
-	if _, err := os.Stat(dir); err != nil {
+	where := ops.LogAt(dir)
+	if _, err := os.Stat(dir); err != nil && where.Log != dir {
 		return nil, &Usage{"--data: there is no directory " + clean(dir)}
 	}
-	r, err := ops.OpenReading(ctx, ops.DefaultLayout(dir), server.Registry(), unseal)
+	if unseal && where.Log == dir {
+		return nil, &Usage{"--unseal needs a data directory: the keys are not in the database of the log"}
+	}
+	r, err := ops.OpenReading(ctx, where, server.Registry(), unseal)
 	if err != nil {
 		return nil, &failure{msg: clean(fault.Public(err))}
 	}

@@ -64,8 +64,8 @@ func Events() []event.Descriptor {
 		event.Describe[ModulePut]("schema.module.put", 1, "{actor} put the module {name} among the definitions"),
 		event.Describe[ModuleRemoved]("schema.module.removed", 1, "{actor} removed the module {name} from the definitions"),
 		event.Describe[SchemaApplied]("schema.applied", 1, "{actor} changed the definitions: added {added}, changed {changed}, removed {removed}"),
-		event.Describe[EntityErased]("entity.erased", 1, "{actor} erased everything sealed of the entity {entity}"),
-		event.Describe[EntityErasureCompleted]("entity.erasure.completed", 1, "Everything sealed of the entity {entity} is gone from every file"),
+		event.Describe[EntityErased]("entity.erased", 1, "{actor} erased everything sealed of {entity}"),
+		event.Describe[EntityErasureCompleted]("entity.erasure.completed", 1, "Everything sealed of {entity} is gone from every file"),
 	}
 }
 

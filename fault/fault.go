@@ -162,3 +162,21 @@ func RetryAfter(err error) time.Duration {
 	}
 	return 0
 }
+
+// Several is an error of which a client is told each part: all that is wrong
+// with a set of documents, say.
+type Several interface {
+	error
+	// Each is one line for each part.
+	Each() []string
+}
+
+// Each lists the parts of what went wrong, if there are several that may be
+// shown to a client.
+func Each(err error) []string {
+	var s Several
+	if k := KindOf(err); k == Internal || k == Corrupt || !errors.As(err, &s) {
+		return nil
+	}
+	return s.Each()
+}

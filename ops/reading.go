@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	trail "muniment.dev/audit"
+	"muniment.dev/custom/publish"
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
@@ -14,17 +15,23 @@ import (
 )
 
 // Reading is a data directory that is read and not changed: that of a server
-// which is stopped, or a snapshot of one that runs. Close must be called.
+// which is stopped, or a snapshot of one that runs; or the log of a database.
+// Close must be called.
 type Reading struct {
 	Log  event.LogID
 	Size event.Position
 
 	store  *opened
+	types  *eventlog.Log // for the event types that are this log's own
 	reader *trail.Reader
 	keys   *seal.Keys // nil: what is sealed stays so
 }
 
-// OpenReading opens a data directory for reading. Sealed fields are opened only
+// LogAt is the layout of a data directory, or of a log in a database without
+// anything beside it.
+func LogAt(where string) Layout { return layoutOf(where) }
+
+// OpenReading opens a data directory, or a log in a database, for reading. Sealed fields are opened only
 // with unseal, which needs the keys; a server must not run then.
 func OpenReading(ctx context.Context, l Layout, reg *event.Registry, unseal bool) (_ *Reading, err error) {
 	r := &Reading{}
@@ -44,7 +51,11 @@ func OpenReading(ctx context.Context, l Layout, reg *event.Registry, unseal bool
 		return nil, fault.New(fault.Corrupt, "%s; run verify", bad.Msg)
 	}
 	r.Log, r.Size = log, head.Size
+	if r.types, err = eventlog.OpenReadOnly(ctx, r.store, log); err != nil {
+		return nil, err
+	}
 	sealer := &seal.Sealer{Log: log, Assigned: assigned{r.store, log}, Keys: noKeys{}, Registry: reg}
+	publish.Learn(r.types, sealer)
 	if unseal {
 		if r.keys, err = openKeys(ctx, l); err != nil {
 			return nil, err
@@ -59,6 +70,9 @@ func OpenReading(ctx context.Context, l Layout, reg *event.Registry, unseal bool
 func (r *Reading) Close() {
 	if r.keys != nil {
 		r.keys.Close()
+	}
+	if r.types != nil {
+		r.types.Close() //nolint:errcheck // it holds nothing
 	}
 	r.store.close()
 }

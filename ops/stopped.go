@@ -3,7 +3,11 @@ package ops
 import (
 	"context"
 	"errors"
+	"slices"
 
+	"muniment.dev/custom"
+	"muniment.dev/custom/publish"
+	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
@@ -18,6 +22,8 @@ type Program struct {
 	Registry *event.Registry
 	Views    []view.View
 	Version  string
+	// Go are appliers and upcasters written in Go, as the server has them.
+	Go custom.Go
 	// CheckpointSigner reads the secret key with which a log's checkpoints are
 	// signed, as it was made with the log.
 	CheckpointSigner func(context.Context, *eventlog.Log, *seal.Sealer) (string, error)
@@ -31,6 +37,7 @@ type Stopped struct {
 	Sealer *seal.Sealer
 
 	program Program
+	catalog *publish.Catalog // with keys only
 	store   *opened
 	keys    *seal.Keys
 }
@@ -61,6 +68,9 @@ func OpenStopped(ctx context.Context, l Layout, p Program, keys bool) (_ *Stoppe
 		return nil, err
 	}
 	s.Sealer = &seal.Sealer{Log: now.Log, Assigned: s.Log, Keys: s.keys, Registry: p.Registry}
+	if p.Registry != nil {
+		s.catalog = publish.NewCatalog(&decide.Runner{Log: s.Log, Sealer: s.Sealer}, p.Go)
+	}
 	return s, nil
 }
 
@@ -84,12 +94,26 @@ func (s *Stopped) Close() error {
 // anew if anew is true. Close must be called before that of s.
 func (s *Stopped) Views(ctx context.Context, anew bool, progress func(view.Progress)) (*view.Set, error) {
 	o := view.Options{Prepare: s.Sealer.Prefetch, Progress: progress}
-	set, err := view.Open(ctx, ViewsIn(s.Layout.Views, nil), s.Log, s.Sealer.Decode, s.program.Views, o)
+	views, err := s.views(ctx)
+	if err != nil {
+		return nil, err
+	}
+	set, err := view.Open(ctx, ViewsIn(s.Layout.Views, nil), s.Log, s.Sealer.Decode, views, o)
 	if anew && fault.Is(err, fault.Refused) {
 		o.Rebuild = true
-		set, err = view.Open(ctx, ViewsIn(s.Layout.Views, nil), s.Log, s.Sealer.Decode, s.program.Views, o)
+		set, err = view.Open(ctx, ViewsIn(s.Layout.Views, nil), s.Log, s.Sealer.Decode, views, o)
 	}
 	return set, err
+}
+
+// views are the program's, and that of customers' entities as it follows from
+// the log's definitions.
+func (s *Stopped) views(ctx context.Context) ([]view.View, error) {
+	d, err := s.catalog.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append(slices.Clone(s.program.Views), custom.View(d.Epoch, s.catalog, s.program.Registry.BuiltIn)), nil
 }
 
 // register says what the register of a stopped directory is worth to its log.

@@ -18,18 +18,26 @@ type Problem struct {
 }
 
 // String returns `file#pointer: message`.
-func (p Problem) String() string { return p.File + "#" + p.Pointer + ": " + p.Msg }
+func (p Problem) String() string {
+	if p.File == "" {
+		return p.Msg
+	}
+	return p.File + "#" + p.Pointer + ": " + p.Msg
+}
 
 // Problems are all that is wrong with a set of documents, by file and place.
 type Problems []Problem
 
 // Error gives one line for each.
-func (p Problems) Error() string {
+func (p Problems) Error() string { return strings.Join(p.Each(), "\n") }
+
+// Each implements fault.Several.
+func (p Problems) Each() []string {
 	lines := make([]string, len(p))
 	for i := range p {
 		lines[i] = p[i].String()
 	}
-	return strings.Join(lines, "\n")
+	return lines
 }
 
 // maxProblems is how many problems are told at once.

@@ -132,7 +132,10 @@ type Fault struct {
 	// Position of the record that stood in the way, if one did.
 	Position uint64 `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"`
 	// Id of the request, as in the context of records and in the log.
-	RequestId     string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// All that is wrong, where there can be much of it, such as the mistakes in
+	// documents of definitions: one line for each, as file#pointer: message.
+	Problems      []string `protobuf:"bytes,6,rep,name=problems,proto3" json:"problems,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -202,18 +205,26 @@ func (x *Fault) GetRequestId() string {
 	return ""
 }
 
+func (x *Fault) GetProblems() []string {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
 var File_muniment_v1_fault_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_fault_proto_rawDesc = "" +
 	"\n" +
-	"\x17muniment/v1/fault.proto\x12\vmuniment.v1\"\x9e\x01\n" +
+	"\x17muniment/v1/fault.proto\x12\vmuniment.v1\"\xba\x01\n" +
 	"\x05Fault\x12*\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x16.muniment.v1.FaultKindR\x04kind\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x1a\n" +
 	"\bposition\x18\x04 \x01(\x04R\bposition\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x05 \x01(\tR\trequestId*\xd6\x02\n" +
+	"request_id\x18\x05 \x01(\tR\trequestId\x12\x1a\n" +
+	"\bproblems\x18\x06 \x03(\tR\bproblems*\xd6\x02\n" +
 	"\tFaultKind\x12\x1a\n" +
 	"\x16FAULT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12FAULT_KIND_INVALID\x10\x01\x12\x1e\n" +
