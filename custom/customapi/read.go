@@ -148,14 +148,20 @@ func (l *lister) condition(i int, f *munimentv1.FieldFilter) ([]view.Cond, error
 	case f.GetPrefix() != "" && field.Search != schema.Prefix:
 		return nil, fault.Field(at+".prefix", "%s is searched by its whole value only; give it x-search: prefix", f.GetField())
 	}
-	column := "value"
+	column, cond := "value", slices.Clone(l.scope)
 	if !field.Public {
 		column = "sealed"
-		if !l.sight.opensSome() {
+		// What may not be opened is not even walked past: how far a page goes
+		// would tell that it is there.
+		all, some := l.sight.opened()
+		if !all && len(some) == 0 {
 			return nil, fault.New(fault.Denied, "you may not search by sealed fields; it needs the right to unseal the events of %s", l.req.GetType())
 		}
+		if !all {
+			cond = append(cond, view.In("organization", some...))
+		}
 	}
-	cond := append(slices.Clone(l.scope), view.Eq("field", f.GetField()))
+	cond = append(cond, view.Eq("field", f.GetField()))
 	if f.GetPrefix() != "" {
 		return append(cond, view.Prefix(column, f.GetPrefix())), nil
 	}
@@ -196,10 +202,7 @@ func (l *lister) filtered(ctx context.Context) (*munimentv1.ListEntitiesResponse
 		if err != nil {
 			return nil, err
 		}
-		for i, row := range rows {
-			if i > 0 && rows[i-1].ID("id") == row.ID("id") { // another element of the same list
-				continue
-			}
+		for _, row := range rows {
 			e, err := l.match(ctx, row, rest)
 			if err != nil {
 				return nil, err
@@ -244,6 +247,9 @@ func (l *lister) match(ctx context.Context, row view.Row, filters []*munimentv1.
 		return nil, err
 	}
 	e := custom.Read(r)
+	if l.req.GetOrderBy() == "" && l.element(e) != row.Int("n") { // another element of the same list
+		return nil, nil
+	}
 	if e.Deleted && !l.req.GetWithDeleted() || l.req.GetFailed() && e.Failed == 0 {
 		return nil, nil
 	}
@@ -256,51 +262,24 @@ func (l *lister) match(ctx context.Context, row view.Row, filters []*munimentv1.
 	return e, nil
 }
 
+// element is the first element of a list by which the first filter finds an
+// entity: it is listed once, however many do.
+func (l *lister) element(e *custom.Entity) int64 {
+	f := l.req.GetFilters()[0]
+	return int64(found(e, l.sight.t.Field(f.GetField()), f))
+}
+
 func holds(e *custom.Entity, field *schema.Field, f *munimentv1.FieldFilter) bool {
-	return slices.ContainsFunc(custom.Indexed(e, field.Name), func(text string) bool {
+	return found(e, field, f) >= 0
+}
+
+// found is which value of a field a filter selects first; -1 if none.
+func found(e *custom.Entity, field *schema.Field, f *munimentv1.FieldFilter) int {
+	return slices.IndexFunc(custom.Indexed(e, field.Name), func(text string) bool {
 		have := event.Normalize(text, true)
 		if f.GetPrefix() != "" {
 			return strings.HasPrefix(have, event.Normalize(f.GetPrefix(), true))
 		}
 		return have == event.Normalize(indexText(field, f.GetEquals()), true)
 	})
-}
-
-// ListRelatedEntities answers what points to an entity.
-func (s EntityService) ListRelatedEntities(ctx context.Context, req *munimentv1.ListRelatedEntitiesRequest) (*munimentv1.ListRelatedEntitiesResponse, error) {
-	rd, sight, err := s.reading(ctx, req.GetRead(), req.GetType())
-	if err != nil {
-		return nil, err
-	}
-	to, err := s.get(ctx, rd, sight, req.GetType(), req.GetEntityId())
-	if err != nil {
-		return nil, err
-	}
-	cond := []view.Cond{view.Eq("other", to.ID)}
-	if req.GetRelatedType() != "" {
-		cond = append(cond, view.Eq("type", req.GetRelatedType()))
-	}
-	rows, next, err := rd.Page(ctx, view.Query{Table: custom.Pointers, Where: cond, OrderBy: []string{"id"}}, req.GetPageSize(), req.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	defs, err := s.Catalog.Current(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := &munimentv1.ListRelatedEntitiesResponse{NextPageToken: next}
-	for _, row := range rows {
-		other, err := newSight(rd.Who, defs, row.Text("type"))
-		if err != nil || !other.sees(row.ID("organization")) {
-			continue
-		}
-		r, ok, err := rd.Get(ctx, custom.Table, view.Values{"id": row.ID("id"), "type": row.Text("type")})
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			out.Entities = append(out.Entities, &munimentv1.RelatedEntity{Field: row.Text("field"), Entity: other.show(custom.Read(r))})
-		}
-	}
-	return out, nil
 }

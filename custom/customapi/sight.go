@@ -51,10 +51,18 @@ func (s *sight) opens(organization, subject event.ID) bool {
 	return len(s.types) > 0 && s.sees(organization) && !slices.ContainsFunc(s.types, func(t string) bool { return !s.who.MayUnseal(t, organization) })
 }
 
-// opensSome reports whether anything sealed may be read, of some organization.
-func (s *sight) opensSome() bool {
-	all, some := s.who.Organizations(authz.ReadSealed)
-	return all || len(some) > 0 || len(s.who.Permissions(authz.Unseal)) > 0
+// opened are the organizations of which everything sealed may be read; all of
+// them, or some.
+func (s *sight) opened() (all bool, some []event.ID) {
+	if all, some = s.who.Organizations(authz.ReadSealed); all || s.opens(event.ID{}, event.ID{}) {
+		return true, nil
+	}
+	for _, p := range s.who.Permissions(authz.Unseal) {
+		if o := p.Organization; !o.IsZero() && s.opens(o, event.ID{}) && !slices.Contains(some, o) {
+			some = append(some, o)
+		}
+	}
+	return false, some
 }
 
 // organizations are those whose entities may be read; all of them, or some.

@@ -1,7 +1,6 @@
 package publish
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"runtime"
@@ -9,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"muniment.dev/authz"
 	"muniment.dev/custom"
@@ -379,78 +379,34 @@ func (b *batch) before(stream event.Stream) (n uint64) {
 	return n
 }
 
+// patience is how often it is waited for what is stored and cannot be read yet.
+const patience = 20
+
+// wait returns when more can be read than up to a position, or soon.
+func (p *Publisher) wait(ctx context.Context, after event.Position) {
+	ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	p.Runner.Log.Wait(ctx, after)
+}
+
 // ownerOf is the organization that an entity's first event settled.
 func (p *Publisher) ownerOf(ctx context.Context, s event.Stream) (event.ID, error) {
 	if id, ok := p.owners.get(s); ok {
 		return id, nil
 	}
-	for r, err := range p.Runner.Log.Read(ctx, event.OfStream(s), 0) {
-		if err != nil {
-			return event.ID{}, err
+	for range patience { // it is stored, and may be about to become readable
+		mark := p.Runner.Log.Mark().Size
+		for r, err := range p.Runner.Log.Read(ctx, event.OfStream(s), 0) {
+			if err != nil {
+				return event.ID{}, err
+			}
+			id := custom.OrganizationOf(r)
+			p.owners.put(s, id)
+			return id, nil
 		}
-		id := custom.OrganizationOf(r)
-		p.owners.put(s, id)
-		return id, nil
+		p.wait(ctx, mark)
 	}
 	return event.ID{}, fault.New(fault.Unavailable, "the entity's first event cannot be read here yet; try again in a moment")
-}
-
-// earlier finds an event that is recorded already.
-func (p *Publisher) earlier(ctx context.Context, def *schema.Definition, e *Event) (Result, error) {
-	log := p.Runner.Log
-	at, ok, err := log.Store().EventPosition(ctx, log.ID(), e.ID)
-	if err != nil || !ok {
-		return Result{}, err
-	}
-	if at > log.Mark().Size {
-		return Result{}, fault.New(fault.Unknown, "this event cannot be read here yet; send it again in a moment")
-	}
-	r, err := log.Record(ctx, at)
-	if err != nil {
-		return Result{}, err
-	}
-	f, err := p.Runner.Sealer.Decode(ctx, r)
-	if err != nil {
-		return Result{}, err
-	}
-	same, err := sameEvent(f, def, e)
-	if err == nil && !same {
-		err = ErrReused
-	}
-	return Result{ID: e.ID, Position: at, Version: r.Version, Repeated: true}, err
-}
-
-// sameEvent compares what was recorded with what is sent. What was erased
-// cannot be compared.
-func sameEvent(f event.Fact, def *schema.Definition, e *Event) (bool, error) {
-	c, ok := f.Payload.(event.Custom)
-	if !ok || c.Type != e.Type || f.Stream.ID != e.Entity || e.Revision != 0 && c.Revision != e.Revision {
-		return false, nil
-	}
-	if c.Revision != def.Revision { // sent without a revision, and recorded in an older one
-		return true, nil
-	}
-	sent, err := def.Payload(e.Entity, event.ID{}, e.Data)
-	if err != nil {
-		return false, err
-	}
-	for i := range def.Descriptor.Fields {
-		field := &def.Descriptor.Fields[i]
-		if field.Only || field.Name == schema.FieldOrganization || c.Gone[field.Name] != event.Absent {
-			continue
-		}
-		a, inLog := c.Fields[field.Name]
-		b, inEvent := sent.Fields[field.Name]
-		if inLog != inEvent {
-			return false, nil
-		}
-		x, errA := event.AppendValue(nil, a)
-		y, errB := event.AppendValue(nil, b)
-		if err := errors.Join(errA, errB); err != nil || !bytes.Equal(x, y) {
-			return false, err
-		}
-	}
-	return true, nil
 }
 
 // locate turns the number of an event in the command into that in the request.

@@ -1,0 +1,74 @@
+package publish
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"muniment.dev/custom/schema"
+	"muniment.dev/event"
+	"muniment.dev/fault"
+)
+
+// earlier finds an event that is recorded already.
+func (p *Publisher) earlier(ctx context.Context, def *schema.Definition, e *Event) (Result, error) {
+	log := p.Runner.Log
+	at, ok, err := log.Store().EventPosition(ctx, log.ID(), e.ID)
+	if err != nil || !ok {
+		return Result{}, err
+	}
+	for range patience {
+		if mark := log.Mark().Size; at > mark {
+			p.wait(ctx, mark)
+		}
+	}
+	if at > log.Mark().Size {
+		return Result{}, fault.New(fault.Unknown, "this event cannot be read here yet; send it again in a moment")
+	}
+	r, err := log.Record(ctx, at)
+	if err != nil {
+		return Result{}, err
+	}
+	f, err := p.Runner.Sealer.Decode(ctx, r)
+	if err != nil {
+		return Result{}, err
+	}
+	same, err := sameEvent(f, def, e)
+	if err == nil && !same {
+		err = ErrReused
+	}
+	return Result{ID: e.ID, Position: at, Version: r.Version, Repeated: true}, err
+}
+
+// sameEvent compares what was recorded with what is sent. What was erased
+// cannot be compared.
+func sameEvent(f event.Fact, def *schema.Definition, e *Event) (bool, error) {
+	c, ok := f.Payload.(event.Custom)
+	if !ok || c.Type != e.Type || f.Stream.ID != e.Entity || e.Revision != 0 && c.Revision != e.Revision {
+		return false, nil
+	}
+	if c.Revision != def.Revision { // sent without a revision, and recorded in an older one
+		return true, nil
+	}
+	sent, err := def.Payload(e.Entity, event.ID{}, e.Data)
+	if err != nil {
+		return false, err
+	}
+	for i := range def.Descriptor.Fields {
+		field := &def.Descriptor.Fields[i]
+		if field.Only || field.Name == schema.FieldOrganization || c.Gone[field.Name] != event.Absent {
+			continue
+		}
+		a, inLog := c.Fields[field.Name]
+		b, inEvent := sent.Fields[field.Name]
+		if inLog != inEvent {
+			return false, nil
+		}
+		x, errA := event.AppendValue(nil, a)
+		y, errB := event.AppendValue(nil, b)
+		if err := errors.Join(errA, errB); err != nil || !bytes.Equal(x, y) {
+			return false, err
+		}
+	}
+	return true, nil
+}
