@@ -85,6 +85,8 @@ func documents(r *rand.Rand, variant int) custom.Documents {
 	return docs
 }
 
+func fixed(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 20)) }
+
 // source gives definitions by epoch.
 type source map[event.Position]*custom.Definitions
 
@@ -247,7 +249,7 @@ func show(v any) string {
 func TestViewIsTheFold(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 20))
+			r := fixed(seed)
 			w := &walk{Rand: r, t: t, l: viewtest.New(t, custom.Events()), erased: map[event.ID]bool{}, begun: map[event.ID]bool{}}
 			for range 5 {
 				w.ids = append(w.ids, event.NewID())

@@ -9,6 +9,7 @@
 package decidetest
 
 import (
+	"crypto/sha256"
 	"errors"
 	"reflect"
 	"slices"
@@ -125,11 +126,24 @@ func fact(t *testing.T, reg *event.Registry, e event.New, p event.Position) even
 		r.Blocks = append(r.Blocks, event.Block{Subject: subject, Fields: commitments(fields)})
 		opened = append(opened, event.Opened{State: event.Present, Fields: fields})
 	}
+	for _, b := range parts.Blind {
+		r.Blind = append(r.Blind, event.BlindTag{Subject: b.Subject, Name: b.Name, N: b.N, Version: 1, Value: blind(b.Name, b.Value, b.Fold)})
+	}
 	f, err := desc.Decode(r, opened)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// BlindTerm is the term by which a history's records are found that carry a
+// blind tag of a value.
+func BlindTerm(name, value string, fold bool) event.Term {
+	return event.BlindTerm(name, 1, blind(name, value, fold))
+}
+
+func blind(name, value string, fold bool) event.Hash {
+	return sha256.Sum256([]byte(name + "\x00" + event.Normalize(value, fold)))
 }
 
 func commitments(fields map[string]cbor.RawMessage) []event.Commitment {
