@@ -88,7 +88,7 @@ func (t *taking) behind(ctx context.Context) error {
 // ready reports whether the next event of a lane may be handed out.
 func (t *taking) ready(l *lane) bool {
 	switch {
-	case !l.dead.IsZero():
+	case !l.dead.IsZero(), l.head > t.s.Upto: // the latter on a node that does not read as far yet
 		return false
 	case len(l.out) > 0:
 		return t.a.Several && l.more
