@@ -290,9 +290,14 @@ func (p *pull) fetch(ctx context.Context, most int, lease, wait time.Duration) (
 	}
 }
 
+// breath is how long whoever waits lets the log grow before looking again: a log
+// that grows all the time would have them read their cursor all the time.
+const breath = 2 * time.Millisecond
+
 // await returns when the log has grown past a position, or a checkpoint, if the
 // subscription waits for one, when something was settled, or after a while.
 func (p *pull) await(ctx context.Context, mark event.Position, verify bool, bell <-chan struct{}, d time.Duration) {
+	defer pause(ctx, breath)
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	if p.Streams != nil {
