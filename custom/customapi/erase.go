@@ -6,6 +6,7 @@ import (
 	"muniment.dev/api/adapter"
 	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/authz"
 	"muniment.dev/custom"
 	"muniment.dev/custom/publish"
 	"muniment.dev/event"
@@ -26,12 +27,16 @@ func (s EntityService) EraseEntity(ctx context.Context, req *munimentv1.EraseEnt
 	if err != nil {
 		return nil, err
 	}
-	if !ok {
-		return nil, ErrUnknown
-	}
 	env, err := call.Envelope(ctx, req)
 	if err != nil {
 		return nil, err
+	}
+	if !ok { // to whoever may not erase everywhere, as if it were somebody else's
+		if err := rd.Who.Need(authz.ManageUsers, authz.Instance); err != nil {
+			s.core.Runner.Refused(ctx, custom.Erasing.Name, env, err)
+			return nil, err
+		}
+		return nil, ErrUnknown
 	}
 	res, err := publish.Erase(ctx, s.core.Runner, env, event.Stream{Kind: req.GetType(), ID: id}, row.ID("organization"))
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"muniment.dev/authz"
 	"muniment.dev/custom"
 	"muniment.dev/custom/schema"
+	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
 )
@@ -57,6 +58,15 @@ func (s SchemaService) ApplySchema(ctx context.Context, req *munimentv1.ApplySch
 		}
 		return nil, err
 	}
+	env, err := call.Envelope(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	// A repeated command gets its answer whatever became of the definitions
+	// since: what it would do to them as they are now was not asked.
+	if done, ok, err := s.core.Runner.Earlier(ctx, env); err != nil || ok {
+		return &munimentv1.ApplySchemaResponse{Change: adapter.Change(done)}, err
+	}
 	c, err := s.plan(ctx, req.GetDocuments(), req.GetModules(), req.GetWhole())
 	if err != nil {
 		return nil, err
@@ -67,9 +77,12 @@ func (s SchemaService) ApplySchema(ctx context.Context, req *munimentv1.ApplySch
 	if err := c.plan.Check(req.GetAcknowledge()...); err != nil {
 		return nil, err
 	}
-	res, err := adapter.Run(ctx, s.core, custom.Applying, req, c.cmd)
+	res, err := decide.Run(ctx, s.core.Runner, custom.Applying, env, c.cmd)
 	if err != nil {
 		return nil, err
+	}
+	if res.Replayed {
+		return &munimentv1.ApplySchemaResponse{Change: adapter.Change(res)}, nil
 	}
 	return &munimentv1.ApplySchemaResponse{Change: adapter.Change(res), Steps: c.steps, Warnings: c.warnings, Rebuild: c.cmd.Applied.Rebuild}, nil
 }

@@ -307,6 +307,12 @@ var changes = []change{
 		i.Uses(user, app)
 		return &munimentv1.EndUserApplicationRequest{UserId: user, ApplicationId: app}
 	}},
+	{request: func(i *Instance, _ string) proto.Message {
+		return &munimentv1.ApplySchemaRequest{Documents: []*munimentv1.SchemaDocument{{File: "house.json", Text: strings.Replace(house[0], "House", i.Name("House"), 1)}, {File: "house-built.json", Text: house[1]}}}
+	}},
+	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {
+		return &munimentv1.EraseEntityRequest{Type: "house", EntityId: i.Entity(org)}
+	}},
 	{silent: true, request: func(*Instance, string) proto.Message { return &munimentv1.RotateSigningKeysRequest{} }},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message { return i.NewSubscription(org) }},
 	{admin: true, owner: true, request: func(i *Instance, org string) proto.Message {

@@ -213,7 +213,10 @@ func (g *golden) answers(t testing.TB, i *Instance) {
 	}
 	for _, req := range lists() {
 		req.ProtoReflect().Set(req.ProtoReflect().Descriptor().Fields().ByName("page_size"), protoreflect.ValueOfInt32(500))
-		g.Answer[strings.TrimSuffix(string(req.ProtoReflect().Descriptor().Name()), "Request")] = print(Must(i.call(i.AsOwner(), req)))
+		m, err := i.call(i.AsOwner(), req)
+		if err == nil { // types of entities may not be defined in old ones; an answer of then is missed
+			g.Answer[strings.TrimSuffix(string(req.ProtoReflect().Descriptor().Name()), "Request")] = print(m)
+		}
 	}
 	for token := ""; ; {
 		res := Must(i.API.Event.ListEvents(i.AsOwner(), &munimentv1.ListEventsRequest{PageSize: 100, PageToken: token, WithFields: true, Filter: &munimentv1.EventFilter{BeforePosition: g.Size + 1}}))

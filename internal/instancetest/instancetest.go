@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -41,6 +42,8 @@ type Instance struct {
 
 	t testing.TB
 	n atomic.Int64
+
+	define sync.Once // of what Entity publishes
 }
 
 // New makes an instance that ends with the test.
@@ -176,6 +179,27 @@ func In(org string) *munimentv1.Scope {
 		return &munimentv1.Scope{Level: &munimentv1.Scope_Instance{Instance: true}}
 	}
 	return &munimentv1.Scope{Level: &munimentv1.Scope_OrganizationId{OrganizationId: org}}
+}
+
+// house are the definitions of a type of entity.
+var house = []string{
+	`{"$schema": "https://json-schema.org/draft/2020-12/schema", "x-entity-type": "house", "title": "House", "type": "object",
+		"properties": {"name": {"type": "string", "x-search": "prefix"}, "street": {"type": "string", "x-public": true, "x-search": "exact"}}}`,
+	`{"$schema": "https://json-schema.org/draft/2020-12/schema", "x-event": "house-built", "x-entity": "house", "title": "A house was built", "type": "object", "additionalProperties": false, "x-creates": true,
+		"properties": {"name": {"type": "string"}, "street": {"type": "string", "x-public": true}}}`,
+}
+
+// Entity defines a type of entity, house, and publishes one of an organization;
+// it answers its id.
+func (i *Instance) Entity(org string) string {
+	i.define.Do(func() {
+		Must(i.API.Schema.ApplySchema(i.AsOwner(), &munimentv1.ApplySchemaRequest{Documents: []*munimentv1.SchemaDocument{{File: "house.json", Text: house[0]}, {File: "house-built.json", Text: house[1]}}}))
+		Must(i.API.Permission.GrantPermission(i.AsOwner(), &munimentv1.GrantPermissionRequest{UserId: i.Owner, Right: munimentv1.EventRight_EVENT_RIGHT_PUBLISH, EventTypes: "house-*", Scope: In("")}))
+	})
+	id := event.NewID().String()
+	Must(i.API.Entity.PublishEvents(i.AsOwner(), &munimentv1.PublishEventsRequest{Events: []*munimentv1.NewEvent{{Id: event.NewID().String(), Type: "house-built", EntityId: id, OrganizationId: org,
+		DataJson: `{"name":"` + i.Name("House") + `","street":"Main Street"}`}}}))
+	return id
 }
 
 // Project makes a project with the role "editor" and answers its id.

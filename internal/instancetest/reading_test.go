@@ -22,7 +22,7 @@ import (
 
 // furnished is an organization with one of everything.
 type furnished struct {
-	org, user, project, app, session, subscription string
+	org, user, project, app, session, subscription, entity string
 }
 
 func (i *Instance) furnish() (f furnished) {
@@ -34,6 +34,7 @@ func (i *Instance) furnish() (f furnished) {
 	Must(i.API.Member.AddMember(i.AsOwner(), &munimentv1.AddMemberRequest{UserId: f.user, Scope: In(f.org), Role: munimentv1.MemberRole_MEMBER_ROLE_VIEWER}))
 	Must(i.API.Permission.GrantPermission(i.AsOwner(), i.permission(f.user, f.org)))
 	f.subscription = i.Subscription(f.org)
+	f.entity = i.Entity(f.org)
 	f.session = i.SignedIn(f.user).Begun.Session.String()
 	return f
 }
@@ -51,6 +52,9 @@ func gets(f furnished) []proto.Message {
 		&munimentv1.ListRolesRequest{ProjectId: f.project},
 		&munimentv1.GetApplicationRequest{ApplicationId: f.app},
 		&munimentv1.GetSubscriptionRequest{SubscriptionId: f.subscription},
+		&munimentv1.GetEntityRequest{Type: "house", EntityId: f.entity},
+		&munimentv1.ListEntityChangesRequest{Type: "house", EntityId: f.entity},
+		&munimentv1.ListRelatedEntitiesRequest{Type: "house", EntityId: f.entity},
 	}
 }
 
@@ -60,6 +64,7 @@ func lists() []proto.Message {
 		&munimentv1.ListOrganizationsRequest{}, &munimentv1.ListUsersRequest{}, &munimentv1.ListProjectsRequest{},
 		&munimentv1.ListApplicationsRequest{}, &munimentv1.ListGrantsRequest{}, &munimentv1.ListMembersRequest{},
 		&munimentv1.ListPermissionsRequest{}, &munimentv1.ListSubscriptionsRequest{},
+		&munimentv1.ListEntitiesRequest{Type: "house"},
 	}
 }
 
@@ -129,6 +134,7 @@ func TestLists(t *testing.T) {
 		Must(i.API.Grant.GrantRole(i.AsOwner(), &munimentv1.GrantRoleRequest{UserId: a.user, ProjectId: p, RoleKeys: []string{"editor"}}))
 		i.Application(p)
 		i.Subscription(a.org)
+		i.Entity(a.org)
 		member := i.Member(a.org, munimentv1.MemberRole_MEMBER_ROLE_VIEWER)
 		Must(i.API.Permission.GrantPermission(i.AsOwner(), i.permission(member, a.org)))
 	}
