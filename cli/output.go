@@ -31,6 +31,9 @@ func columns(md protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
 		"Session":      "id state started expires ip user_agent",
 		"Event":        "position time type actor stream sentence",
 		"EventType":    "name revision description",
+		"Delivery":     "event attempt repeat",
+		"DeadLetter":   "position stream attempts failure status since event",
+		"Subscription": "id name state delivery progress",
 		"Entity":       "entity_id version changed deleted data_json",
 		"EntityChange": "position time type actor changes reason",
 	}[md.Name()]
@@ -228,6 +231,10 @@ func message(f protoreflect.FieldDescriptor, m protoreflect.Message) string {
 		return changed(get("field").String(), get("before").String(), get("after").String(), get("locked").Bool(), get("erased").Bool())
 	case "Entity":
 		return clean(get("type").String() + ":" + get("entity_id").String())
+	case "Event":
+		return clean(get("position").String() + " " + get("type").String() + " " + get("stream").String())
+	case "SubscriptionProgress":
+		return clean(get("behind").String() + " behind, " + get("dead_letters").String() + " dead letters")
 	case "Scope":
 		if get("instance").Bool() {
 			return "instance"

@@ -75,9 +75,22 @@ func textOf(m *dynamicpb.Message, name protoreflect.Name) string {
 	return m.Get(f).String()
 }
 
-// watched is the field of a stream's messages that holds what is watched.
+// watched is the field of a stream's messages that holds what is watched: the
+// first, as over REST.
 func watched(m protoreflect.MethodDescriptor) protoreflect.FieldDescriptor {
-	return m.Output().Fields().ByName("event")
+	return m.Output().Fields().ByNumber(1)
+}
+
+// listing is an empty response that lists what is watched, as a table wants it,
+// and its list.
+func listing(item protoreflect.MessageDescriptor) (*dynamicpb.Message, protoreflect.FieldDescriptor) {
+	all := item.ParentFile().Messages()
+	for i := range all.Len() {
+		if list := rows(all.Get(i)); list != nil && list.Message() == item {
+			return dynamicpb.NewMessage(all.Get(i)), list
+		}
+	}
+	return nil, nil
 }
 
 // watch prints what a stream brings until it ends; being interrupted is the
@@ -97,9 +110,8 @@ func (c *command) watch(ctx context.Context, call *connect.Client[dynamicpb.Mess
 		if out.json {
 			err = printJSON(out.w, m.Get(item).Message().Interface(), "")
 		} else {
-			one := dynamicpb.NewMessage(c.method.Output().ParentFile().Messages().ByName("ListEventsResponse"))
-			list := one.Mutable(one.Descriptor().Fields().ByName("events")).List()
-			list.Append(m.Get(item))
+			one, list := listing(item.Message())
+			one.Mutable(list).List().Append(m.Get(item))
 			err = out.print(one)
 		}
 		if err != nil {

@@ -41,7 +41,7 @@ func TestHowToEvents(t *testing.T) {
 // So do those of the document about subscriptions.
 func TestHowToSubscriptions(t *testing.T) {
 	runHowTo(t, "subscriptions", `event\.position,event\.sentence\n\d+\s+.*\n\d+\s+`, `position,failure,attempts\n\d+\s+rejected\s+1\n`, `whsec_[A-Za-z0-9+/=]{44}\n`, `\s+whsec_[A-Za-z0-9+/=]{44}\n`,
-		`Billing\s+active`, `"failure": "rejected"`)
+		`Billing\s+active`, `"failure": "rejected"`, `head -n 3 streamed.txt\n\d+\s+user\.`)
 }
 
 // runHowTo runs the commands of a document and looks for what they are to print.
