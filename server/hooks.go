@@ -38,10 +38,15 @@ func (c *Config) checkWebhooks() error {
 	return nil
 }
 
+// Progresses are how far the subscriptions are.
+func (s *Server) Progresses(ctx context.Context) ([]hookapi.Progress, error) {
+	return s.hooks.Progresses(ctx)
+}
+
 // sampleHooks is how far subscriptions are, for metrics. What cannot be read is
 // left out: the rest is worth having.
 func (s *Server) sampleHooks() (out []metrics.Subscription) {
-	list, err := s.hooks.Progresses(s.streams)
+	list, err := s.Progresses(s.streams)
 	if err != nil {
 		s.extra.Logger.Warn("how far subscriptions are cannot be read", "error", err)
 		return nil

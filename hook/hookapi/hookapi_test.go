@@ -369,3 +369,22 @@ func TestSettings(t *testing.T) {
 		instancetest.Want(t, err, fault.Invalid, field)
 	}
 }
+
+// Whoever watches the server learns how far each subscription is.
+func TestProgresses(t *testing.T) {
+	i, r := instancetest.New(t), newReceiver(t)
+	r.answers(func(got) int { return http.StatusInternalServerError })
+	stuck, _ := webhook(i, i.AsOwner(), instancetest.In(""), r.URL, "user.registered")
+	idle := pulled(i, 0, "user.vanished")
+	i.Person(i.Org)
+	until(t, "a dead letter", func() bool { return get(i, stuck).GetProgress().GetDeadLetters() == 1 })
+	list, err := i.Progresses(t.Context())
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	for _, p := range list {
+		if dead := p.ID.String() == stuck; p.Behind != 0 || p.Dead == 1 != dead || !dead && p.ID.String() != idle {
+			t.Errorf("%+v", p)
+		}
+	}
+}
