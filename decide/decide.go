@@ -69,11 +69,11 @@ type Envelope struct {
 // ErrAlso says that Envelope.Also did not hold.
 var ErrAlso = fault.New(fault.Conflict, "what the command was conditioned on was changed meanwhile; read it again and decide anew")
 
-// with is the condition of the facts, and Also.
+// with is the condition of the facts, and Also, which was seen to hold as far as
+// the facts were read.
 func (e *Envelope) with(facts event.Condition) event.Condition {
 	if len(e.Also.Query) > 0 {
 		facts.Query = facts.Query.Or(e.Also.Query)
-		facts.After = min(facts.After, e.Also.After)
 	}
 	facts.Streams = e.Also.Streams
 	return facts
@@ -245,14 +245,32 @@ func once[S, C any](ctx context.Context, r *Runner, d Decider[S, C], env Envelop
 	if err != nil || len(events) == 0 {
 		return Result{Appended: eventlog.Appended{Log: r.Log.GenerationAt(cond.After), Last: cond.After, Time: r.Log.Now()}}, err
 	}
+	if err := r.holds(ctx, env.Also, cond.After); err != nil {
+		return Result{}, err
+	}
 	res, err := r.append(ctx, env, events, env.with(cond))
 	return res, r.also(ctx, &env, err)
+}
+
+// holds looks at what a condition of the envelope selects up to where the facts
+// were read. Those are newer than it, and no reason to decide again.
+func (r *Runner) holds(ctx context.Context, also event.Condition, upto event.Position) error {
+	if len(also.Query) == 0 || also.After >= upto {
+		return nil
+	}
+	for _, err := range r.Log.ReadTo(ctx, also.Query, also.After, upto) {
+		if err == nil {
+			err = ErrAlso
+		}
+		return err
+	}
+	return nil
 }
 
 // also tells a condition of the envelope that failed from facts that changed.
 func (r *Runner) also(ctx context.Context, env *Envelope, err error) error {
 	var b *eventlog.Between
-	if len(env.Also.Query) == 0 || !errors.As(err, &b) {
+	if len(env.Also.Query) == 0 || !errors.As(err, &b) || b.Position <= env.Also.After {
 		return err
 	}
 	r.settle(ctx, err)
