@@ -102,6 +102,19 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
+// Publishing is measured over HTTP and in process, together and one at a time,
+// and so is reading an entity with many events.
+func TestPublish(t *testing.T) {
+	r := measured(t, "publish", "--events", "600")
+	p := r.Publish
+	if p == nil || p.HTTP <= 0 || p.Process <= 0 || p.Lowest > p.Ratio || p.Ratio > p.Highest || p.Single.PerSecond <= 0 || p.Single.Bare <= 0 || p.Validated <= 0 {
+		t.Fatalf("measured %+v", p)
+	}
+	if e := p.Entity; e.Events != 600 || e.Now <= 0 || e.NowP99 < e.Now || e.Past <= 0 || e.PastP99 < e.Past {
+		t.Errorf("reading: %+v", e)
+	}
+}
+
 // A large log is opened and measured beside a small one.
 func TestSize(t *testing.T) {
 	r := measured(t, "size", "--small", "100", "--size", "400")

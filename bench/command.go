@@ -39,7 +39,7 @@ func Command() ops.Command { return ops.Command{Name: "bench", Summary: summary,
 
 // options of a run, as the command line has them.
 type options struct {
-	What       string        `arg:"" optional:"" enum:"append,nodes,views,rebuild,verify,http,size,serve,all" default:"all" help:"What to measure: append, nodes, views, rebuild, verify, http, size, serve; or all, but for nodes, which needs a database, and size, which takes minutes and gigabytes."`
+	What       string        `arg:"" optional:"" enum:"append,nodes,views,rebuild,verify,http,publish,size,serve,all" default:"all" help:"What to measure: append, nodes, views, rebuild, verify, http, publish, size, serve; or all, but for nodes, which needs a database, and size, which takes minutes and gigabytes."`
 	Duration   time.Duration `default:"500ms" help:"How long each measurement of one round takes."`
 	Rounds     int           `default:"5" help:"How many rounds; medians are reported."`
 	Paths      []string      `default:"bare,log,sealed,whole" enum:"bare,log,sealed,whole" help:"Which ways of appending: bare, log, sealed, whole. Ratios need bare."`
@@ -48,13 +48,14 @@ type options struct {
 	Small      int           `default:"10000" help:"How many events the small log of size has."`
 	Size       int           `default:"1000000" help:"How many events the large log of size has."`
 	Records    int           `default:"50000" help:"How many records are verified."`
+	Events     int           `default:"100000" help:"How many events the entity of publish has."`
 	Sustain    time.Duration `default:"20s" help:"How long to append with views running, and to watch a server idle (half as long)."`
 	Binary     string        `type:"path" help:"The program whose server is watched; by default this one." placeholder:"FILE"`
 	Database   string        `help:"PostgreSQL on which append, nodes and size measure, in schemas of their own that are dropped afterwards." placeholder:"DSN"`
 	Lease      time.Duration `default:"5s" help:"The lease of the node that is cut off by nodes."`
 	Dir        string        `type:"existingdir" help:"Where to make the temporary data directories; choose the disk that you mean." placeholder:"DIR"`
 	Requests   []string      `default:"get user,userinfo,introspection,create user,client credentials" help:"Which kinds of requests http measures."`
-	Beside     bool          `default:"true" negatable:"" help:"Measure the bare handlers of http, too. Without them a CPU profile shows the server and its clients alone, and nothing is reported but what is said meanwhile."`
+	Beside     bool          `default:"true" negatable:"" help:"Measure the bare handlers of http and publish, too. Without them a CPU profile shows the server and its clients alone, and nothing is reported but what is said meanwhile."`
 	JSON       bool          `name:"json" help:"Write the results as JSON."`
 	SVG        string        `name:"svg" type:"path" help:"Also write a chart of appending to this file." placeholder:"FILE"`
 	CPUProfile string        `name:"cpuprofile" type:"path" help:"Write a CPU profile of the run; choose with --paths what is in it." placeholder:"FILE"`
@@ -99,6 +100,8 @@ func (o *options) check() error {
 		return fault.Field("records", "must be between 1 and 1000000")
 	case o.Small < 100 || o.Size < 2*o.Small || o.Size > 100_000_000:
 		return fault.Field("size", "must be at least twice as large as small, which is at least 100, and at most 100000000")
+	case o.Events < 1 || o.Events > 10_000_000:
+		return fault.Field("events", "must be between 1 and 10000000")
 	case o.Sustain < time.Millisecond:
 		return fault.Field("sustain", "must be at least 1ms")
 	case o.Lease < 500*time.Millisecond || o.Lease > time.Minute:
@@ -172,6 +175,7 @@ func (b *bench) all(ctx context.Context) error {
 		{"rebuild", "measure rebuilding views", b.rebuild},
 		{"verify", "measure verifying", b.verify},
 		{"http", "measure requests over HTTP", b.http},
+		{"publish", "measure publishing", b.publish},
 		{"size", "measure a large log", b.size},
 		{"serve", "watch a server", b.serve},
 	} {

@@ -20,6 +20,7 @@ type Report struct {
 	Rebuild  *RebuildReport `json:"rebuild,omitempty"`
 	Verify   *VerifyReport  `json:"verify,omitempty"`
 	HTTP     *HTTPReport    `json:"http,omitempty"`
+	Publish  *PublishReport `json:"publish,omitempty"`
 	Size     *SizeReport    `json:"size,omitempty"`
 	Serve    *ServeReport   `json:"serve,omitempty"`
 }
@@ -80,6 +81,9 @@ func (r *Report) writeText(w io.Writer) {
 	}
 	if r.HTTP != nil {
 		r.HTTP.writeText(w)
+	}
+	if r.Publish != nil {
+		r.Publish.writeText(w)
 	}
 	if r.Size != nil {
 		r.Size.writeText(w)

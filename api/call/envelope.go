@@ -24,11 +24,14 @@ func Envelope(ctx context.Context, req proto.Message) (decide.Envelope, error) {
 		return decide.Envelope{}, err
 	}
 	f, _ := FactsOf(ctx)
-	asked, err := canonical(f.Method, req)
-	if err != nil {
+	env := decide.Envelope{Actor: c.Actor(), Command: f.CommandID, Context: Context(f, c)}
+	if f.CommandID.IsZero() { // it is not looked up again, so nobody asks what it was
+		return env, nil
+	}
+	if env.Request, err = canonical(f.Method, req); err != nil {
 		return decide.Envelope{}, fault.Wrap("canonicalize the request", err)
 	}
-	return decide.Envelope{Actor: c.Actor(), Command: f.CommandID, Request: asked, Context: Context(f, c)}, nil
+	return env, nil
 }
 
 // canonical is the method and the request in deterministic form, without the

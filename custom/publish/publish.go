@@ -3,7 +3,6 @@ package publish
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -55,41 +54,6 @@ type Publisher struct {
 	appliers slots
 }
 
-// MaxWaiting is how many requests are being published at a time, whatever they
-// wait for; one more is refused before anything is done for it. So many fill
-// several commits of the log.
-const MaxWaiting = 512
-
-// ErrBusy is that refusal.
-var ErrBusy = fault.New(fault.Exhausted, "too many requests are waiting to be published; try again in a moment")
-
-// enter takes a place among those that wait, if there is one.
-func (p *Publisher) enter() (leave func(), err error) {
-	if p.waiting.Add(1) > MaxWaiting {
-		p.waiting.Add(-1)
-		return nil, ErrBusy
-	}
-	return func() { p.waiting.Add(-1) }, nil
-}
-
-// slots bound how many appliers run at once on behalf of publishers: as many as
-// half the processors can, so that those of one application leave the others
-// room.
-type slots struct {
-	once sync.Once
-	free chan struct{}
-}
-
-func (s *slots) take(ctx context.Context) (leave func(), err error) {
-	s.once.Do(func() { s.free = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)) })
-	select {
-	case s.free <- struct{}{}:
-		return func() { <-s.free }, nil
-	case <-ctx.Done():
-		return nil, &fault.Error{Kind: fault.Unavailable, Msg: "the appliers of other events are still running; nothing was changed", Err: ctx.Err()}
-	}
-}
-
 // owners remembers to which organization entities belong, which never changes.
 type owners struct {
 	mu sync.Mutex
@@ -138,7 +102,7 @@ func (p *Publisher) Publish(ctx context.Context, env decide.Envelope, events []E
 	}
 	for range attempts {
 		var b *batch
-		if b, err = p.ready(ctx, events, also); err != nil {
+		if b, err = p.ready(ctx, events, also, false); err != nil {
 			return nil, err
 		}
 		if len(b.cmd.Events) == 0 {
@@ -166,7 +130,7 @@ func (p *Publisher) Check(ctx context.Context, env decide.Envelope, events []Eve
 	if err := p.may(ctx, env, events); err != nil {
 		return nil, err
 	}
-	b, err := p.ready(ctx, events, also)
+	b, err := p.ready(ctx, events, also, true)
 	if err != nil {
 		return nil, err
 	}
@@ -234,14 +198,16 @@ type batch struct {
 	heads   map[event.Stream]uint64
 	owner   map[event.Stream]event.ID
 	states  map[event.Stream]*custom.Entity // of entities with unique values
+	exact   bool                            // versions must be known before the events are recorded
 }
 
-func (p *Publisher) ready(ctx context.Context, events []Event, also event.Condition) (*batch, error) {
+func (p *Publisher) ready(ctx context.Context, events []Event, also event.Condition, exact bool) (*batch, error) {
 	defs, err := p.Catalog.Current(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{defs: defs, cmd: custom.Publish{Defined: defs.At}, results: make([]Result, len(events)),
+	exact = exact || slices.ContainsFunc(events, func(e Event) bool { return e.Expected != nil })
+	b := &batch{exact: exact, defs: defs, cmd: custom.Publish{Defined: defs.At}, results: make([]Result, len(events)),
 		also:  event.Condition{Streams: map[event.Stream]uint64{}},
 		heads: map[event.Stream]uint64{}, owner: map[event.Stream]event.ID{}, states: map[event.Stream]*custom.Entity{}}
 	if len(also.Query) > 0 {
@@ -344,14 +310,7 @@ func (p *Publisher) place(ctx context.Context, b *batch, i int, e *Event, def *s
 		if e.Entity.IsZero() {
 			return inEvent(i, "entity_id", fault.New(fault.Invalid, "is missing; it is a UUID, made by whoever publishes the first event"))
 		}
-		head, exists, err := p.Runner.Log.Store().Stream(ctx, p.Runner.Log.ID(), stream)
-		if err != nil {
-			return err
-		}
-		b.heads[stream], b.owner[stream] = head.Version, e.Organization
-		if !exists {
-			b.also.Streams[stream] = 0
-		} else if b.owner[stream], err = p.ownerOf(ctx, stream); err != nil {
+		if err := p.head(ctx, b, e, def, stream); err != nil {
 			return err
 		}
 	}
@@ -366,6 +325,26 @@ func (p *Publisher) place(ctx context.Context, b *batch, i int, e *Event, def *s
 	case e.Expected != nil: // after those of the batch that come before it
 		b.also.Streams[stream] = version - b.before(stream)
 	}
+	return nil
+}
+
+// head finds out whether an entity is there, whose it is and, if that matters
+// before the event is recorded, at which version. Entities never cease to be.
+func (p *Publisher) head(ctx context.Context, b *batch, e *Event, def *schema.Definition, s event.Stream) error {
+	if owner, known := p.owners.get(s); known && !b.exact && !b.defs.Unique(def.Entity) {
+		b.heads[s], b.owner[s] = 1, owner // it has one event at least
+		return nil
+	}
+	head, exists, err := p.Runner.Log.Store().Stream(ctx, p.Runner.Log.ID(), s)
+	if err != nil {
+		return err
+	}
+	b.heads[s], b.owner[s] = head.Version, e.Organization
+	if exists {
+		b.owner[s], err = p.ownerOf(ctx, s)
+		return err
+	}
+	b.also.Streams[s] = 0
 	return nil
 }
 
@@ -443,6 +422,7 @@ func (p *Publisher) recorded(ctx context.Context, b *batch, res decide.Result) (
 		if i >= len(b.from) {
 			break
 		}
+		p.owners.put(r.Stream, b.owner[r.Stream])
 		b.results[b.from[i]] = Result{ID: r.ID, Position: r.Position, Version: r.Version, Repeated: res.Replayed}
 		i++
 	}

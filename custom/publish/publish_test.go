@@ -120,3 +120,45 @@ func TestOverloadBelow(t *testing.T) {
 		}
 	}
 }
+
+// Versions are those of the log, whether an entity is looked up or known from
+// before, and a check says which they would be.
+func TestVersions(t *testing.T) {
+	s := newSite(t)
+	p, other := s.publisher(&decide.Runner{}), s.publisher(&decide.Runner{})
+	id := event.NewID()
+	events := func(n int) (out []publish.Event) {
+		for range n {
+			out = append(out, publish.Event{ID: event.NewID(), Type: "counter-set", Entity: id, Data: map[string]any{"n": int64(1)}})
+		}
+		return out
+	}
+	want := func(what string, from uint64, res []publish.Result, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		for i, r := range res {
+			if r.Version != from+uint64(i) {
+				t.Errorf("%s: event %d has version %d, want %d", what, i, r.Version, from+uint64(i))
+			}
+		}
+	}
+	res, err := p.Publish(t.Context(), s.env, events(2), event.Condition{})
+	want("the first", 1, res, err)
+	res, err = other.Publish(t.Context(), s.env, events(3), event.Condition{})
+	want("by another", 3, res, err)
+	res, err = p.Publish(t.Context(), s.env, events(2), event.Condition{})
+	want("known", 6, res, err)
+	res, err = p.Check(t.Context(), s.env, events(2), event.Condition{})
+	want("checked", 8, res, err)
+	version, wrong := uint64(7), uint64(1)
+	conditional := events(1)
+	conditional[0].Expected = &wrong
+	if _, err := p.Publish(t.Context(), s.env, conditional, event.Condition{}); !errors.Is(err, publish.ErrExpect) {
+		t.Errorf("a wrong version: %v", err)
+	}
+	conditional[0].Expected = &version
+	res, err = p.Publish(t.Context(), s.env, conditional, event.Condition{})
+	want("expected", 8, res, err)
+}
