@@ -30,6 +30,7 @@ type Clients struct {
 	Schema       connectv1.SchemaServiceClient
 	Entity       connectv1.EntityServiceClient
 	Subscription connectv1.SubscriptionServiceClient
+	Sync         connectv1.SyncServiceClient
 }
 
 // NewClients makes clients that call the server at url through c.
@@ -52,6 +53,7 @@ func NewClients(c connect.HTTPClient, url string, opts ...connect.ClientOption) 
 		Schema:       connectv1.NewSchemaServiceClient(c, url, opts...),
 		Entity:       connectv1.NewEntityServiceClient(c, url, opts...),
 		Subscription: connectv1.NewSubscriptionServiceClient(c, url, opts...),
+		Sync:         connectv1.NewSyncServiceClient(c, url, opts...),
 	}
 }
 

@@ -34,6 +34,7 @@ type Services struct {
 	Schema       connectv1.SchemaServiceHandler
 	Entity       connectv1.EntityServiceHandler
 	Subscription connectv1.SubscriptionServiceHandler
+	Sync         connectv1.SyncServiceHandler
 }
 
 // Authenticator finds out who sent an access token.
@@ -142,6 +143,7 @@ func (s *Server) register() error {
 		mount(s, "schema", v.Schema, connectv1.NewSchemaServiceHandler, opts),
 		mount(s, "entity", v.Entity, connectv1.NewEntityServiceHandler, opts),
 		mount(s, "subscription", v.Subscription, connectv1.NewSubscriptionServiceHandler, opts),
+		mount(s, "sync", v.Sync, connectv1.NewSyncServiceHandler, opts),
 		mount(s, "hosted instance", v.Hosted, connectv1.NewHostedInstanceServiceHandler, opts),
 	)
 }

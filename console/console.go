@@ -54,6 +54,7 @@ type Clients struct {
 	Schema       connectv1.SchemaServiceClient
 	Entity       connectv1.EntityServiceClient
 	Subscription connectv1.SubscriptionServiceClient
+	Sync         connectv1.SyncServiceClient
 }
 
 // Sessions says who is signed in.

@@ -108,6 +108,9 @@ func (d *Definitions) apply(e *Entity, f event.Fact, c event.Custom) error {
 			e.Gone = goneWith(e.Gone, id)
 		}
 	}
+	if slices.Contains(Superseded(f.Record), "") {
+		return nil
+	}
 	out, err := d.settle(e, f, c)
 	switch {
 	case fault.Is(err, fault.Unavailable):
@@ -227,11 +230,7 @@ func Occurred(r *event.Record) event.Instant {
 	if !bytes.Contains(r.Context, []byte(contextOccurred)) {
 		return 0
 	}
-	var context map[string]any
-	if err := event.Strict.Unmarshal(r.Context, &context); err != nil {
-		return 0
-	}
-	n, _ := context[contextOccurred].(int64)
+	n, _ := ContextOf(r)[contextOccurred].(int64)
 	return event.Instant(n)
 }
 

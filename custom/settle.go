@@ -20,7 +20,8 @@ func (d *Definitions) settle(e *Entity, f event.Fact, c event.Custom) (apply.Out
 	if def == nil {
 		return apply.Output{}, fault.New(fault.NotFound, "nothing is defined for %s revision %d", c.Type, c.Revision)
 	}
-	value, gone, err := d.up(context.Background(), def, def.Value(c), goneFields(c))
+	lost := Superseded(f.Record)
+	value, gone, err := d.up(context.Background(), def, leave(def.Value(c), lost), leave(goneFields(c), lost))
 	if err != nil {
 		return apply.Output{}, err
 	}

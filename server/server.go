@@ -26,6 +26,7 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
+	"muniment.dev/field/fieldapi"
 	"muniment.dev/grant/grantapi"
 	"muniment.dev/history"
 	"muniment.dev/hook/hookapi"
@@ -359,6 +360,7 @@ func (s *Server) services(c adapter.Core) api.Services {
 		Session: sessions, Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Sessions: sessions, Members: members, Permits: permissions, Grants: grants, Events: events},
 		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.VerifierKey, NewKey: newKey}),
 		Schema:   schemas, Entity: entities,
+		Sync:   fieldapi.New(c, fieldapi.Needs{Engine: &fieldapi.Engine{Catalog: s.Core.Catalog, Publisher: s.Core.Customs, Runner: c.Runner}, Schemas: schemas, Entities: entities, Record: events.Recorded}),
 		Hosted: hostingapi.New(c, s.extra.Hosting), Subscription: s.hooks,
 	}
 }

@@ -134,7 +134,7 @@ func (w *world) browser() *http.Client {
 	}}
 }
 
-var field = regexp.MustCompile(`<input[^>]*type="hidden"[^>]*name="([^"]+)"[^>]*value="([^"]*)"`)
+var hidden = regexp.MustCompile(`<input[^>]*type="hidden"[^>]*name="([^"]+)"[^>]*value="([^"]*)"`)
 var action = regexp.MustCompile(`<form[^>]*method="post"[^>]*action="([^"]+)"`)
 
 // authorize asks for a code; it signs in when asked to.
@@ -167,7 +167,7 @@ func (w *world) submit(c *http.Client, res *http.Response, values url.Values) *h
 	w.t.Helper()
 	b, _ := io.ReadAll(res.Body)
 	res.Body.Close()
-	for _, m := range field.FindAllStringSubmatch(string(b), -1) {
+	for _, m := range hidden.FindAllStringSubmatch(string(b), -1) {
 		values.Set(m[1], html.UnescapeString(m[2]))
 	}
 	to := res.Request.URL

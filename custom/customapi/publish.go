@@ -31,7 +31,7 @@ func (s EntityService) PublishEvents(ctx context.Context, req *munimentv1.Publis
 	events := make([]publish.Event, len(req.GetEvents()))
 	for i, e := range req.GetEvents() {
 		var err error
-		if events[i], err = newEvent(e); err != nil {
+		if events[i], err = NewEvent(e); err != nil {
 			return nil, inEvent(i, err)
 		}
 	}
@@ -97,7 +97,8 @@ func inEvent(i int, err error) error {
 	return &e
 }
 
-func newEvent(e *munimentv1.NewEvent) (publish.Event, error) {
+// NewEvent reads an event that a publisher sends.
+func NewEvent(e *munimentv1.NewEvent) (publish.Event, error) {
 	out := publish.Event{Type: e.GetType(), Revision: e.GetRevision(), Expected: e.ExpectedVersion}
 	var err error
 	if out.ID, err = optionalID(adapter.UUID, "id", e.GetId()); err != nil {

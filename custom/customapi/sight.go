@@ -112,6 +112,12 @@ func (s *sight) opensField(e *custom.Entity, field string) bool {
 	return subject.IsZero() || s.opens(e.Organization, subject)
 }
 
+// UUID is an id as customers' entities and events have it.
+func UUID(id event.ID) string { return schema.UUIDOf(id) }
+
+// Struct is a JSON object as protobuf has it, in which numbers are doubles.
+func Struct(m map[string]any) *structpb.Struct { return asStruct(m) }
+
 // asStruct is a JSON object as protobuf has it, in which numbers are doubles.
 func asStruct(m map[string]any) *structpb.Struct {
 	out := &structpb.Struct{Fields: make(map[string]*structpb.Value, len(m))}

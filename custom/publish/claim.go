@@ -20,11 +20,15 @@ func (p *Publisher) claim(ctx context.Context, b *batch, i int, def *schema.Defi
 		return err
 	}
 	payload := r.Payload.(event.Custom)
+	around, err := event.EncodeMap(r.Context)
+	if err != nil {
+		return err
+	}
 	leave, err := p.appliers.take(ctx)
 	if err != nil {
 		return err
 	}
-	after, err := b.defs.Fold(before, event.Fact{Payload: payload, Record: &event.Record{Stream: r.Stream, Version: b.heads[r.Stream], Type: r.Type, Revision: payload.Revision, Time: p.Runner.Log.Now()}})
+	after, err := b.defs.Fold(before, event.Fact{Payload: payload, Record: &event.Record{Context: around, Stream: r.Stream, Version: b.heads[r.Stream], Type: r.Type, Revision: payload.Revision, Time: p.Runner.Log.Now()}})
 	leave()
 	if err != nil {
 		return err

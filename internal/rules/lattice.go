@@ -41,7 +41,7 @@ audit/auditapi, SLICES, EDGE < hook/hookapi < ADAPTERS        # whoever subscrib
 event < custom/cloudevents < custom/customapi  # the words of CloudEvents, and nothing of ours but JSON values
 event < custom/apply < custom/schema < custom # what an application's event does to its entity; then what its types are
 
-react < member < instance < org < policy < idp < credential < user < project < app < grant < session < custom < hook < notify < hosting < setup # the slices, each knows only those to its left
+react < member < instance < org < policy < idp < credential < user < project < app < grant < session < custom < field < hook < notify < hosting < setup # the slices, each knows only those to its left
 setup < SLICES                                 # short
 
 api/gen/muniment/v1 < api/gen/muniment/v1/munimentv1connect < EDGE # messages, then the services of them; made from api/proto
@@ -56,6 +56,8 @@ SLICES, EDGE < member/memberapi, org/orgapi, policy/policyapi, idp/idpapi, user/
 SLICES, EDGE < history < ADAPTERS              # how things were, and what became of them: over all slices' tables
 SLICES, EDGE, ledger < instance/instanceapi < ADAPTERS # the head of the log, with its checkpoints and proofs
 SLICES, EDGE, ledger < hosting/hostingapi < ADAPTERS # what is deleted is named by how its log ended
+custom/publish, custom/customapi < field/fieldapi < field/datacollect < ADAPTERS # what devices did, recorded as customers' events are; by our protocol and by ID PASS DataCollect's
+session/signin < field/datacollect             # its clients sign in by password
 SLICES, EDGE < session/meapi < ADAPTERS        # what callers may know of themselves
 fault < user/password                          # argon2id in a bounded pool
 SLICES, EDGE < custom/publish < custom/customapi < ADAPTERS # customers' events are made ready and recorded: looks up ahead and makes conditions of it
