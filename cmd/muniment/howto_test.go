@@ -125,7 +125,7 @@ func customersTypesOutside(t *testing.T, in *installation, sh *shell) {
 	sh.expect(t, "0", "muniment move --from $DATA --to moved --keys-to moved/keys.db && muniment inspect $FIRST --data moved", `registered household 0198a5c2 in Ockham`)
 	sh.expect(t, "0", "muniment restore backups/* --keys-from keys-backups/* --root-key $DATA/root.key --register $DATA/register.json --to restored --key '"+in.key+"'", `is restored`)
 	sh.expect(t, "0", "cp $DATA/root.key restored; muniment timeline household:0198a5c2-7d1e-7a40-9f3b-5b6c7d8e9f02 --data restored --unseal", `/name=Hopper`)
-	in = in.again()
+	in.again()
 	sh.expect(t, "0", "muniment entity check", `2 entities were folded anew`)
 	sh.expect(t, "0", "muniment entity list household --where name^=hop --output entity_id", `0198a5c2-7d1e-7a40-9f3b-5b6c7d8e9f02`)
 }
