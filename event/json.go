@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"math"
 	"math/big"
 	"slices"
 	"strconv"
@@ -385,8 +384,10 @@ func (d *leafParser) decimal() any {
 		major = majorNeg
 	}
 	mantissa := d.head(major)
-	if negative && mantissa < math.MaxUint64 {
-		mantissa++
+	if negative {
+		if mantissa++; mantissa == 0 {
+			d.fail("has a number of more than 64 bits")
+		}
 	}
 	if _, whole := integer(negative, mantissa, exp); whole || mantissa%10 == 0 || exp > maxExponent || exp < -maxExponent {
 		d.fail("has a number that is not in its one form")

@@ -98,7 +98,7 @@ func FuzzJSON(f *testing.F) {
 
 // Only what AppendValue writes is read.
 func FuzzDecodeJSON(f *testing.F) {
-	for _, seed := range []string{"f6", "c48220187d", "a26161f662626201", "1817", "c4820001", "c48201f6"} {
+	for _, seed := range []string{"f6", "c48220187d", "a26161f662626201", "1817", "c4820001", "c48201f6", "c482203bffffffffffffffff"} {
 		b, _ := hex.DecodeString(seed)
 		f.Add(b)
 	}
