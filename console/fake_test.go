@@ -35,6 +35,7 @@ type backend struct {
 	connectv1.UnimplementedHostedInstanceServiceHandler
 	connectv1.UnimplementedSchemaServiceHandler
 	connectv1.UnimplementedEntityServiceHandler
+	connectv1.UnimplementedSyncServiceHandler
 	connectv1.UnimplementedSubscriptionServiceHandler
 
 	t  *testing.T
