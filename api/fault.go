@@ -121,11 +121,23 @@ func AsFault(err error) error {
 	}
 	for k := fault.Internal; k <= fault.Erased; k++ {
 		if onWire(k).kind == f.Kind {
+			if len(f.Problems) > 0 {
+				err = several{err, f.Problems}
+			}
 			return &fault.Error{Kind: k, Field: f.Field, Msg: f.Message, Err: err}
 		}
 	}
 	return &fault.Error{Kind: fault.Internal, Err: err}
 }
+
+// several is an error of which a server told each part.
+type several struct {
+	error
+	each []string
+}
+
+// Each implements fault.Several.
+func (s several) Each() []string { return s.each }
 
 func kindOfCode(c connect.Code) fault.Kind {
 	switch c {

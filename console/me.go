@@ -78,6 +78,9 @@ func (v *visit) menu() *page.Menu {
 			{Key: "members", Label: "Members", Href: "/console/members", Icon: "role"},
 			{Key: "permissions", Label: "Permissions", Href: "/console/permissions", Icon: "check"},
 			{Key: "policies", Label: "Policies", Href: "/console/policies", Icon: "key"},
+		}}, page.MenuGroup{Heading: "Applications' own", Items: []page.MenuItem{
+			{Key: entitiesNav, Label: "Entities", Href: "/console/entities", Icon: "app"},
+			{Key: definitionsNav, Label: "Definitions", Href: "/console/definitions", Icon: "project"},
 		}})
 		ledger := page.MenuGroup{Heading: "Ledger"}
 		if v.me.audits() {
@@ -91,7 +94,10 @@ func (v *visit) menu() *page.Menu {
 		}
 	}
 	if !v.me.reads() && v.me.consumes() {
-		m.Groups = append(m.Groups, page.MenuGroup{Heading: "Ledger", Items: []page.MenuItem{{Key: "events", Label: "Events", Href: "/console/events", Icon: "events"}}})
+		m.Groups = append(m.Groups, page.MenuGroup{Heading: "Ledger", Items: []page.MenuItem{
+			{Key: "events", Label: "Events", Href: "/console/events", Icon: "events"},
+			{Key: entitiesNav, Label: "Entities", Href: "/console/entities", Icon: "app"},
+		}})
 	}
 	m.Groups = append(m.Groups, page.MenuGroup{Heading: "You", Items: []page.MenuItem{
 		{Key: "account", Label: "My account", Href: "/account", Icon: "person"},

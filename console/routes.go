@@ -101,6 +101,16 @@ func (o *Console) routes() map[string]func(*visit) error {
 		"GET /console/subscriptions/{id}/{a}":  (*visit).askSubscription,
 		"POST /console/subscriptions/{id}/{a}": (*visit).actSubscription,
 
+		"GET /console/definitions":               (*visit).definitions,
+		"GET /console/definitions/change":        (*visit).askDefinitions,
+		"POST /console/definitions/change":       (*visit).changeDefinitions,
+		"GET /console/entities":                  (*visit).entityTypes,
+		"GET /console/entities/{type}":           (*visit).entities,
+		"POST /console/entities/{type}":          (*visit).searchEntities,
+		"GET /console/entities/{type}/{id}":      (*visit).entity,
+		"GET /console/entities/{type}/{id}/{a}":  (*visit).askEntity,
+		"POST /console/entities/{type}/{id}/{a}": (*visit).actEntity,
+
 		"GET /console/instances":           (*visit).hostedInstances,
 		"GET /console/instances/new":       (*visit).newHosted,
 		"POST /console/instances/new":      (*visit).createHosted,

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
+	"muniment.dev/custom"
 	"muniment.dev/event"
 	"muniment.dev/page"
 )
@@ -35,23 +36,27 @@ func funcs() template.FuncMap {
 		"role":         memberRole,
 		"roleKey":      memberRoleKey,
 		"eventRight":   eventRight, "eventRightKey": eventRightKey,
-		"at":         func(t *timestamppb.Timestamp) time.Time { return instant(t) },
-		"mark":       eventMark,
-		"stream":     streamPath,
-		"actor":      actorPath,
-		"device":     device,
-		"kind":       kindOf,
-		"called":     called,
-		"expired":    expired,
-		"appState":   applicationState,
-		"grants":     grantsType,
-		"uses":       usedProof,
-		"join":       strings.Join,
-		"label":      label,
-		"group":      group,
-		"says":       says,
-		"stranger":   stranger,
-		"value":      valueText,
+		"at":       func(t *timestamppb.Timestamp) time.Time { return instant(t) },
+		"mark":     eventMark,
+		"stream":   streamPath,
+		"actor":    actorPath,
+		"device":   device,
+		"kind":     kindOf,
+		"called":   called,
+		"expired":  expired,
+		"appState": applicationState,
+		"grants":   grantsType,
+		"uses":     usedProof,
+		"join":     strings.Join,
+		"label":    label,
+		"group":    group,
+		"says":     says,
+		"stranger": stranger,
+		"value":    valueText,
+		"nest":     nest, "nestText": nestText, "traits": traits, "verdict": verdict, "firstOf": firstOf,
+		"structured": func(f *munimentv1.FieldValue) bool { return structured(f.GetValue().AsInterface()) },
+		"plain":      func(f *munimentv1.FieldValue) any { return f.GetValue().AsInterface() },
+		"entityAt":   entityPath, "entityStates": entityStates, "upper": upper,
 		"same":       sameValue,
 		"difference": differenceWord,
 		"exact":      func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") },
@@ -294,6 +299,9 @@ func streamPath(stream string) string {
 	case "subscription":
 		return path("console", "subscriptions", id)
 	}
+	if event.IsName(kind) && !slices.Contains(custom.Reserved(), kind) {
+		return path("console", "entities", kind, strings.ReplaceAll(id, "-", ""))
+	}
 	return ""
 }
 
@@ -356,10 +364,14 @@ func label(path string) string {
 // says is an event's sentence with a capital letter first; the type if there is
 // no sentence.
 func says(e *munimentv1.Event) string {
-	s := e.GetSentence()
+	return or(upper(e.GetSentence()), e.GetType())
+}
+
+// upper is a text with a capital letter first.
+func upper(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	if n == 0 {
-		return e.GetType()
+		return ""
 	}
 	return string(unicode.ToUpper(r)) + s[n:]
 }

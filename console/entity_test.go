@@ -1,0 +1,95 @@
+package console
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Definitions are shown, and changed only after their plan was seen and what it
+// asks was acknowledged; every mistake is told.
+func TestDefinitionPages(t *testing.T) {
+	b := newBackend(t)
+	v := as(t, serve(t, b), "ada")
+	v.get("/console/definitions").want(200, "HouseholdMoved_v2", "unique within instance", "searched by how it begins", "points to individual", "under head", "h.json", "score", `href="/console/definitions/change?file=h.json"`)
+	v.get("/console/definitions?at=3").want(200, "Nothing is defined")
+	const change = "/console/definitions/change"
+	v.get(change+"?file=h.json").want(200, "&#34;x-entity-type&#34;: &#34;household&#34;")
+	v.send(change, "documents", houseDoc, "do", "plan").want(200, "Is it meant?", "those stay readable", `value="household-registered/name"`, `href="/console/events/8"`, "one event type for each field", "3 stored events were looked at", "Entities are computed anew", "Read: h.json.")
+	if len(b.calls) != 0 {
+		t.Errorf("planning did %q", b.calls)
+	}
+	v.send(change, "documents", houseDoc, "do", "apply").want(409, "Acknowledge household-registered/name", "Is it meant?")
+	v.send(change, "documents", houseDoc, "do", "apply", "acknowledge", "household-registered/name", "reason", "why", "whole", "1").want(200, "The definitions are changed.")
+	if want := []string{"ApplySchema h.json true household-registered/name why"}; !slices.Equal(b.calls, want) {
+		t.Errorf("calls: %q, want %q", b.calls, want)
+	}
+	v.get(change).send(change, "documents", `{"x-event": "refuse"}`, "do", "plan").want(200, "Refused", "2 events")
+	if strings.Contains(v.body, `value="apply"`) {
+		t.Error("a refused plan can be applied")
+	}
+	v.get(change).send(change, "documents", `{"x-event": "wrong"}`, "do", "plan").want(422, "2 mistakes", "h.json#/properties/a: knows no &lt;x-serch&gt;", "h.json#/title: must be text", "&#34;wrong&#34;")
+	v.get(change).send(change, "documents", "{\"x-event\": \"good\"}\n\n{", "do", "plan").want(422, "Document 2 is not JSON, from line 3 on")
+	v.get(change).send(change, "documents", "{}", "do", "plan").want(422, "Document 1 defines nothing")
+	v.get(change).send(change, "documents", " ", "do", "plan").want(422, "There is no document")
+}
+
+// Documents that are pasted keep the names that they have, or get one after
+// what they define.
+func TestReadDocuments(t *testing.T) {
+	got, err := readDocuments(`{"x-entity-type": "household"} {"x-event": "a.b", "x-revision": 1}
+		{"x-event": "a.b", "x-revision": 2}{"$id": "https://example.org/schemas/shared.json"}`, defined().GetDocuments())
+	var names []string
+	for _, d := range got {
+		names = append(names, d.GetFile())
+	}
+	if want := "h.json a.b.json a.b.2.json shared.json"; err != nil || strings.Join(names, " ") != want {
+		t.Errorf("%v: %q, want %q", err, names, want)
+	}
+}
+
+// Entities are listed, searched for without a trace in the address, shown with
+// all that happened to them, compared and erased.
+func TestEntityPages(t *testing.T) {
+	b := newBackend(t)
+	v := as(t, serve(t, b), "ada")
+	const list, house = "/console/entities/household", "/console/entities/household/" + houseID
+	v.get("/console/entities").want(200, `href="/console/entities/household"`, "Individual")
+	v.get(list).want(200, "Lovelace &amp; &lt;Sons&gt;", "Household 0198a5c2", "Not up to date", "Deleted", `href="`+house+`"`)
+	v.send(list, "field", "name", "q", "love").want(200, "Lovelace", "1 on this page")
+	if strings.Contains(v.last.Request.URL.String(), "love") {
+		t.Errorf("what was searched for stands in the address %s", v.last.Request.URL)
+	}
+	v.send(list, "field", "village", "q", "London").want(200, "1 on this page")
+	v.send(list, "field", "name", "q", "x").want(200, "Nothing matches")
+	v.send(list, "field", "nationalId", "q", "x").want(403, "You may not search by sealed fields")
+	v.get(list).send(list, "state", "failed").want(200, `<option value="failed" selected>`)
+	v.get("/console/entities/nothing").want(404)
+
+	v.get(house).want(200, "Lovelace &amp; &lt;Sons&gt;", "High Street", "12345678901234567", "sealed", `href="/console/entities/individual/0198a5c27d1e7a409f3b5b6c7d8e9f07"`, "Household 0198a5c2 moved to London",
+		"Why: asked for it", `<del>Ockham</del>`, `<ins>London</ins>`, "happened", `href="/console/entities/household/`+emptyID+`"`, `stream=household%3A`+houseID, house+"/compare", house+"/erase", "Analytical Engines", `token=3`)
+	v.get("/console/entities/household/"+emptyID).want(200, "the module ran for too long", "erased")
+	v.get(house+"?at=7").want(200, house+"/compare?from=7")
+	if strings.Contains(v.body, house+"/erase") {
+		t.Error("the past can be erased")
+	}
+	v.get(house+"/compare?from=7").want(200, "Version 3 and version 3", "<del>Ockham</del>")
+	v.get(house+"/compare").want(200, "It was not there at the first point")
+	v.get(house+"/compare?from=yesterday").want(422, "Write a position")
+	v.get(house + "/nothing").want(404)
+	v.get(house+"/erase").want(200, "Erase Lovelace").send(house+"/erase", "typed", "x").want(422, "Nothing was done.")
+	v.get(house+"/erase").send(house+"/erase", "typed", "0198a5c2", "reason", "asked").want(200, "Erased.")
+	if want := []string{"EraseEntity " + houseUUID + " asked"}; !slices.Equal(b.calls, want) {
+		t.Errorf("calls: %q, want %q", b.calls, want)
+	}
+}
+
+// Who may not change definitions, or erase, is not offered it.
+func TestEntityCourtesy(t *testing.T) {
+	v := as(t, serve(t, newBackend(t)), "grace")
+	for page, offered := range map[string]string{"/console/definitions": "/change", "/console/entities/household/" + houseID: houseID + "/erase"} {
+		if strings.Contains(v.get(page).want(200).body, offered) {
+			t.Errorf("an auditor is offered %s", offered)
+		}
+	}
+}
