@@ -33,6 +33,9 @@ func (c *Config) Check() error {
 	if _, err := c.Level(); err != nil {
 		return err
 	}
+	if c.DataCollect != "" && c.DataCollect != "on" && c.DataCollect != "off" {
+		return fault.Field("datacollect", "must be on or off")
+	}
 	if c.EventsTo != "" && c.EventsTo != "stdout" {
 		return fault.Field("events-to", "is stdout, or left out")
 	}

@@ -29,6 +29,7 @@ type Config struct {
 	Organization  string
 	LogLevel      string
 	EventsTo      string
+	DataCollect   string
 	MetricsListen string
 	MetricsToken  string
 	OTLPEndpoint  string
@@ -69,6 +70,7 @@ var Settings = []Setting{
 	{"owner-name", "Administrator", "name of the first owner, when the instance is made", func(c *Config) *string { return &c.OwnerName }, false},
 	{"organization", "Home", "name of the first organization, when the instance is made", func(c *Config) *string { return &c.Organization }, false},
 	{"log-level", "info", "debug, info, warn or error", func(c *Config) *string { return &c.LogLevel }, false},
+	{"datacollect", "off", "serve clients of ID PASS DataCollect under /api: on or off", func(c *Config) *string { return &c.DataCollect }, false},
 	{"events-to", "", "where every event is written as a line of JSON, sealed fields withheld: stdout; default: nowhere", func(c *Config) *string { return &c.EventsTo }, false},
 	{"metrics-listen", "", "address and port on which /metrics is served, such as 127.0.0.1:9464; default: nowhere", func(c *Config) *string { return &c.MetricsListen }, false},
 	{"metrics-token", "", "file with the bearer token that metrics are given for; required unless metrics-listen is on loopback", func(c *Config) *string { return &c.MetricsToken }, false},

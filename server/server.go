@@ -26,6 +26,7 @@ import (
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
+	"muniment.dev/field/datacollect"
 	"muniment.dev/field/fieldapi"
 	"muniment.dev/grant/grantapi"
 	"muniment.dev/history"
@@ -266,6 +267,10 @@ func (s *Server) route(site *page.Site, a *api.Server, signIn *login.Login, con 
 	}
 	for _, p := range con.Patterns() {
 		mux.Handle(p, s.canonical(con))
+	}
+	if s.config.DataCollect == "on" {
+		engine := &fieldapi.Engine{Catalog: s.Core.Catalog, Publisher: s.Core.Customs, Runner: s.Core.Runner}
+		mux.Handle("/api/", withFacts("datacollect", address, datacollect.New(engine, s.SignIn)))
 	}
 	mux.Handle("GET /assets/", site.Assets())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
