@@ -30,7 +30,7 @@ func TestExamples(t *testing.T) {
 	for _, x := range []struct {
 		page   string
 		pieces int
-	}{{"orders", 4}, {"bank", 3}, {"health", 4}} {
+	}{{"orders", 4}, {"bank", 3}, {"health", 4}, {"household", 3}} {
 		t.Run(x.page, func(t *testing.T) { runPage(t, sh, adapt, x.page+"/README.md", x.pieces) })
 	}
 }

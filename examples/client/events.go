@@ -18,8 +18,9 @@ type Event struct {
 	Organization string // for the first event of an entity
 	Data         any    // becomes JSON
 
-	Expected *uint64  // the version at which the entity must be; nil: any
-	Context  *Context // may be nil
+	Expected *uint64    // the version at which the entity must be; nil: any
+	Occurred *time.Time // when it happened, by the publisher's clock; may be nil
+	Context  *Context   // may be nil
 }
 
 // Context is what is known around an event.
@@ -38,14 +39,15 @@ func (e Event) MarshalJSON() ([]byte, error) {
 		return nil, err
 	}
 	return json.Marshal(struct {
-		ID           string   `json:"id,omitempty"`
-		Type         string   `json:"type"`
-		Entity       string   `json:"entityId"`
-		Organization string   `json:"organizationId,omitempty"`
-		Data         string   `json:"dataJson"`
-		Expected     *uint64  `json:"expectedVersion,omitempty"`
-		Context      *Context `json:"context,omitempty"`
-	}{e.ID, e.Type, e.Entity, e.Organization, string(data), e.Expected, e.Context})
+		ID           string     `json:"id,omitempty"`
+		Type         string     `json:"type"`
+		Entity       string     `json:"entityId"`
+		Organization string     `json:"organizationId,omitempty"`
+		Data         string     `json:"dataJson"`
+		Expected     *uint64    `json:"expectedVersion,omitempty"`
+		Occurred     *time.Time `json:"occurred,omitempty"`
+		Context      *Context   `json:"context,omitempty"`
+	}{e.ID, e.Type, e.Entity, e.Organization, string(data), e.Expected, e.Occurred, e.Context})
 }
 
 // Published is what became of an event.
