@@ -26,7 +26,7 @@ func TestExamples(t *testing.T) {
 	adapt := strings.NewReplacer("go run ./examples/", bin+"/", "http://localhost:8300", in.url, "the key that serve printed", in.key, "verify data", "verify "+in.data)
 	sh := startShell(t, "HOME="+t.TempDir(), "XDG_CONFIG_HOME=", "DISPLAY=:0", "PERSON_EMAIL="+in.owner.email, "PERSON_PASSWORD="+in.owner.password)
 	sh.run("cd '" + root + "'")
-	runPage(t, sh, adapt, "README.md", 2)
+	runPage(t, sh, adapt, "README.md", 1)
 	for _, x := range []struct {
 		page   string
 		pieces int

@@ -79,7 +79,7 @@ api, login, console, ops, ops/metrics, ops/otlp < server < SERVER     # assemble
 server < fleet < SERVER                         # several of them in one process, by host name
 SERVER, LOGTESTS < sim                         # the whole server, in a bubble
 sample                                         # an application of somebody else: it knows us by our protocols only
-examples/client < examples/apply, examples/orders, examples/household    # programs of strangers, too, that keep their own events in Muniment
+examples/client < examples/orders, examples/household    # programs of strangers, too, that keep their own events in Muniment
 examples/client, ledger/verify < examples/bank, examples/health # they check receipts, as any stranger may
 SERVER, sample < demo < cmd/muniment           # a month of history, and the application beside it
 SERVER < bench < cmd/muniment                  # how fast it is
