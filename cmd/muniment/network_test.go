@@ -211,6 +211,9 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err = (&http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: renewed}}}).Get(in.url + "/healthz")
+	for end := time.Now().Add(10 * time.Second); err == nil && !strings.Contains(in.errors(), "the old one stays in use") && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond) // the log comes through a pipe
+	}
 	if err != nil || !strings.Contains(in.errors(), "the old one stays in use") {
 		t.Fatalf("with broken files: %v; the log says %s", err, in.errors())
 	}

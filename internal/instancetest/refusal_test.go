@@ -107,7 +107,8 @@ func TestMalformedIDs(t *testing.T) {
 		requests[r.ProtoReflect().Descriptor().FullName()] = r
 	}
 	f := i.furnish()
-	for _, r := range append(append(gets(f), lists()...), &munimentv1.CompareEntityRequest{Type: "house", EntityId: f.entity, FromPosition: 1}) {
+	for _, r := range append(append(gets(f), lists()...), &munimentv1.CompareEntityRequest{Type: "house", EntityId: f.entity, FromPosition: 1},
+		&munimentv1.ResolveDuplicateRequest{EntityId: f.entity, OtherId: f.entity}) {
 		requests[r.ProtoReflect().Descriptor().FullName()] = r
 	}
 	i.eachMethod(func(name string, empty proto.Message) {
@@ -117,8 +118,9 @@ func TestMalformedIDs(t *testing.T) {
 		}
 		for _, field := range ids(req) {
 			for _, text := range bad {
-				if id, err := event.ParseID(strings.ToLower(text)); field == "entity_id" && (err == nil && !id.IsZero() || name == "CheckEntities") || name == "ListEntities" && text == "" {
-					continue // entities have UUIDs, which others write in all forms; all are meant if none is named
+				uuid := field == "entity_id" || field == "other_id" || name == "SettleConflict" // made by others, who write them in all forms
+				if id, err := event.ParseID(strings.ToLower(text)); uuid && (err == nil && !id.IsZero() || name == "CheckEntities") || name == "ListEntities" && text == "" {
+					continue // all are meant if none is named
 				}
 				if _, err := i.call(i.AsOwner(), with(req, field, text)); err == nil || Kind(t, err) != fault.Invalid || api.Explain(err).GetField() != field {
 					t.Errorf("%s, %s %q: %v, field %q", name, field, text, err, api.Explain(err).GetField())
