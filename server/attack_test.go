@@ -165,7 +165,7 @@ func TestErasedFromFailedSignIns(t *testing.T) {
 func TestDigestsTellNoPasswords(t *testing.T) {
 	w := newWorld(t)
 	digest := func(req proto.Message, method string) event.Hash {
-		ctx := call.WithFacts(w.as(w.owner), call.Facts{Method: method})
+		ctx := call.WithFacts(w.as(w.owner), call.Facts{Method: method, CommandID: event.NewID()})
 		env := must[decide.Envelope](t)(call.Envelope(ctx, req))
 		return must[event.Hash](t)(w.Core.Sealer.RequestDigest(ctx, env.Request))
 	}
