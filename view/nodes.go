@@ -253,7 +253,11 @@ func (h *schema) claim(ctx context.Context) (release func(), err error) {
 		err := query(ctx, h.claims, `SELECT pg_try_advisory_lock(?)`, []any{h.lock("claim")}, func(vals []any) error { got, _ = vals[0].(int64); return nil })
 		switch {
 		case err == nil && got != 0:
-			return func() { h.claims.close() }, h.s.look(ctx)
+			if err := h.s.look(ctx); err != nil {
+				h.claims.close() // else the others would wait for as long as it lives
+				return nil, err
+			}
+			return func() { h.claims.close() }, nil
 		case err != nil && !passes(err):
 			return nil, err
 		}
