@@ -56,6 +56,7 @@ func TestMistakes(t *testing.T) {
 		{house, []string{"/properties/card/x-subject", `"/head"`}, "cannot stand beside x-subject"},
 		{house, []string{"/properties/name/x-ref", `"individual"`}, `needs "type": "string" and "format": "uuid"`},
 		{house, []string{"/properties/head/x-ref", `"person"`}, "is no entity type of this set"},
+		{reg, []string{"/properties/others", `{"type": "array", "items": {"type": "string", "format": "uuid"}, "x-public": true}`}, `needs "maxItems" of at most 100`},
 		{house, []string{"/properties/name/x-subject", `"/size"`}, `must have "x-public": true`},
 		{house, []string{"/properties/size/x-subject", `"/head"`}, "but this one is public"},
 		{house, []string{"/properties/name/x-subject", `"/sise"`}, `did you mean "size"?`},
