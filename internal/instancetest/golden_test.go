@@ -99,8 +99,8 @@ func newGolden(t *testing.T, to string) {
 		Must(i.call(i.AsOwner(), req))
 		if e, ok := req.(*munimentv1.EraseUserRequest); ok {
 			g.Erased = append(g.Erased, e.GetUserId())
-			i.Erased(e.GetUserId())
 		}
+		i.Settled(req)
 	}
 	i.furnish()
 	check(t, s.Core.Views.Fresh(t.Context(), s.Core.Log.Mark().Size))

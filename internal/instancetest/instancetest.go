@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"muniment.dev/api"
 	"muniment.dev/api/call"
 	munimentv1 "muniment.dev/api/gen/muniment/v1"
@@ -258,13 +260,25 @@ func (i *Instance) Uses(user, application string) {
 	}
 }
 
-// Erased waits until the erasure of a person is complete.
-func (i *Instance) Erased(user string) {
+// Settled waits until what a request erased is erased: a check of the views
+// cannot tell an erasure under way from a difference.
+func (i *Instance) Settled(req proto.Message) {
+	i.t.Helper()
+	switch r := req.(type) {
+	case *munimentv1.EraseUserRequest:
+		i.Erased(r.GetUserId())
+	case *munimentv1.EraseEntityRequest:
+		i.Erased(r.GetEntityId())
+	}
+}
+
+// Erased waits until the erasure of a person or an entity is complete.
+func (i *Instance) Erased(subject string) {
 	i.t.Helper()
 	ctx, cancel := context.WithTimeout(i.t.Context(), 2*time.Minute)
 	defer cancel()
-	if err := i.Core.Erasure.Wait(ctx, event.SubjectID{ID: event.MustID(user)}); err != nil {
-		st, _ := i.Core.Erasure.Status(event.SubjectID{ID: event.MustID(user)})
+	if err := i.Core.Erasure.Wait(ctx, event.SubjectID{ID: event.MustID(subject)}); err != nil {
+		st, _ := i.Core.Erasure.Status(event.SubjectID{ID: event.MustID(subject)})
 		i.t.Fatalf("the erasure stands at %q: %v; %v", st.Step, st.Err, err)
 	}
 }
