@@ -240,6 +240,7 @@ type entityPage struct {
 	Older      string // address of older changes
 	Related    []relatedRow
 	MoreTo     string
+	Erasure    *munimentv1.GetEntityErasureResponse
 	CanErase   bool
 	At, Stream string
 	Curl       same
@@ -280,6 +281,10 @@ func (v *visit) entity() error {
 	p := entityPage{Entity: e, Type: t, Title: entityTitle(t, e), Org: v.orgName(e.GetOrganizationId()), Fields: cells(e, t.GetFields()), At: entityPath(e),
 		Stream: e.GetType() + ":" + plainID(e), CanErase: v.me.Owns(e.GetOrganizationId()),
 		Curl: v.same("entity get "+e.GetType()+" "+e.GetEntityId(), "/v1/entities/"+e.GetType()+"/"+e.GetEntityId())}
+	if p.Erasure, err = v.c.API.Entity.GetEntityErasure(v.ctx, &munimentv1.GetEntityErasureRequest{Type: e.GetType(), EntityId: e.GetEntityId()}); err != nil {
+		return v.c.AsFault(err)
+	}
+	p.CanErase = p.CanErase && p.Erasure.GetPosition() == 0
 	if err := v.entityChanges(&p); err != nil {
 		return err
 	}

@@ -68,7 +68,10 @@ func TestEntityPages(t *testing.T) {
 
 	v.get(house).want(200, "Lovelace &amp; &lt;Sons&gt;", "High Street", "12345678901234567", "sealed", `href="/console/entities/individual/0198a5c27d1e7a409f3b5b6c7d8e9f07"`, "Household 0198a5c2 moved to London",
 		"Why: asked for it", `<del>Ockham</del>`, `<ins>London</ins>`, "happened", `href="/console/entities/household/`+emptyID+`"`, `stream=household%3A`+houseID, house+"/compare", house+"/erase", "Analytical Engines", `token=3`)
-	v.get("/console/entities/household/"+emptyID).want(200, "the module ran for too long", "erased")
+	v.get("/console/entities/household/"+emptyID).want(200, "the module ran for too long", "erased", "Nobody can read it any more", "Ciphertexts", `href="/console/events/9/receipt"`)
+	if strings.Contains(v.body, emptyID+"/erase") {
+		t.Error("what is erased can be erased")
+	}
 	v.get(house+"?at=7").want(200, house+"/compare?from=7")
 	if strings.Contains(v.body, house+"/erase") {
 		t.Error("the past can be erased")

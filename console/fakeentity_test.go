@@ -131,3 +131,10 @@ func (b *backend) EraseEntity(ctx context.Context, r *munimentv1.EraseEntityRequ
 	c, err := b.change(ctx, "EraseEntity", r.GetEntityId(), r.GetReason())
 	return &munimentv1.EraseEntityResponse{Change: c}, err
 }
+
+func (b *backend) GetEntityErasure(_ context.Context, r *munimentv1.GetEntityErasureRequest) (*munimentv1.GetEntityErasureResponse, error) {
+	if r.GetEntityId() != emptyUUID {
+		return &munimentv1.GetEntityErasureResponse{State: munimentv1.ErasureState_ERASURE_STATE_NEVER}, nil
+	}
+	return &munimentv1.GetEntityErasureResponse{State: b.erasure.GetState(), Steps: b.erasure.GetSteps(), Position: b.erasure.GetPosition()}, nil
+}

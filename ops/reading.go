@@ -60,7 +60,7 @@ func OpenReading(ctx context.Context, l Layout, reg *event.Registry, unseal bool
 		if r.keys, err = openKeys(ctx, l); err != nil {
 			return nil, err
 		}
-		sealer.Keys = r.keys
+		sealer.Keys, sealer.Erased = r.keys, erasedIn(assigned{r.store, log})
 	}
 	r.reader = &trail.Reader{Sealer: sealer}
 	return r, nil
@@ -197,6 +197,24 @@ func (a assigned) AssignedKey(ctx context.Context, s event.SubjectID) (event.Key
 		return use.Key, event.Erased, nil
 	}
 	return use.Key, event.Present, nil
+}
+
+// erasedIn answers who was erased, looking everybody up once: the key may still
+// be there, if the server stopped right after it recorded the erasure.
+func erasedIn(a assigned) func(context.Context, event.SubjectID) (bool, error) {
+	known := map[event.SubjectID]bool{}
+	return func(ctx context.Context, s event.SubjectID) (bool, error) {
+		erased, ok := known[s]
+		if !ok {
+			_, state, err := a.AssignedKey(ctx, s)
+			if err != nil {
+				return false, err
+			}
+			erased = state == event.Erased
+			known[s] = erased
+		}
+		return erased, nil
+	}
 }
 
 // Generation implements seal.Assignments; nothing is sealed here.

@@ -12,13 +12,19 @@ import (
 )
 
 // Open opens a record's sealed blocks, as far as their keys still exist. A
-// block whose key was destroyed, or is not here while the log says that its
-// subject was erased, is Erased; any other whose key is not here is Locked.
+// block whose subject was erased, as the log says, or whose key was destroyed,
+// is Erased; any other whose key is not here is Locked.
 // A missing ciphertext of a live key, and one that does not open, is
 // fault.Corrupt.
 func (s *Sealer) Open(ctx context.Context, r *event.Record) ([]event.Opened, error) {
 	out := make([]event.Opened, len(r.Blocks))
 	for i, b := range r.Blocks {
+		if gone, err := s.erased(ctx, b.Subject); err != nil {
+			return nil, fault.Wrap("open a record", err)
+		} else if gone {
+			out[i].State = event.Erased
+			continue
+		}
 		k, err := s.derived(ctx, r.Log, b.Key)
 		switch {
 		case fault.Is(err, fault.Erased):
@@ -37,6 +43,13 @@ func (s *Sealer) Open(ctx context.Context, r *event.Record) ([]event.Opened, err
 		}
 	}
 	return out, nil
+}
+
+func (s *Sealer) erased(ctx context.Context, subject event.SubjectID) (bool, error) {
+	if s.Erased == nil {
+		return false, nil
+	}
+	return s.Erased(ctx, subject)
 }
 
 // locked is the state of a block whose key this store never had: a backup may

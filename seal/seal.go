@@ -63,6 +63,9 @@ type Sealer struct {
 	Assigned Assignments
 	Keys     KeyStore
 	Registry *event.Registry
+	// Erased reports whether the log says that a subject was erased, whose key may
+	// not be destroyed yet: nothing of it is opened any more. nil: only keys count.
+	Erased func(context.Context, event.SubjectID) (bool, error)
 
 	own atomic.Pointer[assignedKey] // the instance's, once it is known
 }

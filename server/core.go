@@ -111,6 +111,7 @@ type Core struct {
 	register  ledger.RegisterCloser
 	continued event.Instant          // when that generation began; zero for the first
 	nodeKey   atomic.Pointer[[]byte] // with which nodes know each other
+	erasing   atomic.Pointer[erasure.Process]
 	stop      context.CancelFunc
 	closer    []func() error
 	done      chan struct{}
@@ -216,7 +217,7 @@ func (c *Core) openLog(ctx context.Context) error {
 	})
 	c.onClose(c.part)
 	c.onClose(c.Log.Close)
-	c.Sealer = &seal.Sealer{Log: id, Assigned: c.Log, Keys: c.Keys, Registry: Registry()}
+	c.Sealer = &seal.Sealer{Log: id, Assigned: c.Log, Keys: c.Keys, Registry: Registry(), Erased: c.erased}
 	c.Runner = &decide.Runner{Log: c.Log, Sealer: c.Sealer}
 	c.Catalog = publish.NewCatalog(c.Runner, c.opts.Go)
 	return nil
@@ -311,6 +312,15 @@ func (c *Core) slow(ctx context.Context) error {
 	return nil
 }
 
+// erased reports whether a subject was erased whose key may still be there.
+// Nobody is served before the process is there that knows.
+func (c *Core) erased(ctx context.Context, s event.SubjectID) (bool, error) {
+	if p := c.erasing.Load(); p != nil {
+		return p.Erased(ctx, s)
+	}
+	return false, nil
+}
+
 func (c *Core) startErasure(ctx context.Context) error {
 	list, err := erasure.OpenList(ctx, erasure.ListPath(c.opts.Register), c.Log.ID())
 	if err != nil {
@@ -337,6 +347,7 @@ func (c *Core) startErasure(ctx context.Context) error {
 	if err := c.Erasure.Resume(ctx); err != nil {
 		return err
 	}
+	c.erasing.Store(c.Erasure)
 	run, stop := context.WithCancel(context.Background())
 	c.stop = stop
 	go func() {

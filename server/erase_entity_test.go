@@ -64,6 +64,9 @@ func TestEraseEntity(t *testing.T) {
 	if e := boat(); len(e.GetErased()) != 3 || len(e.GetData().GetFields()) != 1 || e.GetData().GetFields()["berth"].GetStringValue() != "pier-9-public" {
 		t.Errorf("%v", e)
 	}
+	if got := must[*munimentv1.GetEntityErasureResponse](t)(w.API.Entity.GetEntityErasure(ctx, &munimentv1.GetEntityErasureRequest{Type: "boat", EntityId: id.String()})); got.GetState() != munimentv1.ErasureState_ERASURE_STATE_COMPLETE || got.GetPosition() == 0 || len(got.GetSteps()) != 6 {
+		t.Errorf("erasure: %v", got)
+	}
 	if err := launch(event.NewID()); err != nil {
 		t.Errorf("the value is not free: %v", err)
 	}

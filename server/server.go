@@ -357,7 +357,7 @@ func (s *Server) services(c adapter.Core) api.Services {
 	members, permissions, grants := memberapi.New(c), memberapi.NewPermissions(c), grantapi.New(c)
 	events := &auditapi.Service{Runner: s.Core.Runner, Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.VerifierKey, Statistics: s.Core.Stats, URL: s.URL(), Streams: s.streams}
 	sessions := sessionapi.New(c)
-	schemas, entities := customapi.New(c, customapi.Needs{Catalog: s.Core.Catalog, Publisher: s.Core.Customs,
+	schemas, entities := customapi.New(c, customapi.Needs{Catalog: s.Core.Catalog, Publisher: s.Core.Customs, Erasure: s.Core.Erasure.Status,
 		Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, Record: events.Recorded})
 	s.openHooks(c, events)
 	return api.Services{

@@ -44,3 +44,23 @@ func (s EntityService) EraseEntity(ctx context.Context, req *munimentv1.EraseEnt
 	}
 	return &munimentv1.EraseEntityResponse{Change: adapter.Change(res)}, nil
 }
+
+// GetEntityErasure answers how far the erasure of an entity has come.
+func (s EntityService) GetEntityErasure(ctx context.Context, req *munimentv1.GetEntityErasureRequest) (*munimentv1.GetEntityErasureResponse, error) {
+	rd, sight, err := s.reading(ctx, nil, req.GetType())
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.get(ctx, rd, sight, req.GetType(), req.GetEntityId())
+	if err != nil {
+		return nil, err
+	}
+	// What has the same id, such as an entity of another type, is erased with it.
+	subject, user := event.Stream{Kind: "subject", ID: e.ID}, event.Stream{Kind: "user", ID: e.ID}
+	got, err := adapter.Erasing{Log: s.core.Runner.Log, Begun: "subject.erased", Progress: s.Erasure,
+		Records: event.OfStream(subject, "subject.erased", "entity.erasure.completed").Or(event.OfStream(user, "user.erasure.completed"))}.Erasure(ctx, event.SubjectID{ID: e.ID})
+	if err != nil {
+		return nil, err
+	}
+	return &munimentv1.GetEntityErasureResponse{State: got.GetState(), Steps: got.GetSteps(), Position: got.GetPosition()}, nil
+}

@@ -46,6 +46,7 @@ setup < SLICES                                 # short
 
 api/gen/muniment/v1 < api/gen/muniment/v1/munimentv1connect < EDGE # messages, then the services of them; made from api/proto
 decide < api/call < EDGE                       # who is calling and from where, as the router tells the adapters
+seal/erasure < api/adapter                     # how far an erasure has come, of a person or an entity
 api/call, api/gen/muniment/v1, view < api/adapter < EDGE # what the slices' faces share: ids, pages, freshness, who may see
 
 react, ledger < audit                          # reads records through descriptors: it may not know a slice

@@ -81,6 +81,7 @@ type Process struct {
 	Note *Note
 
 	nodes nodes
+	known known
 	run   sync.Mutex // one erasure at a time
 
 	mu     sync.Mutex // guards what follows
@@ -123,6 +124,9 @@ func (p *Process) destroyAll(ctx context.Context) ([]erasure, error) {
 	}
 	if len(keys) > 0 {
 		err = p.Keys.Destroy(ctx, p.Log.ID(), keys...)
+	}
+	if err == nil {
+		p.known.settledTo(upto)
 	}
 	return all, err
 }
@@ -246,6 +250,7 @@ func (p *Process) delete(ctx context.Context, e erasure) error {
 	if err := p.Keys.Destroy(ctx, p.Log.ID(), e.keys...); err != nil {
 		return err
 	}
+	p.known.settled(e)
 	p.set(e, func(s *Status) { s.Step = Destroyed })
 	cleared := func(n int) { p.set(e, func(s *Status) { s.Records = n }) }
 	if err := p.Log.Erase(ctx, e.subject, cleared); err != nil {

@@ -254,6 +254,7 @@ func (p *Process) forgetHere(ctx context.Context) error {
 			}
 		}
 		n.forgotten = upto
+		p.known.settledTo(upto)
 	}
 	asked := time.Now()
 	if err := p.Log.Shared().Attend(ctx, p.Log.ID(), p.Log.Node(), n.forgotten, p.attendFor()); err != nil {

@@ -2132,11 +2132,128 @@ func (x *EraseEntityResponse) GetChange() *Change {
 	return nil
 }
 
+type GetEntityErasureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Type of the entity.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// Its id.
+	EntityId      string `protobuf:"bytes,2,opt,name=entity_id,json=entityId,proto3" json:"entity_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetEntityErasureRequest) Reset() {
+	*x = GetEntityErasureRequest{}
+	mi := &file_muniment_v1_entity_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetEntityErasureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetEntityErasureRequest) ProtoMessage() {}
+
+func (x *GetEntityErasureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_entity_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetEntityErasureRequest.ProtoReflect.Descriptor instead.
+func (*GetEntityErasureRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_entity_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GetEntityErasureRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *GetEntityErasureRequest) GetEntityId() string {
+	if x != nil {
+		return x.EntityId
+	}
+	return ""
+}
+
+type GetEntityErasureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How far it has come.
+	State ErasureState `protobuf:"varint,1,opt,name=state,proto3,enum=muniment.v1.ErasureState" json:"state,omitempty"`
+	// The steps, in order; none if never erased.
+	Steps []*ErasureStep `protobuf:"bytes,2,rep,name=steps,proto3" json:"steps,omitempty"`
+	// Position of the record of the erasure; 0 if never erased.
+	Position      uint64 `protobuf:"varint,3,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetEntityErasureResponse) Reset() {
+	*x = GetEntityErasureResponse{}
+	mi := &file_muniment_v1_entity_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetEntityErasureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetEntityErasureResponse) ProtoMessage() {}
+
+func (x *GetEntityErasureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_entity_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetEntityErasureResponse.ProtoReflect.Descriptor instead.
+func (*GetEntityErasureResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_entity_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *GetEntityErasureResponse) GetState() ErasureState {
+	if x != nil {
+		return x.State
+	}
+	return ErasureState_ERASURE_STATE_UNSPECIFIED
+}
+
+func (x *GetEntityErasureResponse) GetSteps() []*ErasureStep {
+	if x != nil {
+		return x.Steps
+	}
+	return nil
+}
+
+func (x *GetEntityErasureResponse) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
 var File_muniment_v1_entity_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_entity_proto_rawDesc = "" +
 	"\n" +
-	"\x18muniment/v1/entity.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\"\x96\x03\n" +
+	"\x18muniment/v1/entity.proto\x12\vmuniment.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18muniment/v1/common.proto\x1a\x19muniment/v1/erasure.proto\"\x96\x03\n" +
 	"\bNewEvent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +
@@ -2306,7 +2423,14 @@ const file_muniment_v1_entity_proto_rawDesc = "" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"B\n" +
 	"\x13EraseEntityResponse\x12+\n" +
-	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change2\xbd\b\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"J\n" +
+	"\x17GetEntityErasureRequest\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x1b\n" +
+	"\tentity_id\x18\x02 \x01(\tR\bentityId\"\x97\x01\n" +
+	"\x18GetEntityErasureResponse\x12/\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x19.muniment.v1.ErasureStateR\x05state\x12.\n" +
+	"\x05steps\x18\x02 \x03(\v2\x18.muniment.v1.ErasureStepR\x05steps\x12\x1a\n" +
+	"\bposition\x18\x03 \x01(\x04R\bposition2\xd0\t\n" +
 	"\rEntityService\x12m\n" +
 	"\rPublishEvents\x12!.muniment.v1.PublishEventsRequest\x1a\".muniment.v1.PublishEventsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
 	"/v1/events\x12s\n" +
@@ -2316,7 +2440,8 @@ const file_muniment_v1_entity_proto_rawDesc = "" +
 	"\x11ListEntityChanges\x12%.muniment.v1.ListEntityChangesRequest\x1a&.muniment.v1.ListEntityChangesResponse\"/\x82\xd3\xe4\x93\x02)\x12'/v1/entities/{type}/{entity_id}/changes\x12\x87\x01\n" +
 	"\rCompareEntity\x12!.muniment.v1.CompareEntityRequest\x1a\".muniment.v1.CompareEntityResponse\"/\x82\xd3\xe4\x93\x02)\x12'/v1/entities/{type}/{entity_id}/compare\x12u\n" +
 	"\rCheckEntities\x12!.muniment.v1.CheckEntitiesRequest\x1a\".muniment.v1.CheckEntitiesResponse\"\x1d\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/entities:check\x12\x82\x01\n" +
-	"\vEraseEntity\x12\x1f.muniment.v1.EraseEntityRequest\x1a .muniment.v1.EraseEntityResponse\"0\x82\xd3\xe4\x93\x02*:\x01*\"%/v1/entities/{type}/{entity_id}:eraseB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
+	"\vEraseEntity\x12\x1f.muniment.v1.EraseEntityRequest\x1a .muniment.v1.EraseEntityResponse\"0\x82\xd3\xe4\x93\x02*:\x01*\"%/v1/entities/{type}/{entity_id}:erase\x12\x90\x01\n" +
+	"\x10GetEntityErasure\x12$.muniment.v1.GetEntityErasureRequest\x1a%.muniment.v1.GetEntityErasureResponse\"/\x82\xd3\xe4\x93\x02)\x12'/v1/entities/{type}/{entity_id}/erasureB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
 
 var (
 	file_muniment_v1_entity_proto_rawDescOnce sync.Once
@@ -2330,7 +2455,7 @@ func file_muniment_v1_entity_proto_rawDescGZIP() []byte {
 	return file_muniment_v1_entity_proto_rawDescData
 }
 
-var file_muniment_v1_entity_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_muniment_v1_entity_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_muniment_v1_entity_proto_goTypes = []any{
 	(*NewEvent)(nil),                    // 0: muniment.v1.NewEvent
 	(*EventContext)(nil),                // 1: muniment.v1.EventContext
@@ -2358,64 +2483,72 @@ var file_muniment_v1_entity_proto_goTypes = []any{
 	(*CheckEntitiesResponse)(nil),       // 23: muniment.v1.CheckEntitiesResponse
 	(*EraseEntityRequest)(nil),          // 24: muniment.v1.EraseEntityRequest
 	(*EraseEntityResponse)(nil),         // 25: muniment.v1.EraseEntityResponse
-	(*structpb.Struct)(nil),             // 26: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil),       // 27: google.protobuf.Timestamp
-	(*Read)(nil),                        // 28: muniment.v1.Read
-	(*Actor)(nil),                       // 29: muniment.v1.Actor
-	(*Change)(nil),                      // 30: muniment.v1.Change
+	(*GetEntityErasureRequest)(nil),     // 26: muniment.v1.GetEntityErasureRequest
+	(*GetEntityErasureResponse)(nil),    // 27: muniment.v1.GetEntityErasureResponse
+	(*structpb.Struct)(nil),             // 28: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil),       // 29: google.protobuf.Timestamp
+	(*Read)(nil),                        // 30: muniment.v1.Read
+	(*Actor)(nil),                       // 31: muniment.v1.Actor
+	(*Change)(nil),                      // 32: muniment.v1.Change
+	(ErasureState)(0),                   // 33: muniment.v1.ErasureState
+	(*ErasureStep)(nil),                 // 34: muniment.v1.ErasureStep
 }
 var file_muniment_v1_entity_proto_depIdxs = []int32{
-	26, // 0: muniment.v1.NewEvent.data:type_name -> google.protobuf.Struct
-	27, // 1: muniment.v1.NewEvent.occurred:type_name -> google.protobuf.Timestamp
+	28, // 0: muniment.v1.NewEvent.data:type_name -> google.protobuf.Struct
+	29, // 1: muniment.v1.NewEvent.occurred:type_name -> google.protobuf.Timestamp
 	1,  // 2: muniment.v1.NewEvent.context:type_name -> muniment.v1.EventContext
 	3,  // 3: muniment.v1.FactCondition.queries:type_name -> muniment.v1.FactQuery
 	0,  // 4: muniment.v1.PublishEventsRequest.events:type_name -> muniment.v1.NewEvent
 	2,  // 5: muniment.v1.PublishEventsRequest.condition:type_name -> muniment.v1.FactCondition
 	5,  // 6: muniment.v1.PublishEventsResponse.events:type_name -> muniment.v1.Published
-	27, // 7: muniment.v1.Entity.created:type_name -> google.protobuf.Timestamp
-	27, // 8: muniment.v1.Entity.changed:type_name -> google.protobuf.Timestamp
-	26, // 9: muniment.v1.Entity.data:type_name -> google.protobuf.Struct
-	28, // 10: muniment.v1.GetEntityRequest.read:type_name -> muniment.v1.Read
+	29, // 7: muniment.v1.Entity.created:type_name -> google.protobuf.Timestamp
+	29, // 8: muniment.v1.Entity.changed:type_name -> google.protobuf.Timestamp
+	28, // 9: muniment.v1.Entity.data:type_name -> google.protobuf.Struct
+	30, // 10: muniment.v1.GetEntityRequest.read:type_name -> muniment.v1.Read
 	7,  // 11: muniment.v1.GetEntityResponse.entity:type_name -> muniment.v1.Entity
 	10, // 12: muniment.v1.ListEntitiesRequest.filters:type_name -> muniment.v1.FieldFilter
-	28, // 13: muniment.v1.ListEntitiesRequest.read:type_name -> muniment.v1.Read
+	30, // 13: muniment.v1.ListEntitiesRequest.read:type_name -> muniment.v1.Read
 	7,  // 14: muniment.v1.ListEntitiesResponse.entities:type_name -> muniment.v1.Entity
-	28, // 15: muniment.v1.ListRelatedEntitiesRequest.read:type_name -> muniment.v1.Read
+	30, // 15: muniment.v1.ListRelatedEntitiesRequest.read:type_name -> muniment.v1.Read
 	7,  // 16: muniment.v1.RelatedEntity.entity:type_name -> muniment.v1.Entity
 	14, // 17: muniment.v1.ListRelatedEntitiesResponse.entities:type_name -> muniment.v1.RelatedEntity
-	28, // 18: muniment.v1.ListEntityChangesRequest.read:type_name -> muniment.v1.Read
-	27, // 19: muniment.v1.EntityChange.time:type_name -> google.protobuf.Timestamp
-	27, // 20: muniment.v1.EntityChange.occurred:type_name -> google.protobuf.Timestamp
-	29, // 21: muniment.v1.EntityChange.actor:type_name -> muniment.v1.Actor
+	30, // 18: muniment.v1.ListEntityChangesRequest.read:type_name -> muniment.v1.Read
+	29, // 19: muniment.v1.EntityChange.time:type_name -> google.protobuf.Timestamp
+	29, // 20: muniment.v1.EntityChange.occurred:type_name -> google.protobuf.Timestamp
+	31, // 21: muniment.v1.EntityChange.actor:type_name -> muniment.v1.Actor
 	17, // 22: muniment.v1.EntityChange.changes:type_name -> muniment.v1.ValueChange
 	18, // 23: muniment.v1.ListEntityChangesResponse.changes:type_name -> muniment.v1.EntityChange
-	27, // 24: muniment.v1.CompareEntityRequest.from_time:type_name -> google.protobuf.Timestamp
-	27, // 25: muniment.v1.CompareEntityRequest.to_time:type_name -> google.protobuf.Timestamp
+	29, // 24: muniment.v1.CompareEntityRequest.from_time:type_name -> google.protobuf.Timestamp
+	29, // 25: muniment.v1.CompareEntityRequest.to_time:type_name -> google.protobuf.Timestamp
 	7,  // 26: muniment.v1.CompareEntityResponse.before:type_name -> muniment.v1.Entity
 	7,  // 27: muniment.v1.CompareEntityResponse.after:type_name -> muniment.v1.Entity
 	17, // 28: muniment.v1.CompareEntityResponse.changes:type_name -> muniment.v1.ValueChange
-	30, // 29: muniment.v1.EraseEntityResponse.change:type_name -> muniment.v1.Change
-	4,  // 30: muniment.v1.EntityService.PublishEvents:input_type -> muniment.v1.PublishEventsRequest
-	8,  // 31: muniment.v1.EntityService.GetEntity:input_type -> muniment.v1.GetEntityRequest
-	11, // 32: muniment.v1.EntityService.ListEntities:input_type -> muniment.v1.ListEntitiesRequest
-	13, // 33: muniment.v1.EntityService.ListRelatedEntities:input_type -> muniment.v1.ListRelatedEntitiesRequest
-	16, // 34: muniment.v1.EntityService.ListEntityChanges:input_type -> muniment.v1.ListEntityChangesRequest
-	20, // 35: muniment.v1.EntityService.CompareEntity:input_type -> muniment.v1.CompareEntityRequest
-	22, // 36: muniment.v1.EntityService.CheckEntities:input_type -> muniment.v1.CheckEntitiesRequest
-	24, // 37: muniment.v1.EntityService.EraseEntity:input_type -> muniment.v1.EraseEntityRequest
-	6,  // 38: muniment.v1.EntityService.PublishEvents:output_type -> muniment.v1.PublishEventsResponse
-	9,  // 39: muniment.v1.EntityService.GetEntity:output_type -> muniment.v1.GetEntityResponse
-	12, // 40: muniment.v1.EntityService.ListEntities:output_type -> muniment.v1.ListEntitiesResponse
-	15, // 41: muniment.v1.EntityService.ListRelatedEntities:output_type -> muniment.v1.ListRelatedEntitiesResponse
-	19, // 42: muniment.v1.EntityService.ListEntityChanges:output_type -> muniment.v1.ListEntityChangesResponse
-	21, // 43: muniment.v1.EntityService.CompareEntity:output_type -> muniment.v1.CompareEntityResponse
-	23, // 44: muniment.v1.EntityService.CheckEntities:output_type -> muniment.v1.CheckEntitiesResponse
-	25, // 45: muniment.v1.EntityService.EraseEntity:output_type -> muniment.v1.EraseEntityResponse
-	38, // [38:46] is the sub-list for method output_type
-	30, // [30:38] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	32, // 29: muniment.v1.EraseEntityResponse.change:type_name -> muniment.v1.Change
+	33, // 30: muniment.v1.GetEntityErasureResponse.state:type_name -> muniment.v1.ErasureState
+	34, // 31: muniment.v1.GetEntityErasureResponse.steps:type_name -> muniment.v1.ErasureStep
+	4,  // 32: muniment.v1.EntityService.PublishEvents:input_type -> muniment.v1.PublishEventsRequest
+	8,  // 33: muniment.v1.EntityService.GetEntity:input_type -> muniment.v1.GetEntityRequest
+	11, // 34: muniment.v1.EntityService.ListEntities:input_type -> muniment.v1.ListEntitiesRequest
+	13, // 35: muniment.v1.EntityService.ListRelatedEntities:input_type -> muniment.v1.ListRelatedEntitiesRequest
+	16, // 36: muniment.v1.EntityService.ListEntityChanges:input_type -> muniment.v1.ListEntityChangesRequest
+	20, // 37: muniment.v1.EntityService.CompareEntity:input_type -> muniment.v1.CompareEntityRequest
+	22, // 38: muniment.v1.EntityService.CheckEntities:input_type -> muniment.v1.CheckEntitiesRequest
+	24, // 39: muniment.v1.EntityService.EraseEntity:input_type -> muniment.v1.EraseEntityRequest
+	26, // 40: muniment.v1.EntityService.GetEntityErasure:input_type -> muniment.v1.GetEntityErasureRequest
+	6,  // 41: muniment.v1.EntityService.PublishEvents:output_type -> muniment.v1.PublishEventsResponse
+	9,  // 42: muniment.v1.EntityService.GetEntity:output_type -> muniment.v1.GetEntityResponse
+	12, // 43: muniment.v1.EntityService.ListEntities:output_type -> muniment.v1.ListEntitiesResponse
+	15, // 44: muniment.v1.EntityService.ListRelatedEntities:output_type -> muniment.v1.ListRelatedEntitiesResponse
+	19, // 45: muniment.v1.EntityService.ListEntityChanges:output_type -> muniment.v1.ListEntityChangesResponse
+	21, // 46: muniment.v1.EntityService.CompareEntity:output_type -> muniment.v1.CompareEntityResponse
+	23, // 47: muniment.v1.EntityService.CheckEntities:output_type -> muniment.v1.CheckEntitiesResponse
+	25, // 48: muniment.v1.EntityService.EraseEntity:output_type -> muniment.v1.EraseEntityResponse
+	27, // 49: muniment.v1.EntityService.GetEntityErasure:output_type -> muniment.v1.GetEntityErasureResponse
+	41, // [41:50] is the sub-list for method output_type
+	32, // [32:41] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_entity_proto_init() }
@@ -2424,6 +2557,7 @@ func file_muniment_v1_entity_proto_init() {
 		return
 	}
 	file_muniment_v1_common_proto_init()
+	file_muniment_v1_erasure_proto_init()
 	file_muniment_v1_entity_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2431,7 +2565,7 @@ func file_muniment_v1_entity_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_entity_proto_rawDesc), len(file_muniment_v1_entity_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

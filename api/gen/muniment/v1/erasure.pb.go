@@ -25,13 +25,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ErasureState is how far the erasure of a person has come.
+// ErasureState is how far the erasure of a person, or of an entity, has come.
 type ErasureState int32
 
 const (
 	// Not used.
 	ErasureState_ERASURE_STATE_UNSPECIFIED ErasureState = 0
-	// The person has not been erased.
+	// Not erased.
 	ErasureState_ERASURE_STATE_NEVER ErasureState = 1
 	// Erased in the log, unreadable; bytes may still stand in files.
 	ErasureState_ERASURE_STATE_PENDING ErasureState = 2

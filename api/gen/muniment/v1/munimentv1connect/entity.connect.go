@@ -59,6 +59,9 @@ const (
 	// EntityServiceEraseEntityProcedure is the fully-qualified name of the EntityService's EraseEntity
 	// RPC.
 	EntityServiceEraseEntityProcedure = "/muniment.v1.EntityService/EraseEntity"
+	// EntityServiceGetEntityErasureProcedure is the fully-qualified name of the EntityService's
+	// GetEntityErasure RPC.
+	EntityServiceGetEntityErasureProcedure = "/muniment.v1.EntityService/GetEntityErasure"
 )
 
 // EntityServiceClient is a client for the muniment.v1.EntityService service.
@@ -86,8 +89,12 @@ type EntityServiceClient interface {
 	// what is served. It changes nothing.
 	CheckEntities(context.Context, *v1.CheckEntitiesRequest) (*v1.CheckEntitiesResponse, error)
 	// EraseEntity destroys the key under which an entity's fields are sealed, for
-	// good. What is public of it stays, and so does every proof.
+	// good. What is public of it stays, and so does every proof. Nobody is shown
+	// those fields from the answer on; the rest goes on after it: see
+	// GetEntityErasure.
 	EraseEntity(context.Context, *v1.EraseEntityRequest) (*v1.EraseEntityResponse, error)
+	// GetEntityErasure answers how far the erasure of an entity has come.
+	GetEntityErasure(context.Context, *v1.GetEntityErasureRequest) (*v1.GetEntityErasureResponse, error)
 }
 
 // NewEntityServiceClient constructs a client for the muniment.v1.EntityService service. By default,
@@ -149,6 +156,12 @@ func NewEntityServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(entityServiceMethods.ByName("EraseEntity")),
 			connect.WithClientOptions(opts...),
 		),
+		getEntityErasure: connect.NewClient[v1.GetEntityErasureRequest, v1.GetEntityErasureResponse](
+			httpClient,
+			baseURL+EntityServiceGetEntityErasureProcedure,
+			connect.WithSchema(entityServiceMethods.ByName("GetEntityErasure")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -162,6 +175,7 @@ type entityServiceClient struct {
 	compareEntity       *connect.Client[v1.CompareEntityRequest, v1.CompareEntityResponse]
 	checkEntities       *connect.Client[v1.CheckEntitiesRequest, v1.CheckEntitiesResponse]
 	eraseEntity         *connect.Client[v1.EraseEntityRequest, v1.EraseEntityResponse]
+	getEntityErasure    *connect.Client[v1.GetEntityErasureRequest, v1.GetEntityErasureResponse]
 }
 
 // PublishEvents calls muniment.v1.EntityService.PublishEvents.
@@ -236,6 +250,15 @@ func (c *entityServiceClient) EraseEntity(ctx context.Context, req *v1.EraseEnti
 	return nil, err
 }
 
+// GetEntityErasure calls muniment.v1.EntityService.GetEntityErasure.
+func (c *entityServiceClient) GetEntityErasure(ctx context.Context, req *v1.GetEntityErasureRequest) (*v1.GetEntityErasureResponse, error) {
+	response, err := c.getEntityErasure.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // EntityServiceHandler is an implementation of the muniment.v1.EntityService service.
 type EntityServiceHandler interface {
 	// PublishEvents records events, all of them or none. An event whose id is
@@ -261,8 +284,12 @@ type EntityServiceHandler interface {
 	// what is served. It changes nothing.
 	CheckEntities(context.Context, *v1.CheckEntitiesRequest) (*v1.CheckEntitiesResponse, error)
 	// EraseEntity destroys the key under which an entity's fields are sealed, for
-	// good. What is public of it stays, and so does every proof.
+	// good. What is public of it stays, and so does every proof. Nobody is shown
+	// those fields from the answer on; the rest goes on after it: see
+	// GetEntityErasure.
 	EraseEntity(context.Context, *v1.EraseEntityRequest) (*v1.EraseEntityResponse, error)
+	// GetEntityErasure answers how far the erasure of an entity has come.
+	GetEntityErasure(context.Context, *v1.GetEntityErasureRequest) (*v1.GetEntityErasureResponse, error)
 }
 
 // NewEntityServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -320,6 +347,12 @@ func NewEntityServiceHandler(svc EntityServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(entityServiceMethods.ByName("EraseEntity")),
 		connect.WithHandlerOptions(opts...),
 	)
+	entityServiceGetEntityErasureHandler := connect.NewUnaryHandlerSimple(
+		EntityServiceGetEntityErasureProcedure,
+		svc.GetEntityErasure,
+		connect.WithSchema(entityServiceMethods.ByName("GetEntityErasure")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/muniment.v1.EntityService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case EntityServicePublishEventsProcedure:
@@ -338,6 +371,8 @@ func NewEntityServiceHandler(svc EntityServiceHandler, opts ...connect.HandlerOp
 			entityServiceCheckEntitiesHandler.ServeHTTP(w, r)
 		case EntityServiceEraseEntityProcedure:
 			entityServiceEraseEntityHandler.ServeHTTP(w, r)
+		case EntityServiceGetEntityErasureProcedure:
+			entityServiceGetEntityErasureHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -377,4 +412,8 @@ func (UnimplementedEntityServiceHandler) CheckEntities(context.Context, *v1.Chec
 
 func (UnimplementedEntityServiceHandler) EraseEntity(context.Context, *v1.EraseEntityRequest) (*v1.EraseEntityResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.EntityService.EraseEntity is not implemented"))
+}
+
+func (UnimplementedEntityServiceHandler) GetEntityErasure(context.Context, *v1.GetEntityErasureRequest) (*v1.GetEntityErasureResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.EntityService.GetEntityErasure is not implemented"))
 }
