@@ -10,9 +10,18 @@ import (
 // narrow leaves of a query what may be seen, and perhaps more: it is as it was
 // if all may be, or if saying what may would make too many items.
 func (s Sight) narrow(q event.Query, reg *event.Registry, log event.LogID) event.Query {
+	if out, ok := s.Narrow(q, reg, log); ok {
+		return out
+	}
+	return q
+}
+
+// Narrow leaves of a query what may be seen and no more; false if that would
+// make too many items.
+func (s Sight) Narrow(q event.Query, reg *event.Registry, log event.LogID) (event.Query, bool) {
 	groups := s.groups()
 	if s.All || groups[event.ID{}].every {
-		return q
+		return q, true
 	}
 	out := cross(q, s.terms())
 	for organization, g := range groups {
@@ -27,10 +36,7 @@ func (s Sight) narrow(q event.Query, reg *event.Registry, log event.LogID) event
 			out = append(out, it)
 		}
 	}
-	if len(out) > maxItems {
-		return q
-	}
-	return out
+	return out, len(out) <= maxItems
 }
 
 // group is the types that may be read in one organization, or everywhere.

@@ -267,3 +267,9 @@ func OrganizationOf(r *event.Record) event.ID {
 	}
 	return event.ID{}
 }
+
+// About reports whether a record of Muniment's own is about an entity: that it
+// was erased, or what a device did to it that was not applied. It goes with it.
+func About(r *event.Record, entity event.ID) bool {
+	return slices.Contains(r.Tags, event.NewTag("entity", entity.String()))
+}

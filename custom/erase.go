@@ -12,9 +12,9 @@ import (
 // entity, which never changes.
 //
 // A key is that of an id, whatever bears the id: Others are the organizations of
-// other entities of which something is sealed under it, and BuiltIn says that
-// something of Muniment's own is, such as a person. Both were looked up, and the
-// envelope makes a condition of them.
+// entities that were there before and of which something is sealed under it, and
+// BuiltIn says that something of Muniment's own is, such as a person. Both were
+// looked up, and the envelope makes a condition of them.
 type Erase struct {
 	Entity       event.Stream
 	Organization event.ID

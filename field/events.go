@@ -18,6 +18,14 @@ type EventKept struct {
 	Occurred     event.Instant        `event:"occurred,public"` // as the device says
 	Data         event.Sealed[string] `event:"data"`            // JSON
 	Claimed      event.Sealed[string] `event:"claimed"`         // who did it, as the device says
+	// What the event seals under others than its entity, JSON as well, goes when
+	// they are erased.
+	First      event.ID             `event:"first,public"`
+	FirstData  event.Sealed[string] `event:"first-data,of=first"`
+	Second     event.ID             `event:"second,public"`
+	SecondData event.Sealed[string] `event:"second-data,of=second"`
+	Third      event.ID             `event:"third,public"`
+	ThirdData  event.Sealed[string] `event:"third-data,of=third"`
 }
 
 // ConflictDecided says what a person decided about an event that was kept:

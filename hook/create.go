@@ -101,8 +101,11 @@ var Creating = decide.Decider[All, Create]{
 		if err := c.Settings.Check(c.Delivery); err != nil {
 			return nil, err
 		}
-		if a.there() >= Most {
+		switch all, of := a.there(c.Organization); {
+		case all >= Most:
 			return nil, ErrMany
+		case !c.Organization.IsZero() && of >= MostOfOne:
+			return nil, ErrManyOfOne
 		}
 		s, f := c.Settings, c.Settings.Filter
 		events := one(c.Subscription, Created{c.Subscription, c.Organization, c.Owner, s.Name, string(c.Delivery), sealed(s.URL), f.Types, f.Streams, f.Actors, f.Tags,

@@ -95,10 +95,14 @@ func TestCreating(t *testing.T) {
 	)
 }
 
-// An instance has a bounded number of subscriptions; those that were removed do
-// not count.
+// An instance has a bounded number of subscriptions, of which one organization
+// cannot take all; those that were removed do not count.
 func TestMost(t *testing.T) {
-	many := given()
+	many, ofOne := given(), given()
+	for i := range hook.MostOfOne {
+		s := event.ID{2, byte(i)}
+		ofOne = append(ofOne, event.New{Stream: hook.Stream(s), Payload: hook.Created{Subscription: s, Organization: acme, Name: "x", Delivery: "pull"}})
+	}
 	for i := range hook.Most {
 		s := event.ID{1, byte(i >> 8), byte(i)}
 		many = append(many, event.New{Stream: hook.Stream(s), Payload: hook.Created{Subscription: s, Name: "x", Delivery: "pull"}})
@@ -108,6 +112,7 @@ func TestMost(t *testing.T) {
 	type is = decidetest.Case[hook.Create]
 	decidetest.Run(t, registry, hook.Creating,
 		is{Name: "too many", As: admin, Given: many, When: create(nil), Err: hook.ErrMany},
+		is{Name: "too many of one organization", As: admin, Given: ofOne, When: create(nil), Err: hook.ErrManyOfOne},
 		is{Name: "one was removed", As: admin, Given: gone, When: create(nil), Then: created(adam), Repeat: true},
 	)
 }

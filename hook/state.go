@@ -119,24 +119,33 @@ func EvolveAll(a All, f event.Fact) All {
 	return a
 }
 
-// there counts those that are not removed.
-func (a All) there() (n int) {
+// there counts those that are not removed, and those among them that are of an
+// organization.
+func (a All) there(organization event.ID) (n, of int) {
 	for _, s := range a {
-		if s.Status != IsRemoved {
-			n++
+		if s.Status == IsRemoved {
+			continue
+		}
+		if n++; s.Organization == organization {
+			of++
 		}
 	}
-	return n
+	return n, of
 }
 
 // Most bounds the subscriptions of an instance: each costs a little for every
-// event.
-const Most = 200
+// event. MostOfOne bounds those of one organization, so that its admins leave
+// the others some.
+const (
+	Most      = 200
+	MostOfOne = 50
+)
 
 // Refusals.
 var (
 	ErrNotFound   = fault.New(fault.NotFound, "there is no such subscription")
 	ErrMany       = fault.New(fault.Exhausted, "there are %d subscriptions already, and no more are possible", Most)
+	ErrManyOfOne  = fault.New(fault.Exhausted, "the organization has %d subscriptions already, and no more are possible", MostOfOne)
 	ErrActive     = fault.New(fault.Refused, "the subscription is not paused or stopped")
 	ErrPaused     = fault.New(fault.Refused, "the subscription is paused already")
 	ErrStopped    = fault.New(fault.Refused, "the subscription is stopped already; resume it when what stopped it is mended")

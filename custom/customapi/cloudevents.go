@@ -64,10 +64,10 @@ func (c *cloud) read(ctx context.Context) error {
 	if !c.Time.IsZero() {
 		c.out.Occurred = timestamppb.New(c.Time)
 	}
-	if err := c.identify(ctx); err != nil {
+	if err := c.place(); err != nil {
 		return err
 	}
-	if err := c.place(); err != nil {
+	if err := c.identify(ctx); err != nil {
 		return err
 	}
 	if err := c.revise(); err != nil {
@@ -84,14 +84,15 @@ func (c *cloud) read(ctx context.Context) error {
 // identify gives the event its id. A CloudEvent is the same as another if source
 // and id are (section 3.1.1 of the specification). A UUID is one wherever it
 // comes from; of any other id one is made, keyed, because source and id may be
-// about people, and the ids of events stand in clear.
+// about people, and the ids of events stand in clear; and of its entity, so that
+// nobody takes the ids of others who call themselves the same.
 func (c *cloud) identify(ctx context.Context) error {
 	if id, err := event.ParseID(strings.ToLower(c.ID)); err == nil && !id.IsZero() {
 		c.out.Id = schema.UUIDOf(id)
 		return nil
 	}
 	c.out.Context.OriginId = c.ID
-	digest, err := c.s.core.Runner.Sealer.RequestDigest(ctx, []byte("id of a CloudEvent\x00"+c.Identity()))
+	digest, err := c.s.core.Runner.Sealer.RequestDigest(ctx, []byte("id of a CloudEvent\x00"+strings.ToLower(strings.ReplaceAll(c.out.EntityId, "-", ""))+c.Identity()))
 	if err != nil {
 		return err
 	}

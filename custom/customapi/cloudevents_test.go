@@ -165,3 +165,23 @@ func TestCloudEvents(t *testing.T) {
 		t.Errorf("somebody without the permission: %d %v", status, out)
 	}
 }
+
+// Who calls themselves as somebody else does, and counts as they do, takes no
+// ids from them.
+func TestCloudEventsOfTheSameSource(t *testing.T) {
+	s := newSite(t)
+	for range 2 {
+		org := s.Organization()
+		shop := s.Machine(org)
+		s.permit(shop, org, munimentv1.EventRight_EVENT_RIGHT_PUBLISH, "*")
+		body := oneEvent + `,"subject":"household/` + uuid() + `","munimentorganization":"` + org + `","data":{"name":"x"}}`
+		url := s.serve(t, s.As(shop))
+		for _, repeated := range []bool{false, true} {
+			status, out := post(t, url, "application/cloudevents+json", body)
+			got, _ := out["events"].([]any)
+			if status != 200 || len(got) != 1 || (got[0].(map[string]any)["repeated"] == true) != repeated {
+				t.Errorf("repeated %v: %d %v", repeated, status, out)
+			}
+		}
+	}
+}

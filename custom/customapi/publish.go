@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -35,11 +34,11 @@ func (s EntityService) PublishEvents(ctx context.Context, req *munimentv1.Publis
 			return nil, inEvent(i, err)
 		}
 	}
-	also, err := s.condition(req.GetCondition())
+	env, err := call.Envelope(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	env, err := call.Envelope(ctx, req)
+	also, err := s.condition(ctx, env, req.GetCondition())
 	if err != nil {
 		return nil, err
 	}
@@ -247,54 +246,4 @@ func isToken(s string) bool {
 		}
 	}
 	return len(s) <= 128
-}
-
-// condition is what must hold besides.
-func (s EntityService) condition(c *munimentv1.FactCondition) (event.Condition, error) {
-	if c == nil {
-		return event.Condition{}, nil
-	}
-	after := event.Position(c.GetAfterPosition())
-	if err := adapter.Held(s.core.Runner.Log, "condition.log_id", c.GetLogId(), after); err != nil {
-		return event.Condition{}, err
-	}
-	if mark := s.core.Runner.Log.Mark().Size; after > mark {
-		return event.Condition{}, fault.Field("condition.after_position", "the log has not reached position %d; it is at %d", after, mark)
-	}
-	if n := len(c.GetQueries()); n == 0 || n > 20 {
-		return event.Condition{}, fault.Field("condition.queries", "1 to 20 queries")
-	}
-	out := event.Condition{After: after}
-	for i, q := range c.GetQueries() {
-		it, err := item(fmt.Sprintf("condition.queries[%d]", i), q)
-		if err != nil {
-			return out, err
-		}
-		out.Query = append(out.Query, it)
-	}
-	return out, nil
-}
-
-func item(at string, q *munimentv1.FactQuery) (event.Item, error) {
-	it := event.Item{}
-	for _, t := range q.GetTypes() {
-		if !event.IsTypeName(t) {
-			return it, fault.Field(at+".types", "must be names of event types")
-		}
-		it.Types = append(it.Types, t)
-	}
-	if q.GetEntity() != "" {
-		stream, err := event.ParseStream(q.GetEntity())
-		if err != nil {
-			return it, fault.Field(at+".entity", "must be an entity type and a UUID, as household:0190…")
-		}
-		it.All = append(it.All, event.StreamTerm(stream))
-	}
-	for _, t := range q.GetTags() {
-		it.All = append(it.All, event.TagTerm(event.Tag(t)))
-	}
-	if len(it.All)+len(it.Types) == 0 {
-		return it, fault.Field(at, "name a type, an entity or a tag; a condition on everything would never hold")
-	}
-	return it, nil
 }

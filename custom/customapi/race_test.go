@@ -228,5 +228,9 @@ func TestEraseOfSharedIDs(t *testing.T) {
 	own := anEvent("individual-registered", uuid(), `{"name":"mine"}`)
 	own.OrganizationId = org
 	s.publish(t, own)
+	// Nor can anybody keep it from being erased who takes its id afterwards.
+	squatter := anEvent("household-registered", own.GetEntityId(), `{"name":"in the way"}`)
+	squatter.OrganizationId = s.Organization()
+	s.publish(t, squatter)
 	instancetest.Must(s.API.Entity.EraseEntity(admin, &munimentv1.EraseEntityRequest{Type: "individual", EntityId: own.GetEntityId()}))
 }

@@ -5,13 +5,17 @@ import (
 	"context"
 	"errors"
 
+	"muniment.dev/authz"
+	"muniment.dev/custom"
 	"muniment.dev/custom/schema"
 	"muniment.dev/event"
 	"muniment.dev/fault"
 )
 
-// earlier finds an event that is recorded already.
-func (p *Publisher) earlier(ctx context.Context, def *schema.Definition, e *Event) (Result, error) {
+// earlier finds an event that is recorded already. What it says in sealed fields
+// is compared only for those who recorded it themselves or may open it: others
+// would learn it by guessing.
+func (p *Publisher) earlier(ctx context.Context, who authz.Authority, def *schema.Definition, e *Event) (Result, error) {
 	log := p.Runner.Log
 	at, ok, err := log.Store().EventPosition(ctx, log.ID(), e.ID)
 	if err != nil || !ok {
@@ -33,16 +37,20 @@ func (p *Publisher) earlier(ctx context.Context, def *schema.Definition, e *Even
 	if err != nil {
 		return Result{}, err
 	}
-	same, err := sameEvent(f, def, e)
+	owner := custom.OrganizationOf(r)
+	if !who.MayPublish(r.Type, owner) {
+		return Result{}, ErrReused
+	}
+	same, err := sameEvent(f, def, e, who.Actor == r.Actor || who.MayUnseal(r.Type, owner))
 	if err == nil && !same {
 		err = ErrReused
 	}
 	return Result{ID: e.ID, Position: at, Version: r.Version, Repeated: true}, err
 }
 
-// sameEvent compares what was recorded with what is sent. What was erased
-// cannot be compared.
-func sameEvent(f event.Fact, def *schema.Definition, e *Event) (bool, error) {
+// sameEvent compares what was recorded with what is sent, sealed fields only if
+// that is asked. What was erased cannot be compared.
+func sameEvent(f event.Fact, def *schema.Definition, e *Event, sealed bool) (bool, error) {
 	c, ok := f.Payload.(event.Custom)
 	if !ok || c.Type != e.Type || f.Stream.ID != e.Entity || e.Revision != 0 && c.Revision != e.Revision {
 		return false, nil
@@ -56,7 +64,7 @@ func sameEvent(f event.Fact, def *schema.Definition, e *Event) (bool, error) {
 	}
 	for i := range def.Descriptor.Fields {
 		field := &def.Descriptor.Fields[i]
-		if field.Only || field.Name == schema.FieldOrganization || c.Gone[field.Name] != event.Absent {
+		if field.Only || !field.Public && !sealed || field.Name == schema.FieldOrganization || c.Gone[field.Name] != event.Absent {
 			continue
 		}
 		a, inLog := c.Fields[field.Name]

@@ -33,19 +33,35 @@ func Erase(ctx context.Context, r *decide.Runner, env decide.Envelope, e event.S
 }
 
 // lookUp finds the key that goes, and of whom else something is sealed with it.
+// What came to use the id after the entity did is not asked: whoever seals
+// something under somebody else's id must not be able to keep it from being
+// erased.
 func lookUp(ctx context.Context, r *decide.Runner, env *decide.Envelope, cmd *custom.Erase) error {
 	subject := event.SubjectID{ID: cmd.Entity.ID}
 	env.Also.Query, env.Also.After = event.OfTerm(event.SubjectTerm(subject)), r.Log.Mark().Size
+	mine, err := began(ctx, r, cmd.Entity)
+	if err != nil {
+		return err
+	}
+	seen := map[event.Stream]bool{cmd.Entity: true}
 	for rec, err := range r.Log.ReadTo(ctx, env.Also.Query, 0, env.Also.After) {
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case r.Sealer.Registry.BuiltIn(rec.Type):
-			cmd.BuiltIn = true
-		case rec.Stream != cmd.Entity:
-			if o := custom.OrganizationOf(rec); !slices.Contains(cmd.Others, o) {
-				cmd.Others = append(cmd.Others, o)
-			}
+		}
+		if r.Sealer.Registry.BuiltIn(rec.Type) {
+			cmd.BuiltIn = cmd.BuiltIn || !custom.About(rec, cmd.Entity.ID)
+			continue
+		}
+		if seen[rec.Stream] {
+			continue
+		}
+		seen[rec.Stream] = true
+		theirs, err := began(ctx, r, rec.Stream)
+		if err != nil {
+			return err
+		}
+		if o := custom.OrganizationOf(rec); theirs < mine && !slices.Contains(cmd.Others, o) {
+			cmd.Others = append(cmd.Others, o)
 		}
 	}
 	key, state, err := r.Log.AssignedKey(ctx, subject)
@@ -53,6 +69,17 @@ func lookUp(ctx context.Context, r *decide.Runner, env *decide.Envelope, cmd *cu
 		cmd.Keys = []event.KeyID{key}
 	}
 	return err
+}
+
+// began is where a stream begins; 0 if nothing is in it.
+func began(ctx context.Context, r *decide.Runner, s event.Stream) (event.Position, error) {
+	for rec, err := range r.Log.Read(ctx, event.OfStream(s), 0) {
+		if err != nil {
+			return 0, err
+		}
+		return rec.Position, nil
+	}
+	return 0, nil
 }
 
 // Expire erases the entities whose last event is longer ago than their type is

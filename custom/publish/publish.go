@@ -86,6 +86,7 @@ const attempts = 16
 var (
 	ErrReused = fault.New(fault.Exists, "an event with this id is recorded already, with other content; a new event needs a new id")
 	ErrAbsent = fault.New(fault.Refused, "there is no such entity, and this type of event makes none; publish the event that does first, or look at the entity id")
+	ErrOther  = fault.New(fault.Refused, "the entity belongs to another organization, for good")
 	ErrExpect = fault.New(fault.Conflict, "the entity is not at the version that was expected; read it again and decide anew")
 )
 
@@ -97,12 +98,14 @@ func (p *Publisher) Publish(ctx context.Context, env decide.Envelope, events []E
 		return nil, err
 	}
 	defer leave()
-	if err := p.may(ctx, env, events); err != nil {
+	who, err := p.may(ctx, env, events)
+	if err != nil {
 		return nil, err
 	}
 	for range attempts {
 		var b *batch
-		if b, err = p.ready(ctx, events, also, false); err != nil {
+		if b, err = p.ready(ctx, who, events, also, false); err != nil {
+			p.Runner.Refused(ctx, custom.Publishing.Name, env, err)
 			return nil, err
 		}
 		if len(b.cmd.Events) == 0 {
@@ -127,11 +130,13 @@ func (p *Publisher) Check(ctx context.Context, env decide.Envelope, events []Eve
 		return nil, err
 	}
 	defer leave()
-	if err := p.may(ctx, env, events); err != nil {
+	who, err := p.may(ctx, env, events)
+	if err != nil {
 		return nil, err
 	}
-	b, err := p.ready(ctx, events, also, true)
+	b, err := p.ready(ctx, who, events, also, true)
 	if err != nil {
+		p.Runner.Refused(ctx, custom.Publishing.Name, env, err)
 		return nil, err
 	}
 	return b.results, nil
@@ -142,23 +147,27 @@ func again(err error) bool {
 	return errors.Is(err, custom.ErrMoved) || errors.Is(err, eventlog.ErrEventExists) || errors.Is(err, eventlog.ErrVersion) || errors.Is(err, decide.ErrAlso)
 }
 
-// may refuses, before anything is looked at, who may not publish such events at
+// May refuses, before anything is looked at, who may not publish such events at
 // all. The decider asks again, with the organization that is settled by then.
-func (p *Publisher) may(ctx context.Context, env decide.Envelope, events []Event) error {
+func (p *Publisher) May(ctx context.Context, env decide.Envelope, events []Event) error {
+	_, err := p.may(ctx, env, events)
+	return err
+}
+
+func (p *Publisher) may(ctx context.Context, env decide.Envelope, events []Event) (who authz.Authority, err error) {
 	if len(events) == 0 || len(events) > MaxEvents {
-		return fault.Field("events", "1 to %d events are published at a time", MaxEvents)
+		return who, fault.Field("events", "1 to %d events are published at a time", MaxEvents)
 	}
-	who, err := p.Runner.Authority(ctx, env.Actor, p.Runner.Log.Mark().Size)
-	if err != nil {
-		return err
+	if who, err = p.Runner.Authority(ctx, env.Actor, p.Runner.Log.Mark().Size); err != nil {
+		return who, err
 	}
 	for i := range events {
 		if err := mayAnywhere(who, &events[i]); err != nil {
 			p.Runner.Refused(ctx, custom.Publishing.Name, env, err)
-			return inEvent(i, "", err)
+			return who, inEvent(i, "", err)
 		}
 	}
-	return nil
+	return who, nil
 }
 
 func mayAnywhere(who authz.Authority, e *Event) error {
@@ -190,6 +199,7 @@ func inEvent(i int, field string, err error) error {
 
 // batch is a command that is made ready.
 type batch struct {
+	who     authz.Authority
 	defs    *custom.Definitions
 	cmd     custom.Publish
 	also    event.Condition
@@ -201,13 +211,13 @@ type batch struct {
 	exact   bool                            // versions must be known before the events are recorded
 }
 
-func (p *Publisher) ready(ctx context.Context, events []Event, also event.Condition, exact bool) (*batch, error) {
+func (p *Publisher) ready(ctx context.Context, who authz.Authority, events []Event, also event.Condition, exact bool) (*batch, error) {
 	defs, err := p.Catalog.Current(ctx)
 	if err != nil {
 		return nil, err
 	}
 	exact = exact || slices.ContainsFunc(events, func(e Event) bool { return e.Expected != nil })
-	b := &batch{exact: exact, defs: defs, cmd: custom.Publish{Defined: defs.At}, results: make([]Result, len(events)),
+	b := &batch{who: who, exact: exact, defs: defs, cmd: custom.Publish{Defined: defs.At}, results: make([]Result, len(events)),
 		also:  event.Condition{Streams: map[event.Stream]uint64{}},
 		heads: map[event.Stream]uint64{}, owner: map[event.Stream]event.ID{}, states: map[event.Stream]*custom.Entity{}}
 	if len(also.Query) > 0 {
@@ -253,7 +263,7 @@ func (p *Publisher) add(ctx context.Context, b *batch, i int, e *Event) error {
 		return inEvent(i, "type", err)
 	}
 	if !e.ID.IsZero() {
-		done, err := p.earlier(ctx, def, e)
+		done, err := p.earlier(ctx, b.who, def, e)
 		if err != nil || done.Repeated {
 			b.results[i] = done
 			return inEvent(i, "id", err)
@@ -319,13 +329,24 @@ func (p *Publisher) place(ctx context.Context, b *batch, i int, e *Event, def *s
 	case version == 0 && !def.Creates:
 		return inEvent(i, "entity_id", ErrAbsent)
 	case !e.Organization.IsZero() && e.Organization != b.owner[stream]:
-		return inEvent(i, "organization_id", fault.New(fault.Refused, "the entity belongs to another organization, for good"))
+		return inEvent(i, "organization_id", ErrOther)
+	case !b.who.MayPublish(e.Type, b.owner[stream]):
+		return inEvent(i, "", denied(e, version > 0))
 	case e.Expected != nil && *e.Expected != version:
 		return inEvent(i, "expected_version", ErrExpect)
 	case e.Expected != nil: // after those of the batch that come before it
 		b.also.Streams[stream] = version - b.before(stream)
 	}
 	return nil
+}
+
+// denied says which permission is missing for an event, without whose its entity
+// is.
+func denied(e *Event, there bool) error {
+	if there {
+		return authz.Denied("publish " + e.Type + " events of this entity's organization")
+	}
+	return authz.Denied("publish " + e.Type + " events that belong to no organization; say with organization_id whose the entity is")
 }
 
 // head finds out whether an entity is there, whose it is and, if that matters

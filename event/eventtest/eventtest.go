@@ -64,7 +64,7 @@ func Golden(t *testing.T, types []event.Descriptor) {
 	}
 	for i := range types {
 		if path := file(&types[i]); !seen[path] {
-			t.Errorf("there is no %s: run go test with -update, and look at what it makes", path)
+			t.Errorf("there is no %s: run go test with MUNIMENT_UPDATE=1, and look at what it makes", path)
 		}
 	}
 }

@@ -90,7 +90,10 @@ func (s *Service) kept(ctx context.Context, who authz.Authority, row view.Row) (
 		out.Occurred = timestamppb.New(p.Occurred.Time())
 	}
 	if out.Locked = !who.MayUnseal(p.Type, p.Organization) && who.Actor != r.Actor; !out.Locked {
-		out.DataJson, out.ClaimedActor = p.Data.Value, p.Claimed.Value
+		if data, whole := p.Said(); whole || len(data) > 0 {
+			out.DataJson = string(event.FormatJSON(data))
+		}
+		out.ClaimedActor = p.Claimed.Value
 	}
 	return out, nil
 }
@@ -129,14 +132,9 @@ func (s *Service) apply(ctx context.Context, req *munimentv1.SettleConflictReque
 		return err
 	}
 	env.Command, env.Request = event.ID{}, nil
-	text, ok := k.Data.Get()
-	if !ok {
-		return fault.New(fault.Erased, "what the event says was erased; it can only be left")
-	}
-	v, err := event.ParseJSON([]byte(text))
-	data, is := v.(map[string]any)
-	if err != nil || !is {
-		return fault.New(fault.Corrupt, "the event that was kept cannot be read")
+	data, whole := k.Said()
+	if !whole {
+		return fault.New(fault.Erased, "what the event says was erased, or some of it; it can only be left")
 	}
 	e := publish.Event{ID: k.Event, Type: k.Type, Revision: uint32(k.Revision), Entity: k.EventKept.Entity, Organization: k.Organization, Data: data, Context: map[string]any{}, Private: map[string]string{}}
 	if k.Occurred != 0 {

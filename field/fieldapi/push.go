@@ -119,6 +119,10 @@ func again(err error) bool {
 // once decides about an event against the entity as it is, on the condition that
 // it stays so.
 func (e *Engine) once(ctx context.Context, env decide.Envelope, replica string, in Event) (Result, error) {
+	// Nobody learns what there is, or has it read, who may not publish anyway.
+	if err := e.Publisher.May(ctx, env, []publish.Event{in.Event}); err != nil {
+		return Result{}, err
+	}
 	defs, err := e.Catalog.Current(ctx)
 	if err != nil {
 		return Result{}, err
@@ -147,6 +151,9 @@ func (e *Engine) once(ctx context.Context, env decide.Envelope, replica string, 
 	}
 	if version > 0 && in.Organization.IsZero() {
 		in.Organization = organization
+	}
+	if version > 0 && in.Organization != organization {
+		return Result{}, publish.ErrOther
 	}
 	out := field.Decide(history, def, e.incoming(replica, in))
 	if out.Keep != "" {
@@ -195,6 +202,9 @@ func (e *Engine) earlier(ctx context.Context, env decide.Envelope, in Event) (Re
 	kept, err := e.Kept(ctx, in.ID)
 	if err != nil || !kept.There {
 		return Result{}, false, err
+	}
+	if kept.Type != in.Type || kept.EventKept.Entity != in.Entity {
+		return Result{}, false, publish.ErrReused
 	}
 	return Result{Status: statusOf(kept.Reason), Repeated: true}, true, nil
 }
@@ -273,7 +283,10 @@ func (e *Engine) keep(ctx context.Context, env decide.Envelope, replica string, 
 		return Result{}, err
 	}
 	k := field.EventKept{Event: in.ID, Entity: in.Entity, Kind: def.Entity, Organization: in.Organization, Type: in.Type, Revision: int64(def.Revision), Reason: out.Keep,
-		Replica: replica, Base: int64(in.Base), Occurred: in.Occurred, Data: event.Seal(string(event.FormatJSON(in.Data)))}
+		Replica: replica, Base: int64(in.Base), Occurred: in.Occurred}
+	if err := k.Hold(def, in.Data); err != nil {
+		return Result{}, err
+	}
 	if who := in.Private["claimed-actor"]; who != "" {
 		k.Claimed = event.Seal(who)
 	}

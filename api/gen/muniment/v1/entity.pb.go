@@ -313,7 +313,8 @@ func (x *EventContext) GetOriginId() string {
 }
 
 // FactCondition is a condition on facts: no event that matches any of the
-// queries may stand after the position.
+// queries may stand after the position. Only events count that the caller may
+// read or publish.
 type FactCondition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The queries.
