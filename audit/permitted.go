@@ -83,7 +83,11 @@ func (s Sight) Allows(f Filter) error {
 	}
 	for _, t := range f.Types {
 		if !s.readsSome(authz.EventTypes(t), f.Organizations) {
-			return authz.Denied("read " + t + " events")
+			where := event.ID{}
+			if len(f.Organizations) == 1 {
+				where = f.Organizations[0]
+			}
+			return authz.DeniedIn(where, "read "+t+" events")
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@
 package authz
 
 import (
+	"errors"
 	"slices"
 
 	"muniment.dev/event"
@@ -126,7 +127,7 @@ func (a Authority) Need(right Right, in Scope) error {
 	if a.May(right, in) {
 		return nil
 	}
-	return Denied(string(right))
+	return DeniedIn(in.Organization, string(right))
 }
 
 // Covers reports whether the actor has every right that a role gives within a
@@ -138,6 +139,30 @@ func (a Authority) Covers(r Role, in Scope) bool {
 // Denied is the refusal of authority, naming what was lacking.
 func Denied(what string) error {
 	return fault.New(fault.Denied, "you may not do this; it needs the right to %s", what)
+}
+
+// DeniedIn is Denied of what belongs to an organization, if it does: there the
+// refusal is recorded.
+func DeniedIn(organization event.ID, what string) error {
+	err := Denied(what)
+	if f := (*fault.Error)(nil); !organization.IsZero() && errors.As(err, &f) {
+		f.Err = within{organization}
+	}
+	return err
+}
+
+// within is where something was refused.
+type within struct{ organization event.ID }
+
+// Error says where, for operators.
+func (w within) Error() string { return "in organization " + w.organization.String() }
+
+// RefusedIn is the organization to which belongs what was refused; zero if it is
+// not known, or the instance.
+func RefusedIn(err error) event.ID {
+	var w within
+	errors.As(err, &w)
+	return w.organization
 }
 
 // Organizations lists the organizations in which the actor has a right, and

@@ -75,6 +75,9 @@ type Refused struct {
 	Command string   `event:"command,public"`
 	Right   string   `event:"right,public"`
 	User    event.ID `event:"user,public,tag=user"` // who tried; zero if not signed in
+	// Organization is the one to which belongs what was tried; zero if that is not
+	// known, or the instance.
+	Organization event.ID `event:"organization,public,tag=org"`
 }
 
 // Events are the types that this package owns.

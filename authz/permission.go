@@ -147,7 +147,7 @@ func (a Authority) NeedPublish(eventType string, organization event.ID) error {
 	if a.MayPublish(eventType, organization) {
 		return nil
 	}
-	return Denied("publish " + about(eventType, organization))
+	return DeniedIn(organization, "publish "+about(eventType, organization))
 }
 
 // NeedReadEvents is NeedPublish for reading.
@@ -155,7 +155,7 @@ func (a Authority) NeedReadEvents(eventType string, organization event.ID) error
 	if a.MayReadEvents(eventType, organization) {
 		return nil
 	}
-	return Denied("read " + about(eventType, organization))
+	return DeniedIn(organization, "read "+about(eventType, organization))
 }
 
 // about says which events are meant; with what was asked for only if it can be
@@ -187,7 +187,7 @@ func (a Authority) NeedHold(p Permission) error {
 	if a.Holds(p) {
 		return nil
 	}
-	return Denied(string(p.Right) + " events as this permission does")
+	return DeniedIn(p.Organization, string(p.Right)+" events as this permission does")
 }
 
 // Refusals of permissions.

@@ -395,7 +395,7 @@ func (r *Runner) Refused(ctx context.Context, command string, env Envelope, why 
 		return
 	}
 	e := event.New{Stream: event.Stream{Kind: "access", ID: env.Actor.ID},
-		Payload: authz.Refused{Command: command, Right: fault.Public(why), User: env.Actor.ID}}
+		Payload: authz.Refused{Command: command, Right: fault.Public(why), User: env.Actor.ID, Organization: authz.RefusedIn(why)}}
 	env.Command, env.digest = event.NewID(), event.Hash{}
 	r.append(ctx, env, []event.New{e}, event.Condition{})
 }

@@ -220,7 +220,7 @@ func changing[V value[V]](kind Kind, name string, of func(State) (V, Source)) de
 			}
 			instances, _ := of(State{instance: s.instance})
 			if c.Policy.laxer(instances) && !a.May(authz.ManageInstance, authz.Instance) {
-				return authz.Denied("demand less than the instance does: manage the instance")
+				return authz.DeniedIn(c.Organization, "demand less than the instance does: manage the instance")
 			}
 			return nil
 		},

@@ -22,7 +22,7 @@ var Erasing = decide.Decider[State, Erase]{
 	Evolve: Evolve,
 	Allow: func(a authz.Authority, s State, c Erase) error {
 		if a.Is(c.User) {
-			return authz.Denied("have somebody else erase your own account")
+			return authz.DeniedIn(s.Organization, "have somebody else erase your own account")
 		}
 		return s.Excludable(a)
 	},

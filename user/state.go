@@ -275,7 +275,7 @@ func (s State) over(a authz.Authority, counts func(organization event.ID) bool) 
 	}
 	for _, m := range s.roles {
 		if counts(m.Organization) && !a.Covers(authz.Role(m.Role), authz.Of(m.Organization)) {
-			return authz.Denied("administer all that this person administers")
+			return authz.DeniedIn(s.Organization, "administer all that this person administers")
 		}
 	}
 	return nil

@@ -80,7 +80,7 @@ func status[C any](name string, id func(C) event.ID, next func(State) (any, erro
 func excludes[C any](id func(C) event.ID) func(authz.Authority, State, C) error {
 	return func(a authz.Authority, s State, c C) error {
 		if a.Is(id(c)) {
-			return authz.Denied("have somebody else do this to your own account")
+			return authz.DeniedIn(s.Organization, "have somebody else do this to your own account")
 		}
 		return s.Excludable(a)
 	}

@@ -95,6 +95,33 @@ func TestRefusalsAreRecorded(t *testing.T) {
 	}
 }
 
+// Who was refused in an organization is known to its own administrators and to
+// nobody else's; what is refused of the instance, to those of the instance.
+func TestRefusalsOfAnOrganization(t *testing.T) {
+	i := New(t)
+	theirs, others := i.Organization(), i.Organization()
+	plain, victim := i.Person(others), i.Person(theirs)
+	for _, r := range []proto.Message{&munimentv1.LockUserRequest{UserId: victim}, &munimentv1.RenameOrganizationRequest{OrganizationId: theirs, Name: "x"}, &munimentv1.ApplySchemaRequest{},
+		&munimentv1.PublishEventsRequest{Events: []*munimentv1.NewEvent{{Type: "house-built", EntityId: event.NewID().String(), OrganizationId: theirs, DataJson: "{}"}}}} {
+		_, err := i.call(i.As(plain), r)
+		Want(t, err, fault.Denied, "")
+	}
+	for _, c := range []struct {
+		who  string
+		want int
+	}{{i.Member(theirs, munimentv1.MemberRole_MEMBER_ROLE_ADMIN), 3}, {i.Member(others, munimentv1.MemberRole_MEMBER_ROLE_ADMIN), 0}, {i.Owner, 4}} {
+		got := Must(i.API.Event.ListEvents(i.As(c.who), &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Types: []string{"access.refused"}}})).GetEvents()
+		if len(got) != c.want {
+			t.Errorf("%d refusals are seen, want %d: %v", len(got), c.want, got)
+		}
+		for _, e := range got {
+			if c.who != i.Owner && e.GetOrganizationId() != theirs {
+				t.Errorf("%v", e)
+			}
+		}
+	}
+}
+
 // Ids are read strictly, and the fault names the field.
 func TestMalformedIDs(t *testing.T) {
 	i := New(t)
@@ -107,7 +134,7 @@ func TestMalformedIDs(t *testing.T) {
 		requests[r.ProtoReflect().Descriptor().FullName()] = r
 	}
 	f := i.furnish()
-	for _, r := range append(append(gets(f), lists()...), &munimentv1.CompareEntityRequest{Type: "house", EntityId: f.entity, FromPosition: 1},
+	for _, r := range append(append(gets(f), lists()...), &munimentv1.CompareEntityRequest{Type: "house", EntityId: f.entity, FromPosition: 1}, &munimentv1.GetEntityErasureRequest{Type: "house", EntityId: f.entity},
 		&munimentv1.ResolveDuplicateRequest{EntityId: f.entity, OtherId: f.entity}) {
 		requests[r.ProtoReflect().Descriptor().FullName()] = r
 	}

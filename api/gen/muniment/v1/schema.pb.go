@@ -655,9 +655,7 @@ type EntityType struct {
 	// Its fields.
 	Fields []*TypeField `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty"`
 	// The types of event that change it.
-	Events []*EventRevision `protobuf:"bytes,5,rep,name=events,proto3" json:"events,omitempty"`
-	// How many there are.
-	Count         uint64 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"`
+	Events        []*EventRevision `protobuf:"bytes,5,rep,name=events,proto3" json:"events,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -725,13 +723,6 @@ func (x *EntityType) GetEvents() []*EventRevision {
 		return x.Events
 	}
 	return nil
-}
-
-func (x *EntityType) GetCount() uint64 {
-	if x != nil {
-		return x.Count
-	}
-	return 0
 }
 
 // TypeField is a field of an entity type or of an event type.
@@ -1066,15 +1057,14 @@ const file_muniment_v1_schema_proto_rawDesc = "" +
 	"\arebuild\x18\x04 \x01(\bR\arebuild\"V\n" +
 	"\x10GetSchemaRequest\x12\x1b\n" +
 	"\twith_code\x18\x01 \x01(\bR\bwithCode\x12%\n" +
-	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"\xca\x01\n" +
+	"\x04read\x18\x0f \x01(\v2\x11.muniment.v1.ReadR\x04read\"\xb4\x01\n" +
 	"\n" +
 	"EntityType\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
 	"\aretired\x18\x03 \x01(\bR\aretired\x12.\n" +
 	"\x06fields\x18\x04 \x03(\v2\x16.muniment.v1.TypeFieldR\x06fields\x122\n" +
-	"\x06events\x18\x05 \x03(\v2\x1a.muniment.v1.EventRevisionR\x06events\x12\x14\n" +
-	"\x05count\x18\x06 \x01(\x04R\x05count\"\xbd\x01\n" +
+	"\x06events\x18\x05 \x03(\v2\x1a.muniment.v1.EventRevisionR\x06events\"\xbd\x01\n" +
 	"\tTypeField\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
