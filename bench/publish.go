@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -167,6 +168,9 @@ func (b *bench) publish(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
 	r := &PublishReport{Clients: httpClients, Together: publishTogether}
+	if !b.Beside {
+		return b.publishAlone(ctx, p)
+	}
 	if err := b.batches(ctx, p, r); err != nil {
 		return err
 	}
@@ -221,16 +225,30 @@ func (b *bench) batches(ctx context.Context, p *publishing, r *PublishReport) er
 	return nil
 }
 
+// publishAlone measures publishing over HTTP without anything beside it.
+func (b *bench) publishAlone(ctx context.Context, p *publishing) error {
+	for _, k := range []kind{p.kind("publish 100 events", publishTogether), p.kind("publish event", 1)} {
+		if slices.Contains(b.Requests, k.name) || !slices.ContainsFunc(b.Requests, func(r string) bool { return strings.HasPrefix(r, "publish") }) {
+			if err := b.alone(ctx, p.web, k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *publishing) kind(name string, events int) kind {
+	return kind{name: name, request: func(int64) request { return p.request(events) }}
+}
+
 // batchesFor is how many requests fill a duration.
 func batchesFor(t timed, d time.Duration) int { return max(16, int(t.rate()*d.Seconds())) }
 
 // single measures one event at a time beside a handler that group-commits a
 // record.
 func (b *bench) single(ctx context.Context, p *publishing) (r HTTPResult, err error) {
-	k := kind{name: "publish event", beside: "one record group-committed", target: singleTarget, request: func(int64) request { return p.request(1) }}
-	if !b.Beside {
-		return r, b.alone(ctx, p.web, k)
-	}
+	k := p.kind("publish event", 1)
+	k.beside, k.target = "one record group-committed", singleTarget
 	in, err := b.prepare(ctx, "publish-bare", b.Preload)
 	if err != nil {
 		return r, err

@@ -31,14 +31,15 @@ type Source interface {
 func View(epoch event.Position, s Source, builtIn func(string) bool) view.View {
 	f := folder{epoch: epoch, source: s}
 	return view.View{
-		Name: "entities", Revision: 2, Epoch: uint64(epoch), Types: []string{"entity.erased"},
+		Name: "entities", Revision: 3, Epoch: uint64(epoch), Types: []string{"entity.erased"},
 		Wants: func(typ string) bool { return !builtIn(typ) },
 		Fold:  &view.Fold{Table: Table, Key: f.key, Read: func(r view.Row) any { return Read(r) }, Apply: f.apply},
 		Tables: []view.Table{{
 			Name:    Table,
 			Key:     []string{"id", "type"},
 			Columns: entity.Columns(entityColumns()...),
-			Indexes: [][]string{{"type", entity.Order}, {"type", "organization", entity.Order}, {"failed"}, {"type", "changed"}},
+			Indexes: [][]string{{"type", entity.Order}, {"type", "organization", entity.Order}, {"type", "changed"}},
+			Sparse:  [][]string{{"failed"}},
 		}, {
 			Name: Values,
 			Key:  []string{"id", "type", "field", "n"},
@@ -125,7 +126,10 @@ func (d *Definitions) changes(before, after *Entity, f event.Fact) []view.Change
 
 // row are the columns of the entities' table that hold the state.
 func (d *Definitions) row(t *schema.Entity, e *Entity) view.Values {
-	set := view.Values{"deleted": e.Deleted, "erased": e.Erased, "failed": e.Failed, "problem": e.Problem}
+	set := view.Values{"deleted": e.Deleted, "erased": e.Erased, "failed": nil, "problem": nil}
+	if e.Failed > 0 {
+		set["failed"], set["problem"] = e.Failed, e.Problem
+	}
 	if !e.Organization.IsZero() {
 		set["organization"] = e.Organization
 	}

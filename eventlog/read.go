@@ -17,19 +17,20 @@ func (l *Log) ReadTo(ctx context.Context, q event.Query, after, upto event.Posit
 		if after >= upto {
 			return
 		}
+		all := slices.ContainsFunc(q, func(it event.Item) bool { return len(it.All) == 0 && len(it.Types) == 0 })
 		recent, ok := l.recentSince(after)
-		if ok && len(recent) <= walked {
+		if ok && (all || len(recent) <= walked) {
 			for _, e := range recent {
 				if e.rec.Position > upto {
 					return
 				}
-				if q.Matches(e.rec.Type, e.terms) && !yield(e.rec, nil) {
+				if (all || q.Matches(e.rec.Type, e.terms)) && !yield(e.rec, nil) {
 					return
 				}
 			}
 			return
 		}
-		if slices.ContainsFunc(q, func(it event.Item) bool { return len(it.All) == 0 && len(it.Types) == 0 }) {
+		if all {
 			l.between(ctx, after+1, upto)(yield)
 			return
 		}

@@ -21,6 +21,7 @@ type dialect struct {
 	// with. Ended ranges then lie in the order in which they end, so that those of
 	// a batch come to stand together, and an index finds them by key.
 	clustered bool
+	insert    string // inserts; it never meets a row of the same key, unless it says what then
 	merges    bool   // rows of two tables are merged in order, by an index of each
 	begin     string // begins a transaction that writes
 	snapshot  string // begins one that sees one state
@@ -65,6 +66,7 @@ var sqlite = dialect{
 	zero:      "0",
 	tableEnd:  " WITHOUT ROWID",
 	clustered: true,
+	insert:    "INSERT OR ROLLBACK INTO ", // which needs no journal to undo a statement of many rows
 	merges:    true,
 	begin:     "BEGIN IMMEDIATE",
 	snapshot:  "BEGIN",
@@ -74,8 +76,9 @@ var sqlite = dialect{
 // valuesRows writes rows as VALUES, a hundred or fewer in a statement.
 func valuesRows(b *bulk, n int, fill fill, each func([]any) error) iter.Seq[statement] {
 	return func(yield func(statement) bool) {
+		args := make([]any, 0, min(n, b.most)*len(b.types))
 		for from, to := range chunks(n, b.most) {
-			var args []any
+			args = args[:0]
 			for i := from; i < to; i++ {
 				args = fill(args, i)
 			}
@@ -121,6 +124,7 @@ var postgres = dialect{
 	position: "bigint",
 	zero:     "0::bigint",
 	collate:  ` COLLATE "C"`, // the order of bytes, as in SQLite and in Go
+	insert:   "INSERT INTO ",
 	begin:    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
 	snapshot: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 	unseen:   "ALTER TABLE %s ALTER COLUMN %s SET STATISTICS 0", // ANALYZE keeps samples

@@ -138,24 +138,32 @@ func (b *batch) write() error {
 // writes takes from an overlay what is not in the database.
 func (t *table) writes(ov *overlay) []iter.Seq[statement] {
 	var gone [][]any
-	var put []*tuple
+	var fresh []*tuple
+	var put []*entry
 	for _, name := range slices.Sorted(maps.Keys(ov.rows)) {
 		e := ov.rows[name]
 		if e.cur == e.old {
 			continue
 		}
-		if e.cur != nil {
-			put = append(put, e.cur)
-		} else {
+		switch {
+		case e.cur == nil:
 			gone = append(gone, e.key)
+		case e.old == nil:
+			fresh = append(fresh, e.cur)
+		default:
+			put = append(put, e)
 		}
+	}
+	amend := t.amend(t.amended(put))
+	for _, e := range ov.rows {
 		e.old = e.cur
 	}
 	past := ov.past
 	ov.past = nil
 	return []iter.Seq[statement]{
 		t.bulk(&t.sql.remove, len(gone), keysOf(gone), nil),
-		t.bulk(&t.sql.upsert, len(put), func(args []any, i int) []any { return t.appendRow(args, put[i]) }, nil),
+		t.bulk(&t.sql.insert, len(fresh), func(args []any, i int) []any { return t.appendRow(args, fresh[i]) }, nil),
+		t.bulk(&amend, len(put), func(args []any, i int) []any { return t.appendRow(args, put[i].cur) }, nil),
 		t.bulk(&t.sql.end, len(past), func(args []any, i int) []any {
 			return append(t.appendRow(args, past[i].tuple), int64(past[i].until))
 		}, nil),

@@ -21,7 +21,7 @@ const (
 type statements struct {
 	create []string
 	load   bulk        // by keys: columns, gone, since
-	upsert bulk        // columns, gone, since, prefixes
+	insert bulk        // columns, gone, since, prefixes
 	end    bulk        // columns, gone, since, prefixes, until
 	remove bulk        // by key
 	clear  [][2]string // for each subject column: in now and in past
@@ -85,9 +85,9 @@ func newStatements(t *table) statements {
 	}
 	s := statements{create: t.creates()}
 	s.load = in("SELECT "+all+", "+colGone+", "+colSince+" FROM "+t.now(), t.key)
-	s.upsert = bulk{"INSERT INTO " + t.now() + " (" + all + ", " + colGone + ", " + colSince + t.prefixNames() + ") ",
-		" ON CONFLICT (" + key + ") DO UPDATE SET " + t.excluded(), row, t.maxRows()}
-	s.end = bulk{"INSERT INTO " + t.past() + " (" + all + ", " + colGone + ", " + colSince + t.prefixNames() + ", " + colUntil + ") ",
+	s.insert = bulk{t.ground.insert + t.now() + " (" + all + ", " + colGone + ", " + colSince + t.prefixNames() + ") ",
+		"", row, t.maxRows()}
+	s.end = bulk{t.ground.insert + t.past() + " (" + all + ", " + colGone + ", " + colSince + t.prefixNames() + ", " + colUntil + ") ",
 		"", append(row[:len(row):len(row)], t.ground.position), t.maxRows()}
 	s.remove = in("DELETE FROM "+t.now(), t.key)
 	for _, subject := range t.subjects {
@@ -109,19 +109,35 @@ func (t *table) pastOrder() string {
 	return t.names(t.key) + ", " + colUntil
 }
 
-// excluded assigns all that an upsert brings, but for the key.
-func (t *table) excluded() string {
+// amend writes rows that are there already. Of the columns that stand in an index
+// it assigns those that are given: SQLite writes every index anew that has one of
+// the columns that a statement assigns, whether or not their values differ.
+func (t *table) amend(indexed []int) bulk {
 	set := []string{colGone + " = excluded." + colGone, colSince + " = excluded." + colSince}
 	for i, c := range t.Columns {
-		if !t.inKey[i] {
+		if !t.inKey[i] && (!t.indexed[i] || slices.Contains(indexed, i)) {
 			set = append(set, quote(c.Name)+" = excluded."+quote(c.Name))
 		}
 	}
 	for _, c := range t.prefix {
-		name := quote(prefixCol + t.Columns[c].Name)
-		set = append(set, name+" = excluded."+name)
+		if name := quote(prefixCol + t.Columns[c].Name); slices.Contains(indexed, c) {
+			set = append(set, name+" = excluded."+name)
+		}
 	}
-	return strings.Join(set, ", ")
+	b := t.sql.insert
+	b.after = " ON CONFLICT (" + t.names(t.key) + ") DO UPDATE SET " + strings.Join(set, ", ")
+	return b
+}
+
+// amended are the columns of indexes by which any of the rows differs from what
+// is in the database.
+func (t *table) amended(rows []*entry) (out []int) {
+	for i := range t.Columns {
+		if t.indexed[i] && slices.ContainsFunc(rows, func(e *entry) bool { return !equal(e.old.vals[i], e.cur.vals[i]) }) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // clears empties what belongs to the subject in a column, and marks as erased
@@ -158,7 +174,7 @@ func (t *table) creates() []string {
 		}
 		cols.WriteString(", ")
 	}
-	cols.WriteString(colGone + " " + d.position + " NOT NULL, " + colSince + " " + d.position + " NOT NULL")
+	cols.WriteString(colGone + " " + d.position + ", " + colSince + " " + d.position) // always there; a check would make SQLite keep a journal of the statement
 	for _, c := range t.prefix {
 		cols.WriteString(", " + quote(prefixCol+t.Columns[c].Name) + " " + t.columnType(event.Text))
 	}
@@ -175,6 +191,10 @@ func (t *table) creates() []string {
 	}
 	index := func(on, columns string) {
 		out = append(out, fmt.Sprintf("CREATE INDEX %s ON %s (%s)", quote(fmt.Sprintf("%s%s_%d", d.stem, t.Name, len(out))), on, columns))
+	}
+	sparse := func(on string, first int, columns string) {
+		index(on, columns)
+		out[len(out)-1] += " WHERE " + quote(t.Columns[first].Name) + " IS NOT NULL"
 	}
 	if d.clustered {
 		index(t.past(), t.names(t.key)+", "+colUntil)
@@ -196,13 +216,18 @@ func (t *table) creates() []string {
 		index(t.now(), t.inOrder(set, false))
 		index(t.past(), t.inOrder(full, false))
 	}
+	for _, names := range t.Sparse {
+		set := t.numbers(names)
+		sparse(t.now(), set[0], t.inOrder(set, false))
+		sparse(t.past(), set[0], t.inOrder(set, false))
+	}
 	for _, c := range t.prefix {
 		index(t.now(), quote(prefixCol+t.Columns[c].Name))
 	}
 	for _, s := range t.subjects {
 		if s != t.key[0] {
-			index(t.now(), t.names([]int{s}))
-			index(t.past(), t.names([]int{s}))
+			sparse(t.now(), s, t.names([]int{s}))
+			sparse(t.past(), s, t.names([]int{s}))
 		}
 	}
 	return out

@@ -20,6 +20,7 @@ import (
 type sqliteConn struct {
 	raw   driver.Conn
 	stmts map[string]driver.Stmt
+	named []driver.NamedValue // of the statement that runs
 }
 
 // maxStatements bounds what a connection keeps prepared. Queries are made from
@@ -102,7 +103,7 @@ func (c *sqliteConn) exec(ctx context.Context, st statement) error {
 	if err != nil {
 		return err
 	}
-	res, err := s.(driver.StmtExecContext).ExecContext(ctx, named(st.args))
+	res, err := s.(driver.StmtExecContext).ExecContext(ctx, c.name(st.args))
 	if err != nil || st.changed == nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func (c *sqliteConn) query(ctx context.Context, st statement) (err error) {
 	if err != nil {
 		return err
 	}
-	rows, err := s.(driver.StmtQueryContext).QueryContext(ctx, named(st.args))
+	rows, err := s.(driver.StmtQueryContext).QueryContext(ctx, c.name(st.args))
 	if err != nil {
 		return err
 	}
@@ -141,12 +142,14 @@ func (c *sqliteConn) query(ctx context.Context, st statement) (err error) {
 	}
 }
 
-func named(args []any) []driver.NamedValue {
-	out := make([]driver.NamedValue, len(args))
+// name makes parameters of values, until the next statement. The driver binds
+// them before it returns.
+func (c *sqliteConn) name(args []any) []driver.NamedValue {
+	c.named = c.named[:0]
 	for i, a := range args {
-		out[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
+		c.named = append(c.named, driver.NamedValue{Ordinal: i + 1, Value: a})
 	}
-	return out
+	return c.named
 }
 
 func (c *sqliteConn) in(begin string, ending ending, f func() error) error {

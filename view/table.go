@@ -23,6 +23,7 @@ type table struct {
 	index    map[string]int // column by name
 	key      []int
 	inKey    []bool
+	indexed  []bool // stands in an index, the key left aside
 	unique   [][]int
 	prefix   []int
 	of       []int   // for each column its subject column, or -1
@@ -124,9 +125,25 @@ func newTable(g *ground, v *View, decl *Table) *table {
 	for _, set := range decl.Unique {
 		t.unique = append(t.unique, t.numbers(set))
 	}
+	t.indexed = t.inIndexes()
 	t.folded = v.Fold != nil && v.Fold.Table == t.Name
 	t.sql = newStatements(t)
 	return t
+}
+
+func (t *table) inIndexes() []bool {
+	out := make([]bool, len(t.Columns))
+	for _, set := range slices.Concat(t.unique, [][]int{t.prefix, t.subjects}) {
+		for _, c := range set {
+			out[c] = !t.inKey[c]
+		}
+	}
+	for _, names := range slices.Concat(t.Indexes, t.Sparse) {
+		for _, c := range t.numbers(names) {
+			out[c] = !t.inKey[c]
+		}
+	}
+	return out
 }
 
 func (t *table) numbers(names []string) []int {
@@ -159,7 +176,7 @@ func (t *table) personal(s int) []int {
 
 // fingerprint changes whenever what the file holds for the view may.
 func (v *View) fingerprint() string {
-	const format = 1 // of our own tables and of what encode makes
+	const format = 2 // of our own tables and of what encode makes
 	b, err := json.Marshal(struct {
 		Format, Revision int
 		Name             string

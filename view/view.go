@@ -24,6 +24,8 @@
 package view
 
 import (
+	"slices"
+
 	"muniment.dev/event"
 	"muniment.dev/fault"
 )
@@ -44,6 +46,7 @@ type Table struct {
 	Key     []string   // the columns that name a row; never personal
 	Unique  [][]string // sets of columns that no two present rows share; rows that lack one of them, or whose value was erased, do not count
 	Indexes [][]string // sets of columns that queries select or order by
+	Sparse  [][]string // as Indexes, of rows whose first column holds something; queries give it a value or a range
 	Prefix  []string   // text columns that can be searched by the beginning of their normal form
 }
 
@@ -160,7 +163,7 @@ func (t *Table) checkSets() error {
 			return fault.Field(t.Name, "the key column %q must be a single value that is not personal", name)
 		}
 	}
-	for _, set := range append(append([][]string{t.Prefix}, t.Unique...), t.Indexes...) {
+	for _, set := range slices.Concat([][]string{t.Prefix}, t.Unique, t.Indexes, t.Sparse) {
 		for _, name := range set {
 			if t.column(name) == nil {
 				return fault.Field(t.Name, "there is no column %q", name)
