@@ -38,6 +38,7 @@ func (c *command) parse(env Env, args []string) (*line, error) {
 	l := &line{msg: dynamicpb.NewMessage(c.method.Input())}
 	given := map[string][]string{}
 	var places []string
+	var last *flag // before the present word, if several values may be meant for it
 	for len(args) > 0 {
 		arg := args[0]
 		args = args[1:]
@@ -48,6 +49,9 @@ func (c *command) parse(env Env, args []string) (*line, error) {
 		case arg == "-h":
 			given["help"] = []string{"true"}
 		case arg == "-" || !strings.HasPrefix(arg, "-"):
+			if last != nil && len(places) >= len(c.args) {
+				return nil, last.once([]string{given[last.name][len(given[last.name])-1], arg})
+			}
 			places = append(places, arg)
 		case !strings.HasPrefix(arg, "--"):
 			return nil, &Usage{fmt.Sprintf("%s: flags are written with two dashes", clean(arg))}
@@ -67,6 +71,9 @@ func (c *command) parse(env Env, args []string) (*line, error) {
 				value, args = args[0], args[1:]
 			}
 			given[name] = append(given[name], value)
+			if last = c.flag(name); last != nil && !last.path.Leaf().IsList() {
+				last = nil
+			}
 		}
 	}
 	if err := c.general(l, env, given); err != nil || l.help {
@@ -175,6 +182,11 @@ func (c *command) fill(env Env, l *line, given map[string][]string, places []str
 		values, ok := given[f.name]
 		if !ok {
 			continue
+		}
+		for _, v := range values {
+			if words := f.joined(v); words != nil {
+				return f.once(words)
+			}
 		}
 		if f.set != nil {
 			if err := f.set(l.msg, values); err != nil {

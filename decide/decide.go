@@ -62,6 +62,8 @@ type Envelope struct {
 	// Also must hold besides the decider's facts. Deciding again cannot mend it:
 	// the command then fails with ErrAlso.
 	Also event.Condition
+	// Names reports whether what was asked names an id; nil: that is not known.
+	Names func(event.ID) bool
 
 	digest event.Hash // keyed, of Request
 }
@@ -386,16 +388,3 @@ func Read[S any](ctx context.Context, r *Runner, name string, facts []Facts, sta
 
 // Forget drops everything folded, because a subject was erased.
 func (r *Runner) Forget() { r.cache.clear() }
-
-// Refused appends that the actor was refused a command, as far as that is
-// possible. Run does it by itself; it is for refusals that come before, such as
-// that of a wrong password.
-func (r *Runner) Refused(ctx context.Context, command string, env Envelope, why error) {
-	if !fault.Is(why, fault.Denied) || env.Actor.Kind != "user" || !r.cache.mayRecord(env.Actor, command, r.Log.Now()) {
-		return
-	}
-	e := event.New{Stream: event.Stream{Kind: "access", ID: env.Actor.ID},
-		Payload: authz.Refused{Command: command, Right: fault.Public(why), User: env.Actor.ID, Organization: authz.RefusedIn(why)}}
-	env.Command, env.digest = event.NewID(), event.Hash{}
-	r.append(ctx, env, []event.New{e}, event.Condition{})
-}

@@ -24,7 +24,7 @@ func Envelope(ctx context.Context, req proto.Message) (decide.Envelope, error) {
 		return decide.Envelope{}, err
 	}
 	f, _ := FactsOf(ctx)
-	env := decide.Envelope{Actor: c.Actor(), Command: f.CommandID, Context: Context(f, c)}
+	env := decide.Envelope{Actor: c.Actor(), Command: f.CommandID, Context: Context(f, c), Names: names(req)}
 	if f.CommandID.IsZero() { // it is not looked up again, so nobody asks what it was
 		return env, nil
 	}
@@ -32,6 +32,14 @@ func Envelope(ctx context.Context, req proto.Message) (decide.Envelope, error) {
 		return decide.Envelope{}, fault.Wrap("canonicalize the request", err)
 	}
 	return env, nil
+}
+
+// names reports whether an id stands in a request, in whatever form.
+func names(req proto.Message) func(event.ID) bool {
+	return func(id event.ID) bool {
+		b, err := proto.Marshal(req)
+		return err == nil && strings.Contains(strings.ReplaceAll(strings.ToLower(string(b)), "-", ""), id.String())
+	}
 }
 
 // canonical is the method and the request in deterministic form, without the

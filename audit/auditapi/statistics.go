@@ -11,6 +11,7 @@ import (
 	"muniment.dev/audit/stats"
 	"muniment.dev/authz"
 	"muniment.dev/decide"
+	"muniment.dev/event"
 )
 
 // maxDays is how many days an answer holds at most.
@@ -64,7 +65,8 @@ func (s *Service) refused(ctx context.Context, what string, why error) error {
 		return err
 	}
 	f, _ := call.FactsOf(ctx)
-	s.Runner.Refused(ctx, what, decide.Envelope{Actor: c.Actor(), Context: call.Context(f, c)}, why)
+	s.Runner.Refused(ctx, what, decide.Envelope{Actor: c.Actor(), Context: call.Context(f, c),
+		Names: func(event.ID) bool { return true }}, why) // of what is in the filter
 	return why
 }
 

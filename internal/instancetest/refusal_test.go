@@ -96,12 +96,17 @@ func TestRefusalsAreRecorded(t *testing.T) {
 }
 
 // Who was refused in an organization is known to its own administrators and to
-// nobody else's; what is refused of the instance, to those of the instance.
+// nobody else's; what is refused of the instance, to those of the instance. Who
+// was refused does not learn from it whose a thing is.
 func TestRefusalsOfAnOrganization(t *testing.T) {
 	i := New(t)
 	theirs, others := i.Organization(), i.Organization()
-	plain, victim := i.Person(others), i.Person(theirs)
-	for _, r := range []proto.Message{&munimentv1.LockUserRequest{UserId: victim}, &munimentv1.RenameOrganizationRequest{OrganizationId: theirs, Name: "x"}, &munimentv1.ApplySchemaRequest{},
+	plain, colleague, victim := i.Person(others), i.Person(theirs), i.Person(theirs)
+	for _, who := range []string{plain, colleague} {
+		_, err := i.call(i.As(who), &munimentv1.LockUserRequest{UserId: victim})
+		Want(t, err, fault.Denied, "")
+	}
+	for _, r := range []proto.Message{&munimentv1.RenameOrganizationRequest{OrganizationId: theirs, Name: "x"}, &munimentv1.ApplySchemaRequest{},
 		&munimentv1.PublishEventsRequest{Events: []*munimentv1.NewEvent{{Type: "house-built", EntityId: event.NewID().String(), OrganizationId: theirs, DataJson: "{}"}}}} {
 		_, err := i.call(i.As(plain), r)
 		Want(t, err, fault.Denied, "")
@@ -109,14 +114,17 @@ func TestRefusalsOfAnOrganization(t *testing.T) {
 	for _, c := range []struct {
 		who  string
 		want int
-	}{{i.Member(theirs, munimentv1.MemberRole_MEMBER_ROLE_ADMIN), 3}, {i.Member(others, munimentv1.MemberRole_MEMBER_ROLE_ADMIN), 0}, {i.Owner, 4}} {
+	}{{i.Member(theirs, munimentv1.MemberRole_MEMBER_ROLE_ADMIN), 3}, {i.Member(others, munimentv1.MemberRole_MEMBER_ROLE_ADMIN), 0}, {i.Owner, 5}, {plain, 4}} {
 		got := Must(i.API.Event.ListEvents(i.As(c.who), &munimentv1.ListEventsRequest{Filter: &munimentv1.EventFilter{Types: []string{"access.refused"}}})).GetEvents()
 		if len(got) != c.want {
 			t.Errorf("%d refusals are seen, want %d: %v", len(got), c.want, got)
 		}
 		for _, e := range got {
-			if c.who != i.Owner && e.GetOrganizationId() != theirs {
+			if c.who != i.Owner && c.who != plain && e.GetOrganizationId() != theirs {
 				t.Errorf("%v", e)
+			}
+			if of := e.GetOrganizationId(); e.GetActor().GetId() == plain && strings.Contains(e.GetSentence(), "lock") && of != "" {
+				t.Errorf("somebody learns whose another is: %v", e)
 			}
 		}
 	}
