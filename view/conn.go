@@ -80,7 +80,7 @@ func concat(lists []iter.Seq[statement]) iter.Seq[statement] {
 // another's, not the event's.
 func passes(err error) bool {
 	switch sqliteCode(err) {
-	case codeBusy, codeNoMem, codeIOErr, codeFull, codeCantOpen:
+	case codeBusy, codeNoMem, codeReadOnly, codeIOErr, codeFull, codeCantOpen:
 		return true
 	case 0:
 		return fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Unknown)

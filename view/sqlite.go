@@ -80,6 +80,12 @@ func openFile(path string, views []*View, pragmas []string) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Where a file cannot be opened for writing, SQLite opens it for reading, and
+	// every later commit would fail.
+	if err := w.in(sqlite.begin, nil, func() error { return nil }); err != nil {
+		w.close()
+		return nil, err
+	}
 	return &database{kept: &file{path: path}, lay: lay, w: w}, nil
 }
 

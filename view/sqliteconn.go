@@ -181,6 +181,7 @@ func (c *sqliteConn) in(begin string, ending ending, f func() error) error {
 const (
 	codeBusy     = 5
 	codeNoMem    = 7
+	codeReadOnly = 8 // the file could be opened for reading only
 	codeIOErr    = 10
 	codeCorrupt  = 11
 	codeFull     = 13
