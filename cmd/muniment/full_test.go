@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"os"
@@ -71,6 +72,42 @@ func fill(t *testing.T, path string, leave uint64) {
 	}
 }
 
+// shipped is what a publisher was answered.
+type shipped struct {
+	id, text, after string
+	status          int
+}
+
+// shipping defines a type of event, and answers a function that publishes one.
+func (in *installation) shipping(token string) func(id string) shipped {
+	in.t.Helper()
+	must := func(method, path, body string) string {
+		in.t.Helper()
+		status, _, text := in.rest(method, path, token, body)
+		if status != http.StatusOK {
+			in.t.Fatalf("%s: %d %s", path, status, text)
+		}
+		return text
+	}
+	const dialect = `"$schema": "https://json-schema.org/draft/2020-12/schema"`
+	documents, err := json.Marshal(map[string]any{"documents": []map[string]string{
+		{"file": "ship.json", "text": `{` + dialect + `, "x-entity-type": "ship", "title": "Ship", "type": "object", "properties": {"name": {"type": "string", "x-unique": "instance"}}}`},
+		{"file": "ship-built.json", "text": `{` + dialect + `, "x-event": "ship-built", "x-entity": "ship", "title": "A ship was built", "type": "object", "x-creates": true, "additionalProperties": false, "properties": {"name": {"type": "string"}}}`}}})
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	must("POST", "/v1/schema:apply", string(documents))
+	var me struct{ User struct{ ID string } }
+	if err := json.Unmarshal([]byte(must("GET", "/v1/me", "")), &me); err != nil || me.User.ID == "" {
+		in.t.Fatalf("nobody is signed in: %v", err)
+	}
+	must("POST", "/v1/permissions:grant", `{"userId":"`+me.User.ID+`","right":"EVENT_RIGHT_PUBLISH","eventTypes":"ship-*","scope":{"instance":true}}`)
+	return func(id string) shipped {
+		status, header, text := in.rest("POST", "/v1/events", token, `{"events":[{"id":"`+id+`","type":"ship-built","entityId":"`+id+`","dataJson":"{\"name\":\"`+id+`\"}"}]}`)
+		return shipped{id: id, text: text, after: header.Get("Retry-After"), status: status}
+	}
+}
+
 // A disk that fills up stops changes, and nothing else: /readyz and the answers
 // say why and what to do, reads go on, and when there is room again the same
 // process goes on. Nothing that was acknowledged is lost, even if not one byte
@@ -95,6 +132,11 @@ func TestDiskFull(t *testing.T) {
 	}
 	becomes(t, in.url, 200, "ready")
 	refused := event.NewID().String()
+	ship := in.shipping(token)
+	kept, late := ship(event.NewID().String()), event.NewID().String()
+	if kept.status != 200 {
+		t.Fatalf("%+v", kept)
+	}
 	for _, leave := range []uint64{48 << 20, 0} {
 		fill(t, filepath.Join(dir, "ballast"), leave)
 		becomes(t, in.url, 503, "the disk is full: less than 64 MiB are free; make room and try again")
@@ -104,6 +146,12 @@ func TestDiskFull(t *testing.T) {
 		}
 		if status, is, err := create(http.DefaultClient, in.url, token, org, before); err != nil || !is.Change.Replayed || is.UserID != was.UserID {
 			t.Errorf("what is recorded already, asked again: %d %v %v", status, is, err)
+		}
+		if got := ship(late); got.status != 503 || got.after == "" || !strings.Contains(got.text, "make room") {
+			t.Errorf("an event with %d bytes free: %+v", leave, got)
+		}
+		if got := ship(kept.id); got.status != 200 || !strings.Contains(got.text, `"repeated":true`) {
+			t.Errorf("an event that is recorded already, sent again: %+v", got)
 		}
 		time.Sleep(500 * time.Millisecond) // for what works by itself to meet it
 	}
@@ -118,6 +166,12 @@ func TestDiskFull(t *testing.T) {
 	becomes(t, in.url, 200, "ready")
 	if _, now, err := create(http.DefaultClient, in.url, token, org, refused); err != nil || now.Change.Replayed {
 		t.Errorf("what was refused, asked again with room: %v %v", now, err)
+	}
+	if got := ship(late); got.status != 200 || strings.Contains(got.text, `"repeated":true`) {
+		t.Errorf("an event that was refused, sent again with room: %+v", got)
+	}
+	if got := ship(kept.id); got.status != 200 || !strings.Contains(got.text, `"repeated":true`) {
+		t.Errorf("an event that was acknowledged before, sent again: %+v", got)
 	}
 	in.stop()
 	done(t, nil, "muniment", "verify", in.data, "--key", in.key, "--quiet")
