@@ -52,6 +52,7 @@ type Publisher struct {
 	owners   owners
 	waiting  atomic.Int64
 	appliers slots
+	turns    turns
 }
 
 // owners remembers to which organization entities belong, which never changes.
@@ -102,9 +103,9 @@ func (p *Publisher) Publish(ctx context.Context, env decide.Envelope, events []E
 	if err != nil {
 		return nil, err
 	}
-	for range attempts {
-		var b *batch
-		if b, err = p.ready(ctx, who, events, also, false); err != nil {
+	for n := range attempts {
+		b, err := p.ready(ctx, who, events, also, false)
+		if err != nil {
 			p.Runner.Refused(ctx, custom.Publishing.Name, env, err)
 			return nil, err
 		}
@@ -112,15 +113,25 @@ func (p *Publisher) Publish(ctx context.Context, env decide.Envelope, events []E
 			return b.results, nil
 		}
 		env.Also = b.also
-		var res decide.Result
-		if res, err = decide.Run(ctx, p.Runner, custom.Publishing, env, b.cmd); err == nil {
+		res, err := decide.Run(ctx, p.Runner, custom.Publishing, env, b.cmd)
+		if err == nil {
 			return p.recorded(ctx, b, res)
 		}
 		if !again(err) {
 			return nil, b.locate(err)
 		}
+		if n == 0 {
+			next, err := p.turns.take(ctx, b.streams())
+			if err != nil {
+				return nil, err
+			}
+			defer next()
+		}
+		if err := p.Runner.Log.CatchUp(ctx); err != nil { // with what came between
+			return nil, err
+		}
 	}
-	return nil, err
+	return nil, ErrContended
 }
 
 // Check makes events ready and says what would be refused.
