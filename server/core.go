@@ -274,7 +274,7 @@ func (c *Core) openDerived(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	entities, err := c.entities(ctx)
+	entities, err := c.served(ctx)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/ops"
 	"muniment.dev/seal/erasure"
 	"muniment.dev/user"
 	"muniment.dev/view"
@@ -22,6 +23,26 @@ func (c *Core) entities(ctx context.Context) (view.View, error) {
 		return view.View{}, err
 	}
 	return custom.View(d.Epoch, c.Catalog, c.Sealer.Registry.BuiltIn), nil
+}
+
+// served is the view of entities to begin with: the one that is there, if it is
+// of an earlier epoch because the server ended before it was made anew. It serves
+// until that is done.
+func (c *Core) served(ctx context.Context) (view.View, error) {
+	newest, err := c.entities(ctx)
+	if err != nil || newest.Epoch == 0 {
+		return newest, err
+	}
+	there, err := view.Inspect(ctx, ops.ViewsIn(c.opts.Views, nil), []view.View{newest})
+	epoch, ok := there.Epochs[newest.Name]
+	if err != nil || !ok || epoch >= newest.Epoch || there.Log != c.Log.ID() {
+		return newest, nil // what is wrong with it whoever opens it says
+	}
+	if err := c.Catalog.Recall(ctx, event.Position(epoch)); err != nil {
+		c.opts.Logger.Warn("entities cannot be served by the definitions of before, until they are computed anew", "error", err)
+		return newest, nil
+	}
+	return custom.View(event.Position(epoch), c.Catalog, c.Sealer.Registry.BuiltIn), nil
 }
 
 // background runs something beside what serves, until the core is closed.
@@ -65,6 +86,7 @@ func (c *Core) expire(ctx context.Context) {
 // done they are served as before.
 func (c *Core) replaceEntities(ctx context.Context, epoch event.Position) {
 	const often, again = 50 * time.Millisecond, time.Second
+	looked := event.Position(0)
 	for pause := often; ; {
 		select {
 		case <-ctx.Done():
@@ -72,23 +94,53 @@ func (c *Core) replaceEntities(ctx context.Context, epoch event.Position) {
 		case <-time.After(pause):
 		}
 		pause = often
-		if c.Log.Wait(ctx, c.Log.Mark().Size) != nil {
+		if c.Log.Wait(ctx, looked) != nil {
 			return
 		}
+		at := c.Log.Mark().Size // before the definitions are read: what comes meanwhile is looked at again
 		v, err := c.entities(ctx)
 		if err == nil && event.Position(v.Epoch) != epoch {
 			c.opts.Logger.Info("entities are computed anew, because definitions changed", "position", v.Epoch)
-			if err = c.Views.Replace(ctx, v); err == nil {
+			newest, stop := c.whileNewest(ctx, event.Position(v.Epoch))
+			err = c.Views.Replace(newest, v)
+			if err == nil {
 				epoch = event.Position(v.Epoch)
 			}
+			over := newest.Err() != nil
+			if stop(); err != nil && over {
+				continue
+			}
 		}
-		if err != nil && ctx.Err() == nil {
+		if err == nil {
+			looked = at
+		} else if ctx.Err() == nil {
 			pause = again
 			if !fault.Is(err, fault.Conflict) {
 				c.opts.Logger.Error("entities cannot be computed anew; they are served as before", "error", err)
 			}
 		}
 	}
+}
+
+// whileNewest is a context that ends when definitions of a later epoch come: what
+// waits for another node to build would wait for ever if that one began later.
+func (c *Core) whileNewest(ctx context.Context, epoch event.Position) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for at := event.Position(0); c.Log.Wait(ctx, at) == nil; {
+			at = c.Log.Mark().Size
+			if d, err := c.Catalog.Current(ctx); err == nil && d.Epoch > epoch {
+				cancel()
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	return ctx, func() { cancel(); <-done }
 }
 
 // isErased reports whether the erasure of a person, or of an entity, was

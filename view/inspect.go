@@ -14,6 +14,9 @@ type Standing struct {
 	Log      event.LogID
 	Position event.Position  // what they contain
 	Views    map[string]bool // by name: whether it is as it is declared now
+	// Epochs are those of the views that differ in nothing else from what is
+	// declared now, by name.
+	Epochs map[string]uint64
 }
 
 // Inspect reads what the views of a backend are, without following a log or
@@ -25,10 +28,15 @@ func Inspect(ctx context.Context, in Backend, declared []View) (Standing, error)
 	if err != nil {
 		return Standing{}, fault.Wrap(op, err)
 	}
-	out := Standing{Log: at.log, Position: at.position, Views: map[string]bool{}}
+	out := Standing{Log: at.log, Position: at.position, Views: map[string]bool{}, Epochs: map[string]uint64{}}
 	for i := range declared {
 		v := &declared[i]
-		out.Views[v.Name] = prints[v.Name] == v.fingerprint()
+		print := prints[v.Name]
+		out.Views[v.Name] = print == v.fingerprint()
+		then := *v
+		if then.Epoch = epochOf(print); then.fingerprint() == print {
+			out.Epochs[v.Name] = then.Epoch
+		}
 	}
 	return out, nil
 }

@@ -325,6 +325,11 @@ func TestInspectPostgres(t *testing.T) {
 	if err != nil || st.Log != l.ID() || st.Position != l.Mark().Size || fmt.Sprint(st.Views) != "map[marks:false people:true]" {
 		t.Fatal(st, err)
 	}
+	later := people()
+	later.Epoch = 7
+	if st, err = view.Inspect(ctx, in, []view.View{later, counts(1)}); err != nil || fmt.Sprint(st.Views, st.Epochs) != "map[marks:false people:false] map[people:0]" {
+		t.Fatal(st, err)
+	}
 }
 
 // Drop leaves nothing of ours, so that views are made again, and touches nothing

@@ -105,6 +105,31 @@ func (c *Catalog) Recorded(ctx context.Context, docs custom.Documents) (*custom.
 	return custom.Redefine(docs, c.impl)
 }
 
+// Recall keeps at hand the last definitions of an epoch that is over.
+func (c *Catalog) Recall(ctx context.Context, epoch event.Position) error {
+	docs, last := custom.Documents{}, custom.Documents{}
+	for r, err := range c.runner.Log.Read(ctx, event.Query{{Types: custom.DocumentFacts()[0].Types}}, 0) {
+		if err != nil {
+			return err
+		}
+		f, err := c.runner.Sealer.Decode(ctx, r)
+		if err != nil {
+			return err
+		}
+		if docs = custom.EvolveDocuments(docs, f); docs.At == f.Position && docs.Epoch == epoch {
+			last = docs
+		}
+	}
+	d, err := custom.Redefine(last, c.impl)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.epochs[epoch] = d
+	return nil
+}
+
 // Defined implements custom.Source.
 func (c *Catalog) Defined(epoch event.Position, typ string, revision uint32) *custom.Definitions {
 	has := func(d *custom.Definitions) bool {
