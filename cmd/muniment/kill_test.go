@@ -37,7 +37,11 @@ func openCore(ctx context.Context, data string) (*server.Server, context.Context
 const theOwner = "owner@example.org"
 
 func openCoreOf(ctx context.Context, c server.Config) (*server.Server, context.Context, error) {
-	s, err := server.New(ctx, c, server.Extra{Passwords: cheap})
+	return openWith(ctx, c, server.Extra{Passwords: cheap})
+}
+
+func openWith(ctx context.Context, c server.Config, x server.Extra) (*server.Server, context.Context, error) {
+	s, err := server.New(ctx, c, x)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -29,26 +29,29 @@ import (
 // directory, database, keys, register, root key.
 func nodeSettings(args []string) server.Config {
 	return server.Config{Data: args[0], Database: args[1], Keys: args[2], Register: args[3], RootKey: args[4],
-		Listen: "127.0.0.1:0", ExternalURL: "http://localhost:8300", NodeListen: "127.0.0.1:0", Lease: "1s"}
+		Listen: "127.0.0.1:0", ExternalURL: "http://localhost:8300", NodeListen: "127.0.0.1:0", Lease: "1s", WebhookNetworks: "127.0.0.1"}
 }
 
 // crewMember is the program that is killed: a node, with eight clients that
 // create users over it for as long as it lives. It prints what writer prints,
 // and whether it holds the log whenever that changes.
-func crewMember() {
+func crewMember() { serveNode(server.Extra{}, 8, workOver) }
+
+// serveNode serves a node, with so many clients, until it is told to end.
+func serveNode(extra server.Extra, clientsOf int, client func(context.Context, *server.Server)) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	var clients sync.WaitGroup
 	err := server.Serve(ctx, nodeSettings(os.Args[1:]), io.Discard, io.Discard, slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		func(open context.Context, c server.Config, x server.Extra) (server.App, error) {
-			x.Passwords = cheap
+			x.Passwords, x.WebhookRetry = cheap, extra.WebhookRetry
 			s, err := server.New(open, c, x)
 			if err != nil {
 				return nil, err
 			}
 			clients.Go(func() { tellRole(ctx, s) })
-			for range 8 {
-				clients.Go(func() { workOver(ctx, s) })
+			for range clientsOf {
+				clients.Go(func() { client(ctx, s) })
 			}
 			return crewServer{s, &clients}, nil
 		})
@@ -129,6 +132,20 @@ func ownerOf(ctx context.Context, s *server.Server) (context.Context, string, er
 	return as, orgs.GetOrganizations()[0].GetId(), nil
 }
 
+// sharedPlaces are those that nodes have in common, and the settings of a server
+// that has them for itself.
+func sharedPlaces(t *testing.T) ([]string, server.Config) {
+	t.Helper()
+	dir, db := t.TempDir(), postgres.Shared(t)
+	shared := []string{db.NewDatabase(t), db.NewDatabase(t), dir + "/register.json", dir + "/root.key"}
+	if _, err := file.Open(shared[3]); err != nil {
+		t.Fatal(err)
+	}
+	config := nodeSettings(append([]string{t.TempDir()}, shared...))
+	config.Listen, config.NodeListen = "127.0.0.1:8300", ""
+	return shared, config
+}
+
 // The node that holds the log is killed again and again, under load, and the
 // others go on: nothing acknowledged is missing, nothing is there twice, no
 // position is left out. Afterwards every command that was sent has one outcome.
@@ -138,13 +155,7 @@ func TestKillNodes(t *testing.T) {
 	if n, err := strconv.Atoi(os.Getenv("MUNIMENT_KILLS")); err == nil {
 		kills = n
 	}
-	dir, db := t.TempDir(), postgres.Shared(t)
-	shared := []string{db.NewDatabase(t), db.NewDatabase(t), dir + "/register.json", dir + "/root.key"}
-	if _, err := file.Open(shared[3]); err != nil {
-		t.Fatal(err)
-	}
-	config := nodeSettings(append([]string{t.TempDir()}, shared...))
-	config.Listen, config.NodeListen = "127.0.0.1:8300", ""
+	shared, config := sharedPlaces(t)
 	s, _, err := openCoreOf(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
@@ -152,11 +163,9 @@ func TestKillNodes(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c := &crew{T: t, shared: shared, all: map[string]*sent{}}
-	for range 3 {
-		c.dirs = append(c.dirs, t.TempDir())
-		c.nodes = append(c.nodes, c.join(len(c.nodes)))
-	}
+	c := &crew{T: t, program: "crew", shared: shared, all: map[string]*sent{}}
+	c.noted = c.note
+	c.muster()
 	for range kills {
 		c.killLeader()
 	}
@@ -165,17 +174,27 @@ func TestKillNodes(t *testing.T) {
 	t.Logf("killed the holder %d times: %d users created; %d answers asked to try again", kills, len(c.all), c.retries)
 }
 
-// crew are the nodes of TestKillNodes.
+// crew are the nodes of TestKillNodes, and of others that kill nodes.
 type crew struct {
 	*testing.T
+	program      string         // that a node runs
+	noted        func(*program) // what a node printed that has ended
 	shared, dirs []string
 	nodes        []*program
 	all          map[string]*sent
 	retries      int
 }
 
+// muster has three nodes join.
+func (c *crew) muster() {
+	for range 3 {
+		c.dirs = append(c.dirs, c.TempDir())
+		c.nodes = append(c.nodes, c.join(len(c.nodes)))
+	}
+}
+
 func (c *crew) join(i int) *program {
-	return start(c.T, nil, "crew", append([]string{c.dirs[i]}, c.shared...)...)
+	return start(c.T, nil, c.program, append([]string{c.dirs[i]}, c.shared...)...)
 }
 
 // leader is the node that said last that it holds the log, and was not killed.
@@ -205,7 +224,7 @@ func (c *crew) killLeader() {
 	time.Sleep(time.Duration(rand.IntN(400)) * time.Millisecond)
 	p.signal(syscall.SIGKILL)
 	<-p.exited
-	c.note(p)
+	c.noted(p)
 	c.nodes[i] = c.join(i)
 }
 
@@ -218,7 +237,7 @@ func (c *crew) dismiss() {
 		if p.err != nil {
 			c.Errorf("a node did not end in order: %v\n%s", p.err, p.errors())
 		}
-		c.note(p)
+		c.noted(p)
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 // The test binary is also the programs that the tests run: muniment itself, the
 // opener of a browser with a person before it, and the writer that is killed.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"muniment": main, "xdg-open": openAsPerson, "open": openAsPerson, "writer": write, "hoster": host, "deliverer": deliver, "crew": crewMember, "victim": victim, "supervised": supervised})
+	testscript.Main(m, map[string]func(){"muniment": main, "xdg-open": openAsPerson, "open": openAsPerson, "writer": write, "hoster": host, "deliverer": deliver, "crew": crewMember, "publisher": publisher, "victim": victim, "supervised": supervised})
 }
 
 // Each script is one behaviour of the program on the command line.
