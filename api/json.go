@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"regexp"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"muniment.dev/fault"
 )
@@ -47,7 +49,34 @@ func (c strictJSON) Unmarshal(b []byte, v any) error {
 		return fault.New(fault.Invalid, "the message is empty; the least is {}")
 	}
 	if err := protojson.Unmarshal(b, m); err != nil {
-		return explainJSON(err)
+		f := explainJSON(err)
+		if names := enumNames(m.ProtoReflect().Descriptor(), f.Field, 4); len(names) > 0 && strings.HasSuffix(f.Msg, "of type enum") {
+			return fault.Field(f.Field, "must be one of %s", strings.Join(names, ", "))
+		}
+		return f
+	}
+	return nil
+}
+
+// enumNames are the names of the values of the field with a JSON name, if it is
+// an enum; in a message, or in those within it so many levels deep.
+func enumNames(md protoreflect.MessageDescriptor, name string, levels int) (out []string) {
+	fields := md.Fields()
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		if e := f.Enum(); e != nil && (f.JSONName() == name || string(f.Name()) == name) {
+			for n := range e.Values().Len() {
+				if v := e.Values().Get(n); v.Number() != 0 { // which says nothing
+					out = append(out, string(v.Name()))
+				}
+			}
+			return out
+		}
+		if f.Message() != nil && levels > 0 && !f.IsMap() {
+			if out = enumNames(f.Message(), name, levels-1); len(out) > 0 {
+				return out
+			}
+		}
 	}
 	return nil
 }

@@ -94,6 +94,9 @@ func TestBadInput(t *testing.T) {
 		if strings.Contains(body, canary) {
 			t.Errorf("%s: the value is repeated: %s", c.name, body)
 		}
+		if c.name == "unknown value" && !strings.Contains(body, "must be one of USER_STATE_ACTIVE, USER_STATE_") {
+			t.Errorf("%s: it does not say what there is: %s", c.name, body)
+		}
 		if reached {
 			t.Errorf("%s: reached the service", c.name)
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
@@ -171,30 +172,43 @@ func plain(k event.Kind, raw []byte) (any, error) {
 
 var placeholder = regexp.MustCompile(`\{[A-Za-z][A-Za-z0-9_-]*\}`)
 
+// visible shows what would change how the text around it reads: control
+// characters, and those that turn the direction of writing (Unicode TR 36 §2.5).
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
+}
+
 // sentence is what a person would say happened.
 func (rd *Reader) sentence(ctx context.Context, d *event.Descriptor, e *Entry, s Sight) string {
 	if d.Sentence == "" {
 		return d.Type
 	}
-	return placeholder.ReplaceAllStringFunc(d.Sentence, func(p string) string {
-		name := p[1 : len(p)-1]
-		if name == "actor" {
-			return rd.ActorName(ctx, e.Record, s)
+	return placeholder.ReplaceAllStringFunc(d.Sentence, func(p string) string { return visible(rd.said(ctx, e, s, p[1:len(p)-1])) })
+}
+
+// said is what stands for a placeholder in a sentence.
+func (rd *Reader) said(ctx context.Context, e *Entry, s Sight, name string) string {
+	if name == "actor" {
+		return rd.ActorName(ctx, e.Record, s)
+	}
+	i := slices.IndexFunc(e.Fields, func(f Field) bool { return f.Name == name })
+	if i < 0 {
+		if name == "organization" {
+			return "the instance"
 		}
-		i := slices.IndexFunc(e.Fields, func(f Field) bool { return f.Name == name })
-		if i < 0 {
-			if name == "organization" {
-				return "the instance"
-			}
-			return "(none)"
-		}
-		f := e.Fields[i]
-		if f.Kind != event.IDRef || f.State != event.Present {
-			return f.Text()
-		}
-		id, _ := event.ParseID(f.Text())
-		return rd.name(ctx, e.Record, e.kindOf(f.Field), id, s)
-	})
+		return "(none)"
+	}
+	f := e.Fields[i]
+	if f.Kind != event.IDRef || f.State != event.Present {
+		return f.Text()
+	}
+	id, _ := event.ParseID(f.Text())
+	return rd.name(ctx, e.Record, e.kindOf(f.Field), id, s)
 }
 
 // things are the kinds of thing that tags name.

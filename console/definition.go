@@ -89,6 +89,7 @@ type definitionForm struct {
 	Plan     *munimentv1.PlanSchemaResponse // nil: not planned yet
 	Refused  bool
 	Files    []string // names of the documents that were read
+	Modules  []moduleFile
 	Problems []string
 	Reason   string
 	Command  string
@@ -123,7 +124,14 @@ func (v *visit) changeDefinitions() error {
 	if err != nil {
 		return err
 	}
-	documents, err := readDocuments(f.Text, now.GetDocuments())
+	err = v.readFiles(&f)
+	var documents []*munimentv1.SchemaDocument
+	if err == nil {
+		documents, err = readDocuments(f.Text, now.GetDocuments())
+	}
+	if err == nil && len(documents)+len(f.Modules) == 0 {
+		err = fault.Field("documents", "there is no document, and no module")
+	}
 	if err != nil {
 		f.Problems = []string{page.Sentence(fault.Public(err))}
 		return v.showDefinitions(http.StatusUnprocessableEntity, f)
@@ -138,7 +146,7 @@ func (v *visit) changeDefinitions() error {
 }
 
 func (v *visit) planDefinitions(status int, f definitionForm, documents []*munimentv1.SchemaDocument) error {
-	plan, err := v.c.API.Schema.PlanSchema(v.ctx, &munimentv1.PlanSchemaRequest{Documents: documents, Modules: nil, Whole: f.Whole})
+	plan, err := v.c.API.Schema.PlanSchema(v.ctx, &munimentv1.PlanSchemaRequest{Documents: documents, Modules: f.modules(), Whole: f.Whole})
 	if err != nil {
 		return v.definitionsFailed(f, err)
 	}
@@ -148,7 +156,7 @@ func (v *visit) planDefinitions(status int, f definitionForm, documents []*munim
 }
 
 func (v *visit) applyDefinitions(f definitionForm, documents []*munimentv1.SchemaDocument) error {
-	_, err := v.c.API.Schema.ApplySchema(v.ctx, &munimentv1.ApplySchemaRequest{Documents: documents, Whole: f.Whole, Acknowledge: v.r.PostForm["acknowledge"], CommandId: f.Command, Reason: f.Reason})
+	_, err := v.c.API.Schema.ApplySchema(v.ctx, &munimentv1.ApplySchemaRequest{Documents: documents, Modules: f.modules(), Whole: f.Whole, Acknowledge: v.r.PostForm["acknowledge"], CommandId: f.Command, Reason: f.Reason})
 	if err == nil {
 		return v.done("/console/definitions", "The definitions are changed.")
 	}
@@ -198,9 +206,6 @@ func readDocuments(text string, now []*munimentv1.SchemaDocument) ([]*munimentv1
 			}
 		}
 		out = append(out, &munimentv1.SchemaDocument{File: name, Text: string(raw)})
-	}
-	if len(out) == 0 {
-		return nil, fault.Field("documents", "there is no document")
 	}
 	return out, nil
 }

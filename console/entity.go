@@ -127,7 +127,7 @@ func (v *visit) listEntities(q url.Values) error {
 		return err
 	}
 	for _, e := range got.GetEntities() {
-		p.Rows = append(p.Rows, entityRow{e, entityTitle(t, e), cells(e, p.Columns)})
+		p.Rows = append(p.Rows, entityRow{e, entityTitle(t, e), v.cells(e, p.Columns)})
 	}
 	p.Next = got.GetNextPageToken()
 	return v.showEntities(http.StatusOK, p)
@@ -191,7 +191,7 @@ func entityTitle(t *munimentv1.EntityType, e *munimentv1.Entity) string {
 }
 
 // cells are the fields of an entity as they are shown.
-func cells(e *munimentv1.Entity, fields []*munimentv1.TypeField) []cell {
+func (v *visit) cells(e *munimentv1.Entity, fields []*munimentv1.TypeField) []cell {
 	values, _ := event.ParseJSON([]byte(e.GetDataJson()))
 	data, _ := values.(map[string]any)
 	var out []cell
@@ -204,30 +204,41 @@ func cells(e *munimentv1.Entity, fields []*munimentv1.TypeField) []cell {
 		case slices.Contains(e.GetLocked(), f.GetName()):
 			c.State = "locked"
 		case there:
-			c.State, c.Value, c.Linked = "", value, links(f.GetRef(), value)
+			c.State, c.Value, c.Linked = "", value, v.links(f.GetRef(), value)
 		}
 		out = append(out, c)
 	}
 	return out
 }
 
-// links lead to the entities, or things of Muniment's own, that a field points to.
-func links(ref string, value any) (out []link) {
+// links lead to the entities, or things of Muniment's own, that a field points
+// to; people by name, for those who may see them.
+func (v *visit) links(ref string, value any) (out []link) {
 	ids, _ := value.([]any)
 	if s, ok := value.(string); ok {
 		ids = []any{s}
 	}
-	for _, v := range ids {
-		s, _ := v.(string)
+	for _, item := range ids {
+		s, _ := item.(string)
 		id, err := event.ParseID(s)
 		if ref == "" || err != nil {
 			return nil
 		}
 		if to := streamPath(ref + ":" + id.String()); to != "" {
-			out = append(out, link{to, ref + " " + s[:8]})
+			out = append(out, link{to, v.called(ref, id.String())})
 		}
 	}
 	return out
+}
+
+// called is what something that a field points to is called.
+func (v *visit) called(kind, id string) string {
+	if kind == "user" {
+		if u := v.userOf(id); u != nil {
+			return userName(u)
+		}
+	}
+	return kind + " " + id[:8]
 }
 
 // entityPage is the data of entity.html.
@@ -247,7 +258,7 @@ type entityPage struct {
 }
 
 // relatedRow is an entity that points to the one that is shown.
-type relatedRow struct{ Field, Href, Title, Type string }
+type relatedRow struct{ Field, Href, Title, Type, ID string }
 
 // getEntity finds the entity in the address, with its type.
 func (v *visit) getEntity() (*munimentv1.EntityType, *munimentv1.Entity, error) {
@@ -278,7 +289,7 @@ func (v *visit) entity() error {
 	if err != nil {
 		return err
 	}
-	p := entityPage{Entity: e, Type: t, Title: entityTitle(t, e), Org: v.orgName(e.GetOrganizationId()), Fields: cells(e, t.GetFields()), At: entityPath(e),
+	p := entityPage{Entity: e, Type: t, Title: entityTitle(t, e), Org: v.orgName(e.GetOrganizationId()), Fields: v.cells(e, t.GetFields()), At: entityPath(e),
 		Stream: e.GetType() + ":" + plainID(e), CanErase: v.me.Owns(e.GetOrganizationId()),
 		Curl: v.same("entity get "+e.GetType()+" "+e.GetEntityId(), "/v1/entities/"+e.GetType()+"/"+e.GetEntityId())}
 	if p.Erasure, err = v.c.API.Entity.GetEntityErasure(v.ctx, &munimentv1.GetEntityErasureRequest{Type: e.GetType(), EntityId: e.GetEntityId()}); err != nil {
@@ -327,7 +338,7 @@ func (v *visit) related(p *entityPage) error {
 			}
 		}
 		t := types[e.GetType()]
-		p.Related = append(p.Related, relatedRow{r.GetField(), entityPath(e), entityTitle(t, e), typeTitle(t)})
+		p.Related = append(p.Related, relatedRow{r.GetField(), entityPath(e), entityTitle(t, e), typeTitle(t), e.GetEntityId()})
 	}
 	if token := got.GetNextPageToken(); token != "" {
 		q := v.r.URL.Query()

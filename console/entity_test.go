@@ -34,6 +34,25 @@ func TestDefinitionPages(t *testing.T) {
 	v.get(change).send(change, "documents", " ", "do", "plan").want(422, "There is no document")
 }
 
+// Files can be chosen as well, documents and modules; what was chosen is there
+// when the plan is applied.
+func TestDefinitionFiles(t *testing.T) {
+	b := newBackend(t)
+	v := as(t, serve(t, b), "ada")
+	const change = "/console/definitions/change"
+	v.get(change).upload(change, []string{"documents", `{"x-event": "typed"}`, "do", "plan"}, "h.json", houseDoc, "score.wasm", "\x00asm").want(200, "Read: typed.json, h.json.", `name="module" value="score:AGFzbQ=="`, "4 bytes")
+	v.upload(change, []string{"documents", houseDoc, "module", "score:AGFzbQ==", "acknowledge", "household-registered/name", "do", "apply"}).want(200, "The definitions are changed.")
+	if want := []string{"ApplySchema h.json false household-registered/name  score=4"}; !slices.Equal(b.calls, want) {
+		t.Errorf("calls: %q, want %q", b.calls, want)
+	}
+	v.get(change).upload(change, []string{"do", "plan"}, "notes.txt", "x").want(422, "Documents end with .json")
+	v.get(change).upload(change, []string{"module", "score:%", "do", "plan"}).want(422, "choose it again")
+	v.get(change).upload(change, []string{"do", "plan"}, "big.wasm", strings.Repeat("x", 3<<20)).want(429, "larger than 2048 KiB")
+	if v.body = ""; v.upload(change, []string{"documents", houseDoc, "do", "plan"}).last.StatusCode != 403 {
+		t.Error("a form without its token was taken")
+	}
+}
+
 // Documents that are pasted keep the names that they have, or get one after
 // what they define.
 func TestReadDocuments(t *testing.T) {

@@ -60,7 +60,11 @@ func (b *backend) ApplySchema(ctx context.Context, r *munimentv1.ApplySchemaRequ
 	if len(r.GetAcknowledge()) == 0 {
 		return nil, fault.New(fault.Refused, "acknowledge household-registered/name")
 	}
-	c, err := b.change(ctx, "ApplySchema", r.GetDocuments()[0].GetFile(), fmt.Sprint(r.GetWhole()), strings.Join(r.GetAcknowledge(), ","), r.GetReason())
+	said := []string{"ApplySchema", r.GetDocuments()[0].GetFile(), fmt.Sprint(r.GetWhole()), strings.Join(r.GetAcknowledge(), ","), r.GetReason()}
+	for _, m := range r.GetModules() {
+		said = append(said, fmt.Sprintf("%s=%d", m.GetName(), len(m.GetCode())))
+	}
+	c, err := b.change(ctx, said...)
 	return &munimentv1.ApplySchemaResponse{Change: c}, err
 }
 

@@ -59,6 +59,7 @@ func (v *visit) userOf(id string) *munimentv1.User {
 		v.users = map[string]*munimentv1.User{}
 	}
 	got, err := v.c.API.User.GetUser(v.ctx, &munimentv1.GetUserRequest{UserId: id, Read: v.read})
+	v.users[id] = nil
 	if err == nil {
 		v.users[id] = got.GetUser()
 	}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/hex"
+	"fmt"
 	"html/template"
 	"slices"
 	"strings"
@@ -49,6 +50,7 @@ func funcs() template.FuncMap {
 		"uses":     usedProof,
 		"join":     strings.Join,
 		"label":    label,
+		"failure":  failure,
 		"group":    group,
 		"says":     says,
 		"stranger": stranger,
@@ -359,6 +361,23 @@ func label(path string) string {
 		return path
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// failure is why an event could not be delivered, after "the last attempt".
+func failure(l *munimentv1.DeadLetter) string {
+	switch l.GetFailure() {
+	case "answered":
+		return fmt.Sprintf("answered with %d", l.GetStatus())
+	case "unreachable":
+		return "without reaching the receiver"
+	case "timed-out":
+		return "without an answer in time"
+	case "forbidden":
+		return "not made, because the address leads into a network that is not called"
+	case "unreadable":
+		return "not made, because the event could not be made ready"
+	}
+	return l.GetFailure()
 }
 
 // says is an event's sentence with a capital letter first; the type if there is

@@ -57,21 +57,50 @@ func (s *Site) checkForm(r *http.Request) error {
 	if err := s.cross.Check(r); err != nil {
 		return fault.New(fault.Denied, "this form was sent from another site; open the page here and send it again")
 	}
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return fault.New(fault.Invalid, "a form is sent as application/x-www-form-urlencoded")
-	}
-	if err := r.ParseForm(); err != nil {
+	if err := parseForm(r); err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
-			return fault.New(fault.Exhausted, "the form is larger than %d KiB", maxForm>>10)
+			return fault.New(fault.Exhausted, "the form is larger than %d KiB", bodyLimit(r)>>10)
 		}
-		return fault.New(fault.Invalid, "the form cannot be read")
+		return fault.New(fault.Invalid, "the form cannot be read; it is sent as application/x-www-form-urlencoded, or with files as multipart/form-data")
 	}
 	if !s.goodToken(r, r.PostForm[TokenField]) {
 		return fault.New(fault.Denied, "this page was open for too long or in another session; go back, reload it and send the form again")
 	}
 	return nil
+}
+
+// The encodings of a form (HTML Living Standard §4.10.21.7), without files and
+// with.
+const (
+	encoded   = "application/x-www-form-urlencoded"
+	multipart = "multipart/form-data"
+)
+
+func encoding(r *http.Request) string {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return kind
+}
+
+func bodyLimit(r *http.Request) int64 {
+	if encoding(r) == multipart {
+		return maxFiles
+	}
+	return maxForm
+}
+
+// parseForm reads a form in memory.
+func parseForm(r *http.Request) error {
+	switch encoding(r) {
+	case encoded:
+		return r.ParseForm()
+	case multipart:
+		return r.ParseMultipartForm(maxFiles)
+	}
+	return errors.New("another encoding")
 }
 
 func (s *Site) goodToken(r *http.Request, fields []string) bool {

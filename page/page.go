@@ -25,8 +25,12 @@ import (
 	"muniment.dev/fault"
 )
 
-// maxForm bounds the body of a form, in bytes.
-const maxForm = 64 << 10
+// maxForm bounds the body of a form, in bytes, and maxFiles that of a form with
+// files.
+const (
+	maxForm  = 64 << 10
+	maxFiles = 2 << 20
+)
 
 // Settings say how the site is reached.
 type Settings struct {
@@ -160,7 +164,7 @@ func (s *Site) Handler(next http.Handler) http.Handler {
 			http.Error(w, "pages are read with GET and changed with POST", http.StatusMethodNotAllowed)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		r.Body = http.MaxBytesReader(w, r.Body, bodyLimit(r))
 		if err := s.checkForm(r); err != nil {
 			s.Fail(w, r, err)
 			return
