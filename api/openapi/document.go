@@ -36,6 +36,7 @@ func (s *source) document() ([]byte, error) {
 			collect(schemas, r.Method.Output(), false)
 		}
 	}
+	paths["/v1/cloudevents"] = cloudEvents(schemas)
 	return encode(object{
 		"openapi": "3.1.0",
 		"info": object{
@@ -218,6 +219,8 @@ func value(f protoreflect.FieldDescriptor) object {
 		switch f.Message().FullName() {
 		case "google.protobuf.Timestamp":
 			return object{"type": "string", "format": "date-time"}
+		case "google.protobuf.Struct":
+			return object{"type": "object"}
 		case "google.protobuf.Value":
 			return object{} // any JSON
 		}

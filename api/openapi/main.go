@@ -9,12 +9,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	_ "google.golang.org/genproto/googleapis/api/annotations" // so that the annotations are understood
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
@@ -59,7 +61,7 @@ type source struct {
 }
 
 // order is how the services are told, from what most people want to what few do.
-var order = []string{"User", "Organization", "Project", "Application", "Grant", "Member", "Session", "Event", "History", "Me", "Instance"}
+var order = []string{"User", "Organization", "Project", "Application", "Grant", "Member", "Permission", "Policy", "Session", "Schema", "Entity", "Event", "Subscription", "Sync", "History", "Me", "Instance", "HostedInstance"}
 
 func readSource(b []byte) (*source, error) {
 	var set descriptorpb.FileDescriptorSet
@@ -82,6 +84,9 @@ func readSource(b []byte) (*source, error) {
 		}
 		s.services = append(s.services, service)
 	}
+	if err := s.whole(files); err != nil {
+		return nil, err
+	}
 	d, err := files.FindDescriptorByName("muniment.v1.Change")
 	if err != nil {
 		return nil, err
@@ -90,6 +95,19 @@ func readSource(b []byte) (*source, error) {
 		s.preamble += tidy(c) + "\n"
 	}
 	return s, nil
+}
+
+// whole says which service of the sources is not told.
+func (s *source) whole(files *protoregistry.Files) (err error) {
+	files.RangeFilesByPackage("muniment.v1", func(f protoreflect.FileDescriptor) bool {
+		for i := range f.Services().Len() {
+			if d := f.Services().Get(i); !slices.ContainsFunc(s.services, func(told protoreflect.ServiceDescriptor) bool { return told.FullName() == d.FullName() }) {
+				err = fmt.Errorf("%s has no place in the order of services", d.FullName())
+			}
+		}
+		return err == nil
+	})
+	return err
 }
 
 // comment is what the sources say of something.
