@@ -51,6 +51,7 @@ var cheap = password.Params{Memory: 64, Time: 1, Threads: 1}
 // startWeb starts a server on the data directory. One that holds no instance
 // gets one, with an owner.
 func startWeb(ctx context.Context, e engine, dir string, clients int) (_ *web, err error) {
+	server.TuneCollector()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fault.Wrap("find a free port", err)

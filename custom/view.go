@@ -37,7 +37,7 @@ func View(epoch event.Position, s Source, builtIn func(string) bool) view.View {
 		Tables: []view.Table{{
 			Name:    Table,
 			Key:     []string{"id", "type"},
-			Columns: entity.Columns(entityColumns()...),
+			Columns: columns,
 			Indexes: [][]string{{"type", entity.Order}, {"type", "organization", entity.Order}, {"type", "changed"}},
 			Sparse:  [][]string{{"failed"}},
 		}, {
@@ -76,9 +76,17 @@ func entityColumns() []view.Column {
 }
 
 // slot names the columns of a further subject and of what is sealed under it.
-func slot(n int) (subject, sealed string) {
-	return "subject" + strconv.Itoa(n+1), "sealed" + strconv.Itoa(n+1)
-}
+func slot(n int) (subject, sealed string) { return slots[n][0], slots[n][1] }
+
+var slots = func() (out [MaxSubjects][2]string) {
+	for n := range out {
+		out[n] = [2]string{"subject" + strconv.Itoa(n+1), "sealed" + strconv.Itoa(n+1)}
+	}
+	return out
+}()
+
+// columns are those of the entities' table.
+var columns = entity.Columns(entityColumns()...)
 
 type folder struct {
 	epoch  event.Position
@@ -126,7 +134,8 @@ func (d *Definitions) changes(before, after *Entity, f event.Fact) []view.Change
 
 // row are the columns of the entities' table that hold the state.
 func (d *Definitions) row(t *schema.Entity, e *Entity) view.Values {
-	set := view.Values{"deleted": e.Deleted, "erased": e.Erased, "failed": nil, "problem": nil}
+	set := make(view.Values, len(columns))
+	set["deleted"], set["erased"], set["failed"], set["problem"] = e.Deleted, e.Erased, nil, nil
 	if e.Failed > 0 {
 		set["failed"], set["problem"] = e.Failed, e.Problem
 	}
@@ -155,7 +164,7 @@ func (d *Definitions) row(t *schema.Entity, e *Entity) view.Values {
 	set["public"], set["sealed"] = string(event.FormatJSON(public)), sealedText(e, e.ID, own)
 	for n := range MaxSubjects {
 		subject, sealed := slot(n)
-		set[subject], set[sealed] = nil, event.Sealed[string]{}
+		set[subject] = nil
 		if n >= len(subjects) {
 			continue
 		}

@@ -235,9 +235,66 @@ func decimalText(negative bool, mantissa uint64, exp int64) string {
 }
 
 // FormatJSON writes a JSON value on one line, names sorted.
-func FormatJSON(v any) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
+func FormatJSON(v any) []byte { return formatJSON(make([]byte, 0, 128), v) }
+
+func formatJSON(dst []byte, v any) []byte {
+	switch v := v.(type) {
+	case nil:
+		return append(dst, "null"...)
+	case bool:
+		return strconv.AppendBool(dst, v)
+	case int64:
+		return strconv.AppendInt(dst, v, 10)
+	case json.Number:
+		if v != "" && strings.Trim(string(v), "0123456789-+.eE") == "" {
+			return append(dst, v...)
+		}
+	case string:
+		return formatText(dst, v)
+	case []any:
+		dst = append(dst, '[')
+		for i, item := range v {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = formatJSON(dst, item)
+		}
+		return append(dst, ']')
+	case map[string]any:
+		return formatObject(dst, v)
+	}
+	return formatOther(dst, v)
+}
+
+func formatObject(dst []byte, m map[string]any) []byte {
+	names := make([]string, 0, 16)
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	dst = append(dst, '{')
+	for i, name := range names {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = formatJSON(append(formatText(dst, name), ':'), m[name])
+	}
+	return append(dst, '}')
+}
+
+// formatText writes text; what needs to be escaped is left to the library.
+func formatText(dst []byte, s string) []byte {
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return formatOther(dst, s)
+		}
+	}
+	return append(append(append(dst, '"'), s...), '"')
+}
+
+func formatOther(dst []byte, v any) []byte {
+	b := bytes.NewBuffer(dst)
+	e := json.NewEncoder(b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
 		panic("event: not a JSON value: " + err.Error()) // the programmer's mistake

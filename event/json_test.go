@@ -69,7 +69,7 @@ func TestJSONRefuses(t *testing.T) {
 // Whatever is read can be written, recorded, verified by a stranger and read
 // again; one value has one encoding, as JSON and as CBOR.
 func FuzzJSON(f *testing.F) {
-	for _, seed := range []string{`{"a":[1,-2.5,1e30,null,true,"\u00e9\ud83d\ude00"],"b":{}}`, `"\\ud800"`, `-0`, `1e-400`, `18446744073709551615`, `-18446744073709551615`} {
+	for _, seed := range []string{`{"a":[1,-2.5,1e30,null,true,"\u00e9\ud83d\ude00"],"b":{}}`, `{"b":"<&>\u2028\t\u007f","a\"\\":[[],-7,{"é":"\n"}]}`, `"\\ud800"`, `-0`, `1e-400`, `18446744073709551615`, `-18446744073709551615`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -78,6 +78,9 @@ func FuzzJSON(f *testing.F) {
 			return
 		}
 		text := event.FormatJSON(v)
+		if library := libraryJSON(v); !bytes.Equal(text, library) {
+			t.Fatalf("%s: the library writes %s", text, library)
+		}
 		again, err := event.ParseJSON(text)
 		if err != nil || !reflect.DeepEqual(v, again) {
 			t.Fatalf("%s: %v, read again as %v: %v", text, v, again, err)
@@ -94,6 +97,17 @@ func FuzzJSON(f *testing.F) {
 			t.Fatalf("%x: a stranger does not take it: %v", enc, err)
 		}
 	})
+}
+
+// libraryJSON is what encoding/json writes.
+func libraryJSON(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(v) != nil {
+		return nil
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // Only what AppendValue writes is read.

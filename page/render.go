@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 
 	"muniment.dev/fault"
 )
@@ -30,7 +31,7 @@ const (
 type Pages struct {
 	site   *Site
 	layout Layout
-	byName map[string]*template.Template
+	byName map[string]func() (*template.Template, error)
 }
 
 // Pages parses the files *.html of dir. Each is a page that defines "content"
@@ -38,7 +39,8 @@ type Pages struct {
 // underscore are shared by all pages. A nil dir has the page for faults only.
 // More adds functions for templates; it may be nil.
 func (s *Site) Pages(dir fs.FS, layout Layout, more template.FuncMap) (*Pages, error) {
-	root, err := template.New("page").Funcs(s.funcs()).Funcs(more).ParseFS(layoutFiles, "html/base.html", "html/pieces.html", "html/"+string(layout)+".html")
+	own := func() *template.Template { return template.New("page").Funcs(s.funcs()).Funcs(more) }
+	root, err := own().ParseFS(layoutFiles, "html/base.html", "html/pieces.html", "html/"+string(layout)+".html")
 	if err != nil {
 		return nil, err
 	}
@@ -55,20 +57,14 @@ func (s *Site) Pages(dir fs.FS, layout Layout, more template.FuncMap) (*Pages, e
 			}
 		}
 	}
-	p := &Pages{site: s, layout: layout, byName: map[string]*template.Template{}}
+	p := &Pages{site: s, layout: layout, byName: map[string]func() (*template.Template, error){}}
 	add := func(from fs.FS, file string) error {
-		t, err := root.Clone()
-		if err != nil {
-			return err
-		}
-		if _, err := t.ParseFS(from, file); err != nil {
-			return err
-		}
-		p.byName[strings.TrimSuffix(path.Base(file), ".html")] = t
-		return nil
+		p.byName[strings.TrimSuffix(path.Base(file), ".html")] = sync.OnceValues(func() (*template.Template, error) { return whole(root, from, file) })
+		_, err := own().ParseFS(from, file) // mistakes are found at the start
+		return err
 	}
-	for _, own := range []string{"html/fault.html", "html/onward.html"} {
-		if err := add(layoutFiles, own); err != nil {
+	for _, file := range []string{"html/fault.html", "html/onward.html"} {
+		if err := add(layoutFiles, file); err != nil {
 			return nil, err
 		}
 	}
@@ -80,6 +76,26 @@ func (s *Site) Pages(dir fs.FS, layout Layout, more template.FuncMap) (*Pages, e
 		}
 	}
 	return p, nil
+}
+
+// whole puts a page into its layout, with the pieces that all share: a copy of
+// its own, since pages define the same names. It is made when the page is asked
+// for; those of all pages are a third of what a server that starts holds.
+func whole(root *template.Template, from fs.FS, file string) (*template.Template, error) {
+	t, err := root.Clone()
+	if err != nil {
+		return nil, err
+	}
+	return t.ParseFS(from, file)
+}
+
+// page finds the template of a page.
+func (p *Pages) page(name string) (*template.Template, error) {
+	t, ok := p.byName[name]
+	if !ok {
+		return nil, fmt.Errorf("page: no template %q", name)
+	}
+	return t()
 }
 
 // View is what one page shows.
@@ -123,9 +139,9 @@ type shown struct {
 // Render writes a page, with the note kept for it if there is one. It renders
 // before it writes, so a page is whole or a fault.
 func (p *Pages) Render(w http.ResponseWriter, r *http.Request, status int, name string, v View) {
-	t, ok := p.byName[name]
-	if !ok {
-		p.site.Fail(w, r, fmt.Errorf("page: no template %q", name))
+	t, err := p.page(name)
+	if err != nil {
+		p.site.Fail(w, r, err)
 		return
 	}
 	var b bytes.Buffer
@@ -189,9 +205,9 @@ func OwnPath(p string) bool {
 // Piece writes one of the templates of a page by itself, for a script to put
 // into the page that is open.
 func (p *Pages) Piece(w io.Writer, name, piece string, data any) error {
-	t, ok := p.byName[name]
-	if !ok {
-		return fmt.Errorf("page: no template %q", name)
+	t, err := p.page(name)
+	if err != nil {
+		return err
 	}
 	return t.ExecuteTemplate(w, piece, data)
 }

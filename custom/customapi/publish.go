@@ -217,6 +217,9 @@ func circumstances(c *munimentv1.EventContext, occurred *timestamppb.Timestamp) 
 		}
 		public["occurred"] = event.Instant(occurred.AsTime().UnixMicro())
 	}
+	if c == nil {
+		return public, private, nil
+	}
 	for name, v := range map[string]string{"source": c.GetSource(), "publisher-session": c.GetSession(), "correlation": c.GetCorrelation(), "causation": c.GetCausation(),
 		"publisher-trace": c.GetTrace(), "app-version": c.GetAppVersion(), "network": c.GetNetwork()} {
 		if v == "" {

@@ -140,6 +140,9 @@ func (l *logState) putID(w *pebble.Batch, k []byte) {
 // put never fails: a batch that is not indexed only grows.
 func put(w *pebble.Batch, k, v []byte) { _ = w.Set(k, v, nil) }
 
+// maxRetained is up to which size the memory of a batch is used again.
+const maxRetained = 4 << 20
+
 // write makes a write durable. A fault of another kind than Unknown means that
 // nothing of it is stored or ever will be.
 func (s *Store) write(op string, fill func(*pebble.Batch)) error {
@@ -150,7 +153,7 @@ func (s *Store) write(op string, fill func(*pebble.Batch)) error {
 	if err := s.ready(); err != nil {
 		return fault.Wrap(op, err)
 	}
-	b := s.db.NewBatch()
+	b := s.db.NewBatch(pebble.WithMaxRetainedSizeBytes(maxRetained))
 	fill(b)
 	done := make(chan error, 1)
 	go func() { done <- s.apply(b) }()
