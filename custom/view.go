@@ -58,7 +58,7 @@ func View(epoch event.Position, s Source, builtIn func(string) bool) view.View {
 				{Name: "type", Kind: event.Text}, {Name: "organization", Kind: event.IDRef},
 			},
 			Indexes: [][]string{{"other", "type"}},
-		}},
+		}, alikeTable()},
 	}
 }
 
@@ -129,6 +129,7 @@ func (d *Definitions) changes(before, after *Entity, f event.Fact) []view.Change
 	out := []view.Change{view.Put(Table, view.Values{"id": after.ID, "type": after.Type}, set)}
 	out = append(out, difference(Values, valueRows(t, before), valueRows(t, after))...)
 	out = append(out, d.sealedRows(t, before, after, f)...)
+	out = append(out, d.alikeRows(t, before, after, f)...)
 	return append(out, difference(Pointers, pointerRows(t, before), pointerRows(t, after))...)
 }
 

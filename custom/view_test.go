@@ -72,12 +72,13 @@ func documents(r *rand.Rand, variant int) custom.Documents {
 		return ""
 	}
 	unique := []string{"", `, "x-unique": "instance"`, `, "x-unique": "organization"`}[r.IntN(3)]
-	docs := custom.Documents{Files: map[string]string{"thing.json": fmt.Sprintf(`{%s, "x-entity-type": "thing", "title": "Thing", "type": "object", "properties": {
+	alike := []string{"", `"x-duplicates": [["name", "code"], ["label"]], `, `"x-duplicates": [["secret", "alias", "n"], ["ward"], ["name", "label"]], `}[r.IntN(3)]
+	docs := custom.Documents{Files: map[string]string{"thing.json": fmt.Sprintf(`{%s, %s"x-entity-type": "thing", "title": "Thing", "type": "object", "properties": {
 		"n": {"type": "integer", "x-public": true%s}, "label": {"type": "string", "x-public": true%s},
 		"name": {"type": "string"%s}, "code": {"type": "string"%s}, "list": {"type": "array", "items": {"type": "string"}},
 		"person": {"type": "string", "format": "uuid", "x-public": true}, "guardian": {"type": "string", "format": "uuid", "x-public": true, "x-ref": "thing"},
 		"secret": {"type": "string", "x-subject": "/person"%s}, "alias": {"type": "string", "x-subject": "/person"%s}, "ward": {"type": "string", "x-subject": "/guardian"%s},
-		"links": {"type": "array", "items": {"type": "string", "format": "uuid"}, "x-public": true, "x-ref": "thing"%s}}}`, dialect,
+		"links": {"type": "array", "items": {"type": "string", "format": "uuid"}, "x-public": true, "x-ref": "thing"%s}}}`, dialect, alike,
 		search("", "exact"), search("", "exact", "prefix"), search("", "exact", "prefix"), unique, search("", "exact"), search("", "exact"), search("", "prefix"), search("", "exact"))}}
 	for kind := range kinds {
 		docs.Files[kind+".json"] = document(kind, variant)

@@ -54,6 +54,17 @@ type DuplicateResolved struct {
 	Kind         string   `event:"kind,public"`
 	Organization event.ID `event:"organization,public,tag=org"`
 	Same         bool     `event:"same,public"`
+	Kept         event.ID `event:"kept,public"` // of two that are the same, the one that goes on being used; zero: nobody said
+}
+
+// DuplicateClosed says that two entities that may be the same cannot be compared
+// any more, because one of them was deleted or erased before anybody resolved it.
+type DuplicateClosed struct {
+	Entity       event.ID `event:"entity,public,tag=entity"`
+	Other        event.ID `event:"other,public,tag=other"`
+	Kind         string   `event:"kind,public"`
+	Organization event.ID `event:"organization,public,tag=org"`
+	Gone         event.ID `event:"gone,public"` // which of the two
 }
 
 // Events are the types that this slice owns.
@@ -63,6 +74,7 @@ func Events() []event.Descriptor {
 		event.Describe[ConflictDecided](typeDecided, 1, "{actor} decided about the event {event} of {entity} that was in conflict"),
 		event.Describe[DuplicateFound](typeFound, 1, "{entity} may be the same as {other}: alike in {fields}"),
 		event.Describe[DuplicateResolved](typeResolved, 1, "{actor} resolved whether {entity} and {other} are the same"),
+		event.Describe[DuplicateClosed](typeClosed, 1, "{entity} and {other}, which may be the same, cannot be compared any more: {gone} is gone"),
 	}
 }
 
@@ -71,6 +83,7 @@ const (
 	typeDecided  = "field.conflict.decided"
 	typeFound    = "field.duplicate.found"
 	typeResolved = "field.duplicate.resolved"
+	typeClosed   = "field.duplicate.closed"
 )
 
 // Why an event was kept.

@@ -1,8 +1,6 @@
 package field
 
 import (
-	"slices"
-
 	"muniment.dev/authz"
 	"muniment.dev/decide"
 	"muniment.dev/event"
@@ -114,101 +112,5 @@ var Settling = decide.Decider[settling, Settle]{
 			return nil, ErrApplied
 		}
 		return []event.New{{Stream: Stream(c.Event), Payload: ConflictDecided{Event: c.Event, Entity: s.Entity, Organization: s.Organization, Applied: c.Applied}}}, nil
-	},
-}
-
-// Flag says that two entities may be the same.
-type Flag struct {
-	Pair event.ID // of the stream; fresh
-	DuplicateFound
-}
-
-// Resolve says whether two entities are the same.
-type Resolve struct {
-	Entity, Other event.ID
-	Same          bool
-}
-
-// Pair is what is known of two entities that may be the same.
-type Pair struct {
-	stream        event.Stream
-	entity, other event.ID
-	found         DuplicateFound
-	there         bool
-	resolved      bool
-	same          bool
-}
-
-func evolvePair(s Pair, f event.Fact) Pair {
-	switch p := f.Payload.(type) {
-	case DuplicateFound:
-		if isPair(p.Entity, p.Other, s.entity, s.other) {
-			s.found, s.there, s.stream = p, true, f.Stream
-		}
-	case DuplicateResolved:
-		if isPair(p.Entity, p.Other, s.entity, s.other) {
-			s.resolved, s.same = true, p.Same
-		}
-	}
-	return s
-}
-
-func isPair(a, b, c, d event.ID) bool { return a == c && b == d || a == d && b == c }
-
-func pairFacts(a, b event.ID) []decide.Facts {
-	var out []decide.Facts
-	for _, p := range [][2]event.ID{{a, b}, {b, a}} {
-		out = append(out, decide.Facts{Types: []string{typeFound, typeResolved},
-			Tags: []event.Tag{event.NewTag("entity", p[0].String()), event.NewTag("other", p[1].String())}})
-	}
-	return out
-}
-
-// Flagging decides Flag; only Muniment itself does. A pair is flagged once.
-var Flagging = decide.Decider[Pair, Flag]{
-	Name:   "flag a possible duplicate",
-	Start:  func(c Flag) Pair { return Pair{entity: c.Entity, other: c.Other} },
-	Query:  func(c Flag) []decide.Facts { return pairFacts(c.Entity, c.Other) },
-	Evolve: evolvePair,
-	Allow: func(a authz.Authority, _ Pair, _ Flag) error {
-		if !a.IsSystem() {
-			return authz.Denied("be Muniment itself")
-		}
-		return nil
-	},
-	Decide: func(s Pair, c Flag) ([]event.New, error) {
-		if s.there || c.Entity == c.Other {
-			return nil, nil
-		}
-		found := c.DuplicateFound
-		found.Fields = slices.Sorted(slices.Values(found.Fields))
-		return []event.New{{Stream: Stream(c.Pair), Payload: found}}, nil
-	},
-}
-
-// ErrNoPair says that two entities were not flagged.
-var ErrNoPair = fault.New(fault.NotFound, "these two were not flagged as possible duplicates")
-
-// Resolving decides Resolve. Who manages the people of an organization may, and
-// who may publish resolve-duplicate there. It may be resolved otherwise later.
-var Resolving = decide.Decider[Pair, Resolve]{
-	Name:   "resolve a possible duplicate",
-	Start:  func(c Resolve) Pair { return Pair{entity: c.Entity, other: c.Other} },
-	Query:  func(c Resolve) []decide.Facts { return pairFacts(c.Entity, c.Other) },
-	Evolve: evolvePair,
-	Allow: func(a authz.Authority, s Pair, _ Resolve) error {
-		if a.May(authz.ManageUsers, authz.Of(s.found.Organization)) {
-			return nil
-		}
-		return a.NeedPublish(TypeResolveDuplicate, s.found.Organization)
-	},
-	Decide: func(s Pair, c Resolve) ([]event.New, error) {
-		switch {
-		case !s.there:
-			return nil, ErrNoPair
-		case s.resolved && s.same == c.Same:
-			return nil, nil
-		}
-		return []event.New{{Stream: s.stream, Payload: DuplicateResolved{Entity: s.found.Entity, Other: s.found.Other, Kind: s.found.Kind, Organization: s.found.Organization, Same: c.Same}}}, nil
 	},
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"muniment.dev/authz"
+	"muniment.dev/custom"
 	"muniment.dev/decide/decidetest"
 	"muniment.dev/event"
 	"muniment.dev/fault"
@@ -11,7 +12,7 @@ import (
 )
 
 var (
-	registry = event.NewRegistry(authz.Events(), field.Events())
+	registry = event.NewRegistry(authz.Events(), custom.Events(), field.Events(), []event.Descriptor{{Type: "delete-individual", Revision: 1, Sentence: "{actor} deleted {entity}", Fields: []event.Field{{Name: "entity", Kind: event.IDRef, Public: true, Tag: "entity"}}}})
 	kept     = event.MustID("0000000000000000000000000000000a")
 	ada      = event.MustID("0000000000000000000000000000000b")
 	grace    = event.MustID("0000000000000000000000000000000c")
@@ -53,13 +54,41 @@ func TestDuplicates(t *testing.T) {
 	flagged := onStream(found)
 	turned := found
 	turned.Entity, turned.Other = found.Other, found.Entity
+	ends := field.Flag{Pair: kept, DuplicateFound: found, Ends: []string{"delete-individual"}}
+	closed := field.DuplicateClosed{Entity: ada, Other: grace, Kind: "individual", Gone: grace}
+	merged := same
+	merged.Kept = ada
+	different := same
+	different.Same = false
+	of := func(id event.ID, payload any) event.New {
+		return event.New{Stream: event.Stream{Kind: "individual", ID: id}, Payload: payload}
+	}
+	deleted := event.Custom{Type: "delete-individual", Revision: 1, Fields: map[string]any{"entity": grace}}
 	decidetest.Run(t, registry, field.Flagging,
+		decidetest.Case[field.Flag]{Name: "resolved before it was found", Given: []event.New{onStream(different)}, When: field.Flag{Pair: kept, DuplicateFound: found}},
+		decidetest.Case[field.Flag]{Name: "resolved as different", Given: []event.New{flagged, onStream(different)}, When: field.Flag{Pair: kept, DuplicateFound: found}},
+		decidetest.Case[field.Flag]{Name: "closed", Given: []event.New{flagged, onStream(closed)}, When: field.Flag{Pair: kept, DuplicateFound: found}},
+		decidetest.Case[field.Flag]{Name: "one was erased", Given: []event.New{of(ada, custom.EntityErased{Entity: ada})}, When: ends},
+		decidetest.Case[field.Flag]{Name: "the other was deleted", Given: []event.New{of(grace, deleted)}, When: ends},
 		decidetest.Case[field.Flag]{Name: "found", When: field.Flag{Pair: kept, DuplicateFound: found}, Then: []any{found}},
 		decidetest.Case[field.Flag]{Name: "the other way round", Given: []event.New{flagged}, When: field.Flag{Pair: kept, DuplicateFound: turned}},
 		decidetest.Case[field.Flag]{Name: "by somebody", As: stranger, When: field.Flag{Pair: kept, DuplicateFound: found}, Kind: fault.Denied})
 	decidetest.Run(t, registry, field.Resolving,
 		decidetest.Case[field.Resolve]{Name: "the same", Given: []event.New{flagged}, When: field.Resolve{Entity: grace, Other: ada, Same: true}, Then: []any{same}},
 		decidetest.Case[field.Resolve]{Name: "again", Given: []event.New{flagged, onStream(same)}, When: field.Resolve{Entity: ada, Other: grace, Same: true}},
+		decidetest.Case[field.Resolve]{Name: "the one that is kept", Given: []event.New{flagged, onStream(same)}, When: field.Resolve{Entity: grace, Other: ada, Same: true, Kept: ada}, Then: []any{merged}},
+		decidetest.Case[field.Resolve]{Name: "the same, and nobody says which is kept", Given: []event.New{flagged, onStream(merged)}, When: field.Resolve{Entity: grace, Other: ada, Same: true}},
+		decidetest.Case[field.Resolve]{Name: "otherwise", Given: []event.New{flagged, onStream(merged)}, When: field.Resolve{Entity: grace, Other: ada}, Then: []any{different}},
+		decidetest.Case[field.Resolve]{Name: "a third is kept", Given: []event.New{flagged}, When: field.Resolve{Entity: grace, Other: ada, Same: true, Kept: kept}, Err: field.ErrKept},
+		decidetest.Case[field.Resolve]{Name: "kept, and different", Given: []event.New{flagged}, When: field.Resolve{Entity: grace, Other: ada, Kept: ada}, Err: field.ErrKept},
+		decidetest.Case[field.Resolve]{Name: "published by a device", When: field.Resolve{Entity: ada, Other: grace, Same: true, Pair: kept, Kind: "individual"}, Then: []any{same}},
+		decidetest.Case[field.Resolve]{Name: "as if by a device", As: stranger, When: field.Resolve{Entity: ada, Other: grace, Same: true, Pair: kept, Kind: "individual"}, Kind: fault.Denied},
 		decidetest.Case[field.Resolve]{Name: "never flagged", When: field.Resolve{Entity: ada, Other: grace}, Err: field.ErrNoPair},
 		decidetest.Case[field.Resolve]{Name: "by a stranger", As: stranger, Given: []event.New{flagged}, When: field.Resolve{Entity: ada, Other: grace}, Kind: fault.Denied})
+	decidetest.Run(t, registry, field.Closing,
+		decidetest.Case[field.Close]{Name: "gone", Given: []event.New{flagged}, When: field.Close{Entity: grace, Other: ada, Gone: grace}, Then: []any{closed}},
+		decidetest.Case[field.Close]{Name: "again", Given: []event.New{flagged, onStream(closed)}, When: field.Close{Entity: ada, Other: grace, Gone: ada}},
+		decidetest.Case[field.Close]{Name: "resolved", Given: []event.New{flagged, onStream(same)}, When: field.Close{Entity: ada, Other: grace, Gone: ada}},
+		decidetest.Case[field.Close]{Name: "never flagged", When: field.Close{Entity: ada, Other: grace, Gone: ada}},
+		decidetest.Case[field.Close]{Name: "by somebody", As: stranger, Given: []event.New{flagged}, When: field.Close{Entity: ada, Other: grace, Gone: ada}, Kind: fault.Denied})
 }

@@ -22,7 +22,7 @@ func TestPack(t *testing.T) {
 		t.Logf("%s", w)
 	}
 	for typ, entity := range map[string]string{"create-individual": "individual", "create-group": "group", "update-individual": "individual", "update-group": "group", "add-member": "group",
-		"remove-member": "group", "delete-individual": "individual", "delete-group": "group", "resolve-duplicate": "individual"} {
+		"remove-member": "group", "delete-individual": "individual", "delete-group": "group", "resolve-duplicate": "individual", "resolve-duplicate-group": "group"} {
 		e := d.Set.Events[typ]
 		if e == nil || e.Entity != entity {
 			t.Errorf("%s is not defined as an event of %s", typ, entity)

@@ -27,12 +27,13 @@ const (
 	Open      = "open"
 	Same      = "same"
 	Different = "different"
+	Closed    = "closed" // one of the two is gone
 )
 
 // View declares the tables.
 func View() view.View {
 	return view.View{
-		Name: "field", Revision: 1,
+		Name: "field", Revision: 2,
 		Types: entity.Types(Events()),
 		Apply: apply,
 		Tables: []view.Table{{
@@ -43,16 +44,16 @@ func View() view.View {
 				{Name: "type", Kind: event.Text}, {Name: "reason", Kind: event.Text}, {Name: "state", Kind: event.Text},
 				{Name: entity.Order, Kind: event.Int}, {Name: "created", Kind: event.Time},
 			},
-			Indexes: [][]string{{entity.Order}, {"state", entity.Order}},
+			Indexes: [][]string{{entity.Order}, {"state", entity.Order}, {"entity"}},
 		}, {
 			Name: TableDuplicates,
 			Key:  []string{"id"},
 			Columns: []view.Column{
 				{Name: "id", Kind: event.IDRef}, {Name: "entity", Kind: event.IDRef}, {Name: "other", Kind: event.IDRef}, {Name: "kind", Kind: event.Text},
-				{Name: "organization", Kind: event.IDRef}, {Name: "fields", Kind: event.Text}, {Name: "state", Kind: event.Text},
+				{Name: "organization", Kind: event.IDRef}, {Name: "fields", Kind: event.Text}, {Name: "state", Kind: event.Text}, {Name: "kept", Kind: event.IDRef},
 				{Name: entity.Order, Kind: event.Int}, {Name: "created", Kind: event.Time},
 			},
-			Indexes: [][]string{{entity.Order}, {"state", entity.Order}},
+			Indexes: [][]string{{entity.Order}, {"state", entity.Order}, {"entity"}, {"other"}},
 		}},
 	}
 }
@@ -76,12 +77,17 @@ func apply(f event.Fact) []view.Change {
 	case DuplicateFound:
 		return []view.Change{view.Put(TableDuplicates, key, owned(p.Organization, view.Values{"entity": p.Entity, "other": p.Other, "kind": p.Kind, "fields": strings.Join(p.Fields, " "), "state": Open,
 			entity.Order: f.Position, "created": f.Time}))}
-	case DuplicateResolved:
-		state := Different
+	case DuplicateResolved: // perhaps of two that were never flagged
+		set := view.Values{"entity": p.Entity, "other": p.Other, "kind": p.Kind, "state": Different, "kept": nil}
 		if p.Same {
-			state = Same
+			set["state"] = Same
 		}
-		return []view.Change{view.Put(TableDuplicates, key, view.Values{"state": state})}
+		if !p.Kept.IsZero() {
+			set["kept"] = p.Kept
+		}
+		return []view.Change{view.Put(TableDuplicates, key, owned(p.Organization, set))}
+	case DuplicateClosed:
+		return []view.Change{view.Put(TableDuplicates, key, view.Values{"state": Closed})}
 	}
 	return nil
 }

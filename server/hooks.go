@@ -6,6 +6,7 @@ import (
 	"muniment.dev/api/adapter"
 	"muniment.dev/audit/auditapi"
 	"muniment.dev/fault"
+	"muniment.dev/field/fieldapi"
 	"muniment.dev/hook/hookapi"
 	"muniment.dev/hook/webhook"
 	"muniment.dev/ops/metrics"
@@ -60,4 +61,11 @@ func (s *Server) sampleHooks() (out []metrics.Subscription) {
 		out = append(out, m)
 	}
 	return out
+}
+
+// findDuplicates begins to look for entities that may be the same, on the node
+// that holds the log.
+func (s *Server) findDuplicates(e *fieldapi.Engine) {
+	f := &fieldapi.Finder{Engine: e, Views: s.Core.Views, Logger: s.extra.Logger, Leading: func(ctx context.Context) (context.Context, context.CancelFunc) { return s.Core.leading(ctx) }}
+	s.working.Go(func() { f.Run(s.streams) })
 }

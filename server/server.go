@@ -360,12 +360,14 @@ func (s *Server) services(c adapter.Core) api.Services {
 	schemas, entities := customapi.New(c, customapi.Needs{Catalog: s.Core.Catalog, Publisher: s.Core.Customs, Erasure: s.Core.Erasure.Status,
 		Reader: s.reader(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, Record: events.Recorded})
 	s.openHooks(c, events)
+	engine := &fieldapi.Engine{Catalog: s.Core.Catalog, Publisher: s.Core.Customs, Runner: c.Runner}
+	s.findDuplicates(engine)
 	return api.Services{
 		User: users, Organization: orgapi.New(c, net.DefaultResolver), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Permission: permissions, Policy: policyapi.New(c),
 		Session: sessions, Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Sessions: sessions, Members: members, Permits: permissions, Grants: grants, Events: events},
 		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.VerifierKey, NewKey: newKey}),
 		Schema:   schemas, Entity: entities,
-		Sync:   fieldapi.New(c, fieldapi.Needs{Engine: &fieldapi.Engine{Catalog: s.Core.Catalog, Publisher: s.Core.Customs, Runner: c.Runner}, Schemas: schemas, Entities: entities, Record: events.Recorded}),
+		Sync:   fieldapi.New(c, fieldapi.Needs{Engine: engine, Schemas: schemas, Entities: entities, Record: events.Recorded}),
 		Hosted: hostingapi.New(c, s.extra.Hosting), Subscription: s.hooks,
 	}
 }

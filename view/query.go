@@ -28,6 +28,7 @@ const (
 	opSame
 	opUnset
 	opAny
+	opAll
 )
 
 // Eq holds if the column has this value.
@@ -62,6 +63,9 @@ func Unset(column string) Cond { return Cond{op: opUnset, column: column} }
 
 // Any holds if one of the conditions does.
 func Any(conds ...Cond) Cond { return Cond{op: opAny, any: conds} }
+
+// All holds if each of the conditions does: for one of several of Any.
+func All(conds ...Cond) Cond { return Cond{op: opAll, any: conds} }
 
 // Read says as of when, and how fresh, an answer must be. The zero Read asks
 // for the present, at least as fresh as the log is when the call comes in.

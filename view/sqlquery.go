@@ -173,8 +173,11 @@ func (q *selection) where(c Cond) error {
 }
 
 func (c *Cond) sql(t *table) (string, []any, error) {
-	if c.op == opAny {
-		return c.anySQL(t)
+	switch c.op {
+	case opAny:
+		return c.severalSQL(t, " OR ", "1 = 0")
+	case opAll:
+		return c.severalSQL(t, " AND ", "1 = 1")
 	}
 	i, ok := t.index[c.column]
 	if !ok || c.op == opNone {
@@ -239,7 +242,7 @@ func (c *Cond) textSQL(t *table, i int) (string, []any, error) {
 	return name + " >= ?", []any{text}, nil
 }
 
-func (c *Cond) anySQL(t *table) (string, []any, error) {
+func (c *Cond) severalSQL(t *table, join, none string) (string, []any, error) {
 	var alternatives []string
 	var args []any
 	for i := range c.any {
@@ -250,7 +253,7 @@ func (c *Cond) anySQL(t *table) (string, []any, error) {
 		alternatives, args = append(alternatives, "("+sql+")"), append(args, more...)
 	}
 	if len(alternatives) == 0 {
-		return "1 = 0", nil, nil
+		return none, nil, nil
 	}
-	return "(" + strings.Join(alternatives, " OR ") + ")", args, nil
+	return "(" + strings.Join(alternatives, join) + ")", args, nil
 }

@@ -65,6 +65,20 @@ func (s *sight) opened() (all bool, some []event.ID) {
 	return false, some
 }
 
+// Compared are the organizations of whose entities of a type a caller may read
+// all that x-duplicates compares; all of them, or some. Of sealed fields, that
+// two of them are alike is told to nobody else.
+func Compared(who authz.Authority, defs *custom.Definitions, entityType string) (all bool, some []event.ID) {
+	s, err := newSight(who, defs, entityType)
+	if err != nil {
+		return false, nil
+	}
+	if slices.ContainsFunc(s.t.Duplicates, func(r schema.Rule) bool { return !r.Public }) {
+		return s.opened()
+	}
+	return s.organizations()
+}
+
 // organizations are those whose entities may be read; all of them, or some.
 func (s *sight) organizations() (all bool, some []event.ID) {
 	if all, some = s.who.Organizations(authz.ReadObjects); all || s.sees(event.ID{}) {

@@ -8,7 +8,7 @@ import (
 
 // Where annotations may stand. docs/reference/schema.md says what they mean.
 var (
-	rootEntity = []string{"x-entity-type", "x-retention", "x-retired"}
+	rootEntity = []string{"x-entity-type", "x-retention", "x-duplicates", "x-retired"}
 	rootEvent  = []string{"x-event", "x-entity", "x-revision", "x-sentence", "x-apply", "x-upcast", "x-creates", "x-conflict", "x-retired"}
 	ofEntity   = []string{"x-public", "x-subject", "x-search", "x-unique", "x-ref"}
 	ofEvent    = []string{"x-public", "x-subject", "x-ref", "x-tag"}

@@ -18,6 +18,8 @@ const (
 	MaxRefs        = 100      // values of a list of public references: each becomes a tag
 	MaxTagged      = 64       // characters of a value that becomes a tag
 	MaxRetention   = 36500    // days
+	MaxRules       = 8        // combinations of x-duplicates
+	MaxCombined    = 6        // fields of one of them
 	MaxWork        = 5000     // schemas of a document, references followed
 	MaxSet         = 20_000   // of all documents of a set
 	MaxPattern     = 500      // instructions of a compiled pattern

@@ -166,6 +166,7 @@ func (p *planner) changedEntity(old, new *Entity) {
 	p.text(c, "description", old.Description, new.Description)
 	p.days(c, old.Retention, new.Retention)
 	p.retired(c, old.Retired, new.Retired)
+	p.duplicates(c, old.Duplicates, new.Duplicates)
 	for _, f := range new.Fields {
 		p.entityField(c, old.Field(f.Name), &f)
 	}

@@ -34,6 +34,7 @@ func TestPlan(t *testing.T) {
 		{"conflict", second, []string{"/x-conflict", `"refuse"`}, "~ event household-registered revision 2: conflicts are settled by refuse, was ask"},
 		{"longer", "household.json", []string{"/x-retention", `9000`}, "~ entity household: sealed fields are kept 9000 days, was 3650 days"},
 		{"shorter", "household.json", []string{"/x-retention", `1`}, "? entity household: sealed fields are kept 1 day, was 3650 days: what is older is erased for good"},
+		{"duplicates", house, []string{"/x-duplicates", `[["village", "name"], ["card"]]`}, "~ entity household: possible duplicates are looked for by: card, name + village, was nothing"},
 		{"retired", second, []string{"/x-retired", `true`}, "~ event household-registered revision 2: is retired: what is there stays, and nothing new is published"},
 		{"tag", second, []string{"/properties/size/x-tag", `true`}, "~ event household-registered revision 2 /size: can be selected by in events from now on"},
 		{"search", house, []string{"/properties/card/x-search", ``}, "~ entity household /card: can be searched for: not, was exact"},

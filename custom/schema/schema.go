@@ -47,6 +47,7 @@ type Entity struct {
 	Fields      []Field // in the document's order
 	Retention   int     // for how many days after its last event an entity's sealed fields are kept; 0: until erased
 	Retired     bool    // no new ones are made
+	Duplicates  []Rule  // what makes two of them possible duplicates
 	Document    map[string]any
 
 	accepts string

@@ -48,6 +48,7 @@ func (r *reading) entity(d *document) {
 	e.Description, _ = d.root["description"].(string)
 	e.Retention = int(d.intOf("x-retention", 0, MaxRetention))
 	e.Retired = d.boolOf(d.root, "", "x-retired")
+	e.Duplicates = d.duplicates(e)
 	for i := range e.Fields {
 		d.within(&e.Fields[i], e.Fields)
 	}

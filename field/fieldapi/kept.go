@@ -30,8 +30,8 @@ func packed() ([]*munimentv1.SchemaDocument, error) {
 	return out, err
 }
 
-// visible are the conditions that say which rows of organizations may be read.
-func visible(who authz.Authority, state string, states ...string) ([]view.Cond, error) {
+// inState is the condition of a list that is limited to a state.
+func inState(state string, states ...string) ([]view.Cond, error) {
 	var cond []view.Cond
 	if state != "" {
 		if !slices.Contains(states, state) {
@@ -39,10 +39,48 @@ func visible(who authz.Authority, state string, states ...string) ([]view.Cond, 
 		}
 		cond = append(cond, view.Eq("state", state))
 	}
-	if all, some := who.Organizations(authz.ReadObjects); !all {
-		cond = append(cond, view.In("organization", some...))
-	}
 	return cond, nil
+}
+
+// ofEntity is the condition of a list that is limited to an entity, which one of
+// the columns names.
+func ofEntity(text string, columns ...string) ([]view.Cond, error) {
+	if text == "" {
+		return nil, nil
+	}
+	id, err := adapter.UUID("entity_id", text)
+	if err != nil {
+		return nil, err
+	}
+	var any []view.Cond
+	for _, c := range columns {
+		any = append(any, view.Eq(c, id))
+	}
+	return []view.Cond{view.Any(any...)}, nil
+}
+
+// mayRead are the conditions of kept events that the caller may read: of its
+// organizations, and those of whose type it may read the events.
+func (s *Service) mayRead(ctx context.Context, who authz.Authority) ([]view.Cond, error) {
+	all, some := who.Organizations(authz.ReadObjects)
+	if all {
+		return nil, nil
+	}
+	defs, err := s.Engine.Catalog.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cond := []view.Cond{view.In("organization", some...)}
+	for _, p := range who.Permissions(authz.Read) {
+		types := slices.DeleteFunc(slices.Collect(maps.Keys(defs.Set.Events)), func(typ string) bool { return !p.Types.Has(typ) })
+		slices.Sort(types)
+		of := []view.Cond{view.In("type", types...)}
+		if !p.Organization.IsZero() {
+			of = append(of, view.Eq("organization", p.Organization))
+		}
+		cond = append(cond, view.All(of...))
+	}
+	return []view.Cond{view.Any(cond...)}, nil
 }
 
 // ListKeptEvents answers events that were not applied.
@@ -51,10 +89,19 @@ func (s *Service) ListKeptEvents(ctx context.Context, req *munimentv1.ListKeptEv
 	if err != nil {
 		return nil, err
 	}
-	cond, err := visible(rd.Who, req.GetState(), field.Pending, field.Final, field.Applied, field.Dismissed)
+	cond, err := inState(req.GetState(), field.Pending, field.Final, field.Applied, field.Dismissed)
 	if err != nil {
 		return nil, err
 	}
+	may, err := s.mayRead(ctx, rd.Who)
+	if err != nil {
+		return nil, err
+	}
+	of, err := ofEntity(req.GetEntityId(), "entity")
+	if err != nil {
+		return nil, err
+	}
+	cond = adapter.Conditions(cond, may, of)
 	rows, next, err := rd.Page(ctx, view.Query{Table: field.TableKept, Where: cond, OrderBy: []string{entity.Order}}, req.GetPageSize(), req.GetPageToken())
 	if err != nil {
 		return nil, err
@@ -146,47 +193,4 @@ func (s *Service) apply(ctx context.Context, req *munimentv1.SettleConflictReque
 	undecided := event.Condition{Query: event.Query{{Types: []string{"field.conflict.decided"}, All: []event.Term{event.TagTerm(event.NewTag("kept", k.Event.String()))}}}}
 	_, err = s.Engine.Publisher.Publish(ctx, env, []publish.Event{e}, undecided)
 	return err
-}
-
-// ListDuplicates answers pairs that may be the same.
-func (s *Service) ListDuplicates(ctx context.Context, req *munimentv1.ListDuplicatesRequest) (*munimentv1.ListDuplicatesResponse, error) {
-	rd, err := s.core.Begin(ctx, req.GetRead())
-	if err != nil {
-		return nil, err
-	}
-	cond, err := visible(rd.Who, req.GetState(), field.Open, field.Same, field.Different)
-	if err != nil {
-		return nil, err
-	}
-	rows, next, err := rd.Page(ctx, view.Query{Table: field.TableDuplicates, Where: cond, OrderBy: []string{entity.Order}}, req.GetPageSize(), req.GetPageToken())
-	if err != nil {
-		return nil, err
-	}
-	out := &munimentv1.ListDuplicatesResponse{NextPageToken: next}
-	for _, row := range rows {
-		d := &munimentv1.Duplicate{EntityType: row.Text("kind"), EntityId: customapi.UUID(row.ID("entity")), OtherId: customapi.UUID(row.ID("other")), Fields: strings.Fields(row.Text("fields")),
-			State: row.Text("state"), Position: uint64(row.Int(entity.Order)), Time: timestamppb.New(row.Time("created"))}
-		if o := row.ID("organization"); !o.IsZero() {
-			d.OrganizationId = o.String()
-		}
-		out.Duplicates = append(out.Duplicates, d)
-	}
-	return out, nil
-}
-
-// ResolveDuplicate says whether two entities are the same.
-func (s *Service) ResolveDuplicate(ctx context.Context, req *munimentv1.ResolveDuplicateRequest) (*munimentv1.ResolveDuplicateResponse, error) {
-	a, err := adapter.UUID("entity_id", req.GetEntityId())
-	if err != nil {
-		return nil, err
-	}
-	b, err := adapter.UUID("other_id", req.GetOtherId())
-	if err != nil {
-		return nil, err
-	}
-	res, err := adapter.Run(ctx, s.core, field.Resolving, req, field.Resolve{Entity: a, Other: b, Same: req.GetSame()})
-	if err != nil {
-		return nil, err
-	}
-	return &munimentv1.ResolveDuplicateResponse{Change: adapter.Change(res)}, nil
 }

@@ -2,6 +2,7 @@ package instancetest
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -153,8 +154,8 @@ func TestMalformedIDs(t *testing.T) {
 		}
 		for _, field := range ids(req) {
 			for _, text := range bad {
-				uuid := field == "entity_id" || field == "other_id" || name == "SettleConflict" // made by others, who write them in all forms
-				if id, err := event.ParseID(strings.ToLower(text)); uuid && (err == nil && !id.IsZero() || name == "CheckEntities") || name == "ListEntities" && text == "" {
+				uuid := field == "entity_id" || field == "other_id" || field == "keep_id" || name == "SettleConflict" // made by others, who write them in all forms
+				if id, err := event.ParseID(strings.ToLower(text)); uuid && (err == nil && !id.IsZero() || name == "CheckEntities") || text == "" && (field == "keep_id" || slices.Contains([]string{"ListEntities", "ListDuplicates", "ListKeptEvents"}, name)) {
 					continue // all are meant if none is named
 				}
 				if _, err := i.call(i.AsOwner(), with(req, field, text)); err == nil || Kind(t, err) != fault.Invalid || api.Explain(err).GetField() != field {

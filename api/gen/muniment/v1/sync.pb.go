@@ -883,6 +883,8 @@ type ListKeptEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// pending, kept, applied or dismissed; empty: all.
 	State string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// Only those of this entity.
+	EntityId string `protobuf:"bytes,2,opt,name=entity_id,json=entityId,proto3" json:"entity_id,omitempty"`
 	// At most so many, 1 to 500; 0 means 50.
 	PageSize int32 `protobuf:"varint,8,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before.
@@ -926,6 +928,13 @@ func (*ListKeptEventsRequest) Descriptor() ([]byte, []int) {
 func (x *ListKeptEventsRequest) GetState() string {
 	if x != nil {
 		return x.State
+	}
+	return ""
+}
+
+func (x *ListKeptEventsRequest) GetEntityId() string {
+	if x != nil {
+		return x.EntityId
 	}
 	return ""
 }
@@ -1135,12 +1144,14 @@ type Duplicate struct {
 	OrganizationId string `protobuf:"bytes,4,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// Fields in which they are alike.
 	Fields []string `protobuf:"bytes,5,rep,name=fields,proto3" json:"fields,omitempty"`
-	// open, same or different.
+	// open, same, different, or closed: one of them was deleted or erased.
 	State string `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
 	// Where it was flagged.
 	Position uint64 `protobuf:"varint,7,opt,name=position,proto3" json:"position,omitempty"`
 	// When it was.
-	Time          *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=time,proto3" json:"time,omitempty"`
+	Time *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=time,proto3" json:"time,omitempty"`
+	// Of two that are the same, the one that goes on being used; empty: nobody said.
+	KeptId        string `protobuf:"bytes,9,opt,name=kept_id,json=keptId,proto3" json:"kept_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1231,10 +1242,19 @@ func (x *Duplicate) GetTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Duplicate) GetKeptId() string {
+	if x != nil {
+		return x.KeptId
+	}
+	return ""
+}
+
 type ListDuplicatesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// open, same or different; empty: all.
+	// open, same, different or closed; empty: all.
 	State string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// Only those of this entity.
+	EntityId string `protobuf:"bytes,2,opt,name=entity_id,json=entityId,proto3" json:"entity_id,omitempty"`
 	// At most so many, 1 to 500; 0 means 50.
 	PageSize int32 `protobuf:"varint,8,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_page_token of the page before.
@@ -1278,6 +1298,13 @@ func (*ListDuplicatesRequest) Descriptor() ([]byte, []int) {
 func (x *ListDuplicatesRequest) GetState() string {
 	if x != nil {
 		return x.State
+	}
+	return ""
+}
+
+func (x *ListDuplicatesRequest) GetEntityId() string {
+	if x != nil {
+		return x.EntityId
 	}
 	return ""
 }
@@ -1365,6 +1392,12 @@ type ResolveDuplicateRequest struct {
 	OtherId string `protobuf:"bytes,2,opt,name=other_id,json=otherId,proto3" json:"other_id,omitempty"`
 	// They are the same.
 	Same bool `protobuf:"varint,3,opt,name=same,proto3" json:"same,omitempty"`
+	// Of two that are the same, the one that goes on being used. The event that is
+	// published is one of it.
+	KeepId string `protobuf:"bytes,4,opt,name=keep_id,json=keepId,proto3" json:"keep_id,omitempty"`
+	// Delete the other one, by the event type that deletes entities of their type.
+	// It needs keep_id, and the permission to publish such events.
+	DeleteOther bool `protobuf:"varint,5,opt,name=delete_other,json=deleteOther,proto3" json:"delete_other,omitempty"`
 	// Idempotency key.
 	CommandId string `protobuf:"bytes,14,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
 	// Why.
@@ -1424,6 +1457,20 @@ func (x *ResolveDuplicateRequest) GetSame() bool {
 	return false
 }
 
+func (x *ResolveDuplicateRequest) GetKeepId() string {
+	if x != nil {
+		return x.KeepId
+	}
+	return ""
+}
+
+func (x *ResolveDuplicateRequest) GetDeleteOther() bool {
+	if x != nil {
+		return x.DeleteOther
+	}
+	return false
+}
+
 func (x *ResolveDuplicateRequest) GetCommandId() string {
 	if x != nil {
 		return x.CommandId
@@ -1441,9 +1488,13 @@ func (x *ResolveDuplicateRequest) GetReason() string {
 type ResolveDuplicateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The change.
-	Change        *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Change *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	// Position of the event that was published of it; 0: none was.
+	EventPosition uint64 `protobuf:"varint,2,opt,name=event_position,json=eventPosition,proto3" json:"event_position,omitempty"`
+	// Position of the event that deleted the other one; 0: it was not asked for.
+	DeletedPosition uint64 `protobuf:"varint,3,opt,name=deleted_position,json=deletedPosition,proto3" json:"deleted_position,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ResolveDuplicateResponse) Reset() {
@@ -1481,6 +1532,20 @@ func (x *ResolveDuplicateResponse) GetChange() *Change {
 		return x.Change
 	}
 	return nil
+}
+
+func (x *ResolveDuplicateResponse) GetEventPosition() uint64 {
+	if x != nil {
+		return x.EventPosition
+	}
+	return 0
+}
+
+func (x *ResolveDuplicateResponse) GetDeletedPosition() uint64 {
+	if x != nil {
+		return x.DeletedPosition
+	}
+	return 0
 }
 
 type GetFieldPackRequest struct {
@@ -1767,9 +1832,10 @@ const file_muniment_v1_sync_proto_rawDesc = "" +
 	"\x05actor\x18\v \x01(\v2\x12.muniment.v1.ActorR\x05actor\x12(\n" +
 	"\rclaimed_actor\x18\f \x01(\tB\x03\x80\x01\x01R\fclaimedActor\x12 \n" +
 	"\tdata_json\x18\r \x01(\tB\x03\x80\x01\x01R\bdataJson\x12\x16\n" +
-	"\x06locked\x18\x0e \x01(\bR\x06locked\"\x90\x01\n" +
+	"\x06locked\x18\x0e \x01(\bR\x06locked\"\xad\x01\n" +
 	"\x15ListKeptEventsRequest\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x1b\n" +
+	"\tentity_id\x18\x02 \x01(\tR\bentityId\x12\x1b\n" +
 	"\tpage_size\x18\b \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\t \x01(\tR\tpageToken\x12%\n" +
@@ -1784,7 +1850,7 @@ const file_muniment_v1_sync_proto_rawDesc = "" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"E\n" +
 	"\x16SettleConflictResponse\x12+\n" +
-	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x87\x02\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\xa0\x02\n" +
 	"\tDuplicate\x12\x1f\n" +
 	"\ventity_type\x18\x01 \x01(\tR\n" +
 	"entityType\x12\x1b\n" +
@@ -1794,9 +1860,11 @@ const file_muniment_v1_sync_proto_rawDesc = "" +
 	"\x06fields\x18\x05 \x03(\tR\x06fields\x12\x14\n" +
 	"\x05state\x18\x06 \x01(\tR\x05state\x12\x1a\n" +
 	"\bposition\x18\a \x01(\x04R\bposition\x12.\n" +
-	"\x04time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x90\x01\n" +
+	"\x04time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x17\n" +
+	"\akept_id\x18\t \x01(\tR\x06keptId\"\xad\x01\n" +
 	"\x15ListDuplicatesRequest\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x1b\n" +
+	"\tentity_id\x18\x02 \x01(\tR\bentityId\x12\x1b\n" +
 	"\tpage_size\x18\b \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\t \x01(\tR\tpageToken\x12%\n" +
@@ -1805,16 +1873,20 @@ const file_muniment_v1_sync_proto_rawDesc = "" +
 	"\n" +
 	"duplicates\x18\x01 \x03(\v2\x16.muniment.v1.DuplicateR\n" +
 	"duplicates\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa1\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xdd\x01\n" +
 	"\x17ResolveDuplicateRequest\x12\x1b\n" +
 	"\tentity_id\x18\x01 \x01(\tR\bentityId\x12\x19\n" +
 	"\bother_id\x18\x02 \x01(\tR\aotherId\x12\x12\n" +
-	"\x04same\x18\x03 \x01(\bR\x04same\x12\x1d\n" +
+	"\x04same\x18\x03 \x01(\bR\x04same\x12\x17\n" +
+	"\akeep_id\x18\x04 \x01(\tR\x06keepId\x12!\n" +
+	"\fdelete_other\x18\x05 \x01(\bR\vdeleteOther\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x0e \x01(\tR\tcommandId\x12\x1b\n" +
-	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"G\n" +
+	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"\x99\x01\n" +
 	"\x18ResolveDuplicateResponse\x12+\n" +
-	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"\x15\n" +
+	"\x06change\x18\x01 \x01(\v2\x13.muniment.v1.ChangeR\x06change\x12%\n" +
+	"\x0eevent_position\x18\x02 \x01(\x04R\reventPosition\x12)\n" +
+	"\x10deleted_position\x18\x03 \x01(\x04R\x0fdeletedPosition\"\x15\n" +
 	"\x13GetFieldPackRequest\"Q\n" +
 	"\x14GetFieldPackResponse\x129\n" +
 	"\tdocuments\x18\x01 \x03(\v2\x1b.muniment.v1.SchemaDocumentR\tdocuments\"\x94\x01\n" +

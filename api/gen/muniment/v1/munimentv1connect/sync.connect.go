@@ -73,15 +73,20 @@ type SyncServiceClient interface {
 	PullEvents(context.Context, *v1.PullEventsRequest) (*v1.PullEventsResponse, error)
 	// ListKeptEvents answers events of devices that were not applied: those in
 	// conflict about which a person decides, those that were refused, and those of
-	// entities that are gone.
+	// entities that are gone. It answers those of organizations whose objects the
+	// caller may read, and those of types whose events it may read.
 	ListKeptEvents(context.Context, *v1.ListKeptEventsRequest) (*v1.ListKeptEventsResponse, error)
 	// SettleConflict decides about an event that was kept for a person: it is
 	// applied to the entity as it is, or left. It needs the permission to publish
 	// such events.
 	SettleConflict(context.Context, *v1.SettleConflictRequest) (*v1.SettleConflictResponse, error)
-	// ListDuplicates answers pairs of entities that may be the same.
+	// ListDuplicates answers pairs of entities that may be the same, by what
+	// x-duplicates of their type declares; of those types of which the caller may
+	// read what it compares.
 	ListDuplicates(context.Context, *v1.ListDuplicatesRequest) (*v1.ListDuplicatesResponse, error)
-	// ResolveDuplicate says whether two entities are the same. It changes neither.
+	// ResolveDuplicate says whether two entities are the same. If their type has an
+	// event for that, as resolve-duplicate of the field pack, and the caller may
+	// publish it, it is published, so that devices learn of it.
 	ResolveDuplicate(context.Context, *v1.ResolveDuplicateRequest) (*v1.ResolveDuplicateResponse, error)
 	// GetFieldPack answers ready-made definitions of individuals and groups.
 	GetFieldPack(context.Context, *v1.GetFieldPackRequest) (*v1.GetFieldPackResponse, error)
@@ -250,15 +255,20 @@ type SyncServiceHandler interface {
 	PullEvents(context.Context, *v1.PullEventsRequest) (*v1.PullEventsResponse, error)
 	// ListKeptEvents answers events of devices that were not applied: those in
 	// conflict about which a person decides, those that were refused, and those of
-	// entities that are gone.
+	// entities that are gone. It answers those of organizations whose objects the
+	// caller may read, and those of types whose events it may read.
 	ListKeptEvents(context.Context, *v1.ListKeptEventsRequest) (*v1.ListKeptEventsResponse, error)
 	// SettleConflict decides about an event that was kept for a person: it is
 	// applied to the entity as it is, or left. It needs the permission to publish
 	// such events.
 	SettleConflict(context.Context, *v1.SettleConflictRequest) (*v1.SettleConflictResponse, error)
-	// ListDuplicates answers pairs of entities that may be the same.
+	// ListDuplicates answers pairs of entities that may be the same, by what
+	// x-duplicates of their type declares; of those types of which the caller may
+	// read what it compares.
 	ListDuplicates(context.Context, *v1.ListDuplicatesRequest) (*v1.ListDuplicatesResponse, error)
-	// ResolveDuplicate says whether two entities are the same. It changes neither.
+	// ResolveDuplicate says whether two entities are the same. If their type has an
+	// event for that, as resolve-duplicate of the field pack, and the caller may
+	// publish it, it is published, so that devices learn of it.
 	ResolveDuplicate(context.Context, *v1.ResolveDuplicateRequest) (*v1.ResolveDuplicateResponse, error)
 	// GetFieldPack answers ready-made definitions of individuals and groups.
 	GetFieldPack(context.Context, *v1.GetFieldPackRequest) (*v1.GetFieldPackResponse, error)
