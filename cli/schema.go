@@ -130,6 +130,9 @@ func writePlan(w io.Writer, p *munimentv1.PlanSchemaResponse) {
 	if n := p.GetChecked(); n > 0 {
 		fmt.Fprintf(w, "%d stored %s checked.\n", n, plural(int(n), "event was", "events were"))
 	}
+	if n := p.GetCompared(); n > 0 {
+		fmt.Fprintf(w, "%d %s computed anew and compared with what is served.\n", n, plural(int(n), "entity was", "entities were"))
+	}
 }
 
 func writeSteps(w io.Writer, steps []*munimentv1.SchemaStep, warnings []string, rebuild bool) {
@@ -138,6 +141,7 @@ func writeSteps(w io.Writer, steps []*munimentv1.SchemaStep, warnings []string, 
 		if s.GetCount() > 0 {
 			fmt.Fprintf(w, "    at %s\n", positions(s))
 		}
+		writeExamples(w, s)
 		if s.GetAcknowledge() != "" {
 			fmt.Fprintf(w, "    to have it so: --acknowledge %s\n", clean(s.GetAcknowledge()))
 		}
@@ -294,5 +298,6 @@ func schemaShow(ctx context.Context, env Env, args []string) error {
 	if len(s.GetTypes()) == 0 {
 		fmt.Fprintln(env.Stdout, "Nothing is defined.")
 	}
+	writeProgress(env.Stdout, s)
 	return nil
 }

@@ -82,10 +82,51 @@ func traits(f *munimentv1.TypeField) []string {
 	if f.GetUnique() != "" {
 		out = append(out, "unique within "+f.GetUnique())
 	}
+	if x := f.GetIndexing(); x != nil && !x.GetComplete() {
+		out = append(out, fmt.Sprintf("indexing %d of %d", x.GetIndexed(), x.GetOf()))
+	}
+	if n := len(f.GetIndexing().GetHeldEntityIds()); n > 0 {
+		out = append(out, fmt.Sprintf("%d hold what another one has: %s", n, strings.Join(f.GetIndexing().GetHeldEntityIds(), " ")))
+	}
 	if f.GetRef() != "" {
 		out = append(out, "points to "+f.GetRef())
 	}
 	return out
+}
+
+// writeExamples names the entities that a step of a plan is about.
+func writeExamples(w io.Writer, s *munimentv1.SchemaStep) {
+	for _, x := range s.GetExamples() {
+		what := strings.Join(x.GetFields(), ", ")
+		if x.GetFailedPosition() > 0 {
+			what = fmt.Sprintf("at position %d: %s", x.GetFailedPosition(), x.GetProblem())
+		}
+		fmt.Fprintf(w, "    %s  %s\n", x.GetEntityId(), clean(what))
+	}
+	if more := int(s.GetEntities()) - len(s.GetExamples()); more > 0 {
+		fmt.Fprintf(w, "    and %d others\n", more)
+	}
+}
+
+// writeProgress says what the newest change of definitions did to entities, and
+// how far that is.
+func writeProgress(w io.Writer, s *munimentv1.GetSchemaResponse) {
+	if c := s.GetComparison(); c != nil {
+		fmt.Fprintf(w, "The newest change was compared for %d %s: %d came out otherwise, the applier of %d failed.\n",
+			c.GetCompared(), plural(int(c.GetCompared()), "entity", "entities"), c.GetDiffer(), c.GetFail())
+	}
+	r := s.GetRebuilding()
+	if r == nil {
+		return
+	}
+	fmt.Fprintf(w, "Entities are computed anew since position %d, and served as before until that is done", r.GetSince())
+	if r.GetOf() > 0 {
+		fmt.Fprintf(w, ": %d of %d events", r.GetDone(), r.GetOf())
+	}
+	if r.GetProblem() != "" {
+		fmt.Fprintf(w, "; it failed and is tried again: %s", clean(r.GetProblem()))
+	}
+	fmt.Fprintln(w, ".")
 }
 
 // writeDefinitions writes documents and modules into a folder, which it makes.

@@ -58,6 +58,9 @@ func traits(f *munimentv1.TypeField) []string {
 	if f.GetUnique() != "" {
 		out = append(out, "unique within "+strings.TrimPrefix(f.GetUnique(), "/"))
 	}
+	if x := f.GetIndexing(); x != nil && !x.GetComplete() {
+		out = append(out, fmt.Sprintf("indexing %d of %d", x.GetIndexed(), x.GetOf()))
+	}
 	if f.GetRef() != "" {
 		out = append(out, "points to "+f.GetRef())
 	}
@@ -77,6 +80,11 @@ func verdict(v string) badge {
 		return badge{"Is it meant?", page.Warn}
 	}
 	return badge{"Changed", page.Warn}
+}
+
+// others are how many entities a step is about besides those that it names.
+func others(s *munimentv1.SchemaStep) uint64 {
+	return s.GetEntities() - min(s.GetEntities(), uint64(len(s.GetExamples())))
 }
 
 // firstOf are the first few positions.

@@ -25,10 +25,10 @@ const (
 )
 
 func defined() *munimentv1.GetSchemaResponse {
-	fields := []*munimentv1.TypeField{{Name: "name", Kind: "text", Search: "prefix"}, {Name: "nationalId", Kind: "text", Unique: "instance", Title: "Number of the card"},
+	fields := []*munimentv1.TypeField{{Name: "name", Kind: "text", Search: "prefix"}, {Name: "nationalId", Kind: "text", Unique: "instance", Title: "Number of the card", Indexing: &munimentv1.FieldIndexing{Since: 12, Indexed: 4200, Of: 10000}},
 		{Name: "village", Kind: "text", Public: true, Search: "exact"}, {Name: "size", Kind: "integer", Public: true}, {Name: "address", Kind: "value"},
 		{Name: "members", Kind: "uuids", Public: true, Ref: "individual"}, {Name: "diagnosis", Kind: "text", Subject: "/head"}}
-	return &munimentv1.GetSchemaResponse{Position: 12, Changed: ago(time.Hour),
+	return &munimentv1.GetSchemaResponse{Position: 12, Changed: ago(time.Hour), Rebuilding: &munimentv1.EntityRebuilding{Since: 12, Done: 310, Of: 1200}, Comparison: &munimentv1.SchemaComparison{Compared: 40, Differ: 12, Fail: 1},
 		Types: []*munimentv1.EntityType{{Name: "household", Title: "Household", Fields: fields, Events: []*munimentv1.EventRevision{
 			{Type: "household-registered", Revision: 2, Title: "A household was registered", Creates: true, Fields: fields[:3]}, {Type: "HouseholdMoved_v2", Revision: 1, Retired: true, Fields: fields[2:3]}}},
 			{Name: "individual", Title: "Individual", Retired: true, Fields: fields[:1]}},
@@ -51,8 +51,10 @@ func (b *backend) PlanSchema(_ context.Context, r *munimentv1.PlanSchemaRequest)
 	case strings.Contains(all, "refuse"):
 		return &munimentv1.PlanSchemaResponse{Steps: []*munimentv1.SchemaStep{{Verdict: "refused", Event: "household-registered", Message: "2 stored events do not fit the newest revision", Positions: []uint64{8, 12}, Count: 2}}}, nil
 	}
-	return &munimentv1.PlanSchemaResponse{Checked: 3, Rebuild: true, Warnings: []string{"h.json#: one event type for each field"}, Steps: []*munimentv1.SchemaStep{
+	return &munimentv1.PlanSchemaResponse{Checked: 3, Compared: 40, Rebuild: true, Warnings: []string{"h.json#: one event type for each field"}, Steps: []*munimentv1.SchemaStep{
 		{Verdict: "added", Entity: "household", Field: "note", Message: "is added"},
+		{Verdict: "changed", Entity: "household", Message: "23 of 40 entities are otherwise then than they are served now", Entities: 23, Examples: []*munimentv1.EntityExample{
+			{EntityId: houseUUID, Fields: []string{"name", "size"}}, {EntityId: emptyUUID, FailedPosition: 8, Problem: "/x-apply/set/size: division by zero"}}},
 		{Verdict: "asked", Event: "household-registered", Field: "name", Message: "stands in clear in events of before, and is sealed from now on; those stay readable", Acknowledge: "household-registered/name", Positions: []uint64{3, 8, 12}, Count: 3}}}, nil
 }
 

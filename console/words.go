@@ -55,7 +55,7 @@ func funcs() template.FuncMap {
 		"says":     says,
 		"stranger": stranger,
 		"value":    valueText,
-		"nest":     nest, "nestText": nestText, "traits": traits, "verdict": verdict, "firstOf": firstOf,
+		"nest":     nest, "nestText": nestText, "traits": traits, "verdict": verdict, "firstOf": firstOf, "others": others,
 		"structured": func(f *munimentv1.FieldValue) bool { return structured(f.GetValue().AsInterface()) },
 		"plain":      func(f *munimentv1.FieldValue) any { return f.GetValue().AsInterface() },
 		"entityAt":   entityPath, "entityStates": entityStates, "upper": upper,

@@ -26,6 +26,8 @@ type Definitions struct {
 	At, Epoch event.Position // as in Documents
 	Set       *schema.Set
 
+	since    map[string]event.Position // by TYPE/FIELD: as in Claims
+	searched map[string]event.Position // as in Documents
 	programs map[string]*apply.Program // by event type: of its newest revision
 	upcasts  map[revision]*apply.Upcast
 	ends     map[string]lifetime // by entity type
@@ -61,7 +63,10 @@ func Define(docs Documents, impl Go) (*Definitions, error) { return define(docs,
 func Redefine(docs Documents, impl Go) (*Definitions, error) { return define(docs, impl, true) }
 
 func define(docs Documents, impl Go, recorded bool) (*Definitions, error) {
-	d := &Definitions{At: docs.At, Epoch: docs.Epoch, programs: map[string]*apply.Program{}, upcasts: map[revision]*apply.Upcast{}, ends: map[string]lifetime{}}
+	d := &Definitions{At: docs.At, Epoch: docs.Epoch, since: map[string]event.Position{}, searched: docs.Searched, programs: map[string]*apply.Program{}, upcasts: map[revision]*apply.Upcast{}, ends: map[string]lifetime{}}
+	for name, c := range docs.Claims {
+		d.since[name] = c.Since
+	}
 	files := make(map[string][]byte, len(docs.Files))
 	for name, text := range docs.Files {
 		files[name] = []byte(text)
@@ -98,7 +103,10 @@ func define(docs Documents, impl Go, recorded bool) (*Definitions, error) {
 		d.ends[name] = l
 	}
 	d.trace()
-	return d, d.checkSubjects()
+	if err := d.checkSubjects(); err != nil || recorded {
+		return d, err
+	}
+	return d, d.foresee()
 }
 
 func (d *Definitions) compile(def *schema.Definition, e *schema.Entity, env apply.Env) ([]schema.Flow, error) {
@@ -254,6 +262,17 @@ func (d *Definitions) Lifetime(entityType string) (ends, makes []string) {
 func (d *Definitions) Unique(entityType string) bool {
 	t := d.Set.Entities[entityType]
 	return t != nil && slices.ContainsFunc(t.Fields, func(f schema.Field) bool { return f.Unique != "" })
+}
+
+// Since is the position from which on claims of a unique field count; 0: always.
+func (d *Definitions) Since(entity, field string) event.Position {
+	return d.since[FieldName(entity, field)]
+}
+
+// Searched is the position of the change of definitions since which a field can
+// be searched for as it can; 0: always. A view of an earlier epoch does not.
+func (d *Definitions) Searched(entity, field string) event.Position {
+	return d.searched[FieldName(entity, field)]
 }
 
 // OrganizationOf is the organization that a record of a customer's event names;

@@ -17,7 +17,16 @@ type Documents struct {
 	Modules map[string]Module
 	At      event.Position // of the newest schema.applied; 0: nothing was ever defined
 	Epoch   event.Position // of the newest one after which entities are computed anew
+
+	Claims   map[string]Claims         // by TYPE/FIELD: of fields whose values are, or were, claimed anew
+	Searched map[string]event.Position // by TYPE/FIELD: since when the field can be searched for as it can
+	Compared Compared                  // of the newest change
 }
+
+// Compared is what a change of definitions would do to entities, as it was found
+// before: of Entities that were computed anew, how many came out otherwise than
+// they were served, and how many have an applier that fails and did not before.
+type Compared struct{ Entities, Differ, Fail int64 }
 
 // Module is a WebAssembly module.
 type Module struct {
@@ -47,6 +56,13 @@ func EvolveDocuments(s Documents, f event.Fact) Documents {
 		if p.Rebuild {
 			s.Epoch = f.Position
 		}
+		s.Compared = Compared{p.Compared, p.Differ, p.Fail}
+		for _, name := range p.Searched {
+			s.Searched = with(s.Searched, name, f.Position)
+		}
+		s.Claims = evolveClaims(s.Claims, f)
+	case ValuesIndexed:
+		s.Claims = evolveClaims(s.Claims, f)
 	}
 	return s
 }

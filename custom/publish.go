@@ -42,6 +42,13 @@ type Claim struct {
 	// Taken and Former are the terms by which records are found that take the
 	// value, or release it.
 	Taken, Former event.Term
+
+	// Since is the position from which on claims of the field count (see Claims);
+	// 0: always. Only if there is one, Claimed is the term of values that were
+	// claimed by a ClaimValues, made of ClaimedValue.
+	Since        event.Position
+	ClaimedValue string
+	Claimed      event.Term
 }
 
 // The refusals.
@@ -56,8 +63,11 @@ type publishing struct {
 	gone    map[event.Stream]bool
 	ends    map[event.Stream]Ready
 	claims  []Claim
-	holder  map[event.Term]event.ID
+	holder  map[event.Term]hold
 }
+
+// newest is the position of what is about to be recorded.
+const newest = ^event.Position(0)
 
 // Publishing decides Publish.
 var Publishing = decide.Decider[publishing, Publish]{
@@ -74,6 +84,9 @@ var Publishing = decide.Decider[publishing, Publish]{
 		for _, cl := range c.Claims {
 			facts = append(facts, decide.Facts{Blind: &decide.Blind{Name: cl.Name, Value: cl.Value, Fold: true}},
 				decide.Facts{Blind: &decide.Blind{Name: cl.FormerName, Value: cl.Value, Fold: true}})
+			if cl.Since > 0 {
+				facts = append(facts, decide.Facts{Blind: &decide.Blind{Name: ClaimedName, Value: cl.ClaimedValue, Fold: true}})
+			}
 		}
 		return facts
 	},
@@ -116,10 +129,10 @@ func (s publishing) room(c Publish) error {
 		}
 	}
 	for _, cl := range c.Claims {
-		if h := holder[cl.Taken]; !h.IsZero() && h != cl.Entity {
+		if h := holder[cl.Taken]; h.at > cl.Since && !h.entity.IsZero() && h.entity != cl.Entity {
 			return at(cl.Event, cl.Field, ErrTaken)
 		}
-		holder = with(holder, cl.Taken, cl.Entity)
+		holder = with(holder, cl.Taken, hold{cl.Entity, newest})
 	}
 	return nil
 }
@@ -152,8 +165,8 @@ func evolvePublishing(s publishing, f event.Fact) publishing {
 	}
 	if f.Type == erased {
 		for value, holder := range s.holder {
-			if holder == f.Stream.ID {
-				s.holder = with(s.holder, value, event.ID{})
+			if holder.entity == f.Stream.ID {
+				s.holder = with(s.holder, value, hold{})
 			}
 		}
 		return s
@@ -172,10 +185,10 @@ func evolvePublishing(s publishing, f event.Fact) publishing {
 	terms := f.Terms()
 	for _, cl := range s.claims {
 		holder, held := s.holder[cl.Taken]
-		if _, takes := slices.BinarySearch(terms, cl.Taken); takes {
-			s.holder = with(s.holder, cl.Taken, f.Stream.ID)
-		} else if _, releases := slices.BinarySearch(terms, cl.Former); releases && held && holder == f.Stream.ID {
-			s.holder = with(s.holder, cl.Taken, event.ID{})
+		if has(terms, cl.Taken) || cl.Since > 0 && has(terms, cl.Claimed) {
+			s.holder = with(s.holder, cl.Taken, hold{f.Stream.ID, f.Position})
+		} else if has(terms, cl.Former) && held && holder.entity == f.Stream.ID {
+			s.holder = with(s.holder, cl.Taken, hold{})
 		}
 	}
 	return s

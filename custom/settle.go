@@ -50,7 +50,7 @@ func (d *Definitions) settle(e *Entity, f event.Fact, c event.Custom) (apply.Out
 
 // input is what the applier finds; limits of its own bound what it takes.
 func (d *Definitions) input(e *Entity, f event.Fact, c event.Custom, value map[string]any, gone map[string]bool) apply.Input {
-	in := apply.Input{Event: value, Gone: d.unreadable(e, gone), Meta: apply.Meta{
+	in := apply.Input{Event: value, Untimed: d.Unique(e.Type), Gone: d.unreadable(e, gone), Meta: apply.Meta{
 		Entity: schema.UUIDOf(f.Stream.ID), Version: int64(f.Version), Position: int64(f.Position), Time: event.Instant(f.Time.UnixMicro()), Occurred: Occurred(f.Record),
 		Actor: f.Actor.String(), Type: c.Type, Revision: int64(c.Revision),
 	}}

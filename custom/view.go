@@ -12,9 +12,10 @@ import (
 	"muniment.dev/view/entity"
 )
 
-// The tables: of entities; of the values by which they are found and sorted;
+// The view and its tables: of entities; of the values by which they are found and sorted;
 // and of what points to what.
 const (
+	ViewName = "entities"
 	Table    = "entities"
 	Values   = "entity_values"
 	Pointers = "entity_refs"
@@ -31,7 +32,7 @@ type Source interface {
 func View(epoch event.Position, s Source, builtIn func(string) bool) view.View {
 	f := folder{epoch: epoch, source: s}
 	return view.View{
-		Name: "entities", Revision: 3, Epoch: uint64(epoch), Types: []string{"entity.erased"},
+		Name: ViewName, Revision: 3, Epoch: uint64(epoch), Types: []string{"entity.erased"},
 		Wants: func(typ string) bool { return !builtIn(typ) },
 		Fold:  &view.Fold{Table: Table, Key: f.key, Read: func(r view.Row) any { return Read(r) }, Apply: f.apply},
 		Tables: []view.Table{{

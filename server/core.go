@@ -285,6 +285,7 @@ func (c *Core) openDerived(ctx context.Context) error {
 	c.Customs = &publish.Publisher{Catalog: c.Catalog, Runner: c.Runner, Views: c.Views}
 	c.background(func(ctx context.Context) { c.replaceEntities(ctx, event.Position(entities.Epoch)) })
 	c.background(c.expire)
+	c.background(c.index)
 	c.Stats = stats.Start(ctx, c.Log, filepath.Join(c.opts.Data, "stats.json"), c.opts.Logger)
 	c.onClose(c.Stats.Close)
 	c.Runner.Slow = c.slow

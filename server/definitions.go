@@ -81,6 +81,33 @@ func (c *Core) expire(ctx context.Context) {
 	}
 }
 
+// index claims, on the node that holds the log, the values that entities had in
+// fields that have to be unique since.
+func (c *Core) index(ctx context.Context) {
+	const gently, again = 10 * time.Millisecond, time.Second
+	for pause := gently; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		at, more := c.Log.Mark().Size, false
+		if pause = again; c.Log.Leads() {
+			var err error
+			if more, err = c.Customs.Index(ctx); err != nil && ctx.Err() == nil {
+				c.opts.Logger.Error("values that are to be unique cannot be claimed; tried again in a moment", "error", err)
+			}
+		}
+		if more {
+			pause = gently
+		} else {
+			wait, done := context.WithTimeout(ctx, 5*time.Second)
+			c.Log.Wait(wait, at)
+			done()
+		}
+	}
+}
+
 // replaceEntities gives the view of entities another declaration whenever
 // definitions change so that entities have to be computed anew. Until that is
 // done they are served as before.

@@ -91,6 +91,17 @@ func (d *database) holds(v *View) bool {
 	return slices.ContainsFunc(d.lay.views, func(l *View) bool { return l.Name == v.Name && l.fingerprint() == print })
 }
 
+// Epoch is the epoch of the declaration by which a view serves; false if it does
+// not serve.
+func (s *Set) Epoch(name string) (uint64, bool) {
+	for _, v := range s.current().lay.views {
+		if v.Name == name {
+			return v.Epoch, true
+		}
+	}
+	return 0, false
+}
+
 // with are the declared views with another in the place of the one of its name.
 func (s *Set) with(v *View) (*layout, error) {
 	views := slices.Clone(s.all().views)

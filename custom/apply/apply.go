@@ -27,6 +27,9 @@ type Input struct {
 	State map[string]any // the entity's fields; nil: there is no such entity
 	Event map[string]any // the event's fields
 	Meta  Meta
+	// Untimed says that functions and modules are not told the position and the
+	// time, so that what they make of the event is known before it is recorded.
+	Untimed bool
 	// Gone are the fields that were erased, as "event.NAME" and "state.NAME". What
 	// is computed with one of them is left out instead of failing: what it would
 	// have gone to is of the same subject, and erased as well.
@@ -79,6 +82,7 @@ type Program struct {
 	flows  []Flow
 	writes []string
 	ends   []string
+	late   Late
 }
 
 type step struct {
@@ -105,7 +109,7 @@ func Compile(raw any, env Env) (*Program, error) {
 		return nil, err
 	}
 	return &Program{steps: steps, fields: c.entity, limits: c.limits, flows: c.flowList(),
-		writes: slices.Sorted(maps.Keys(c.writes)), ends: slices.Sorted(maps.Keys(c.ends))}, nil
+		writes: slices.Sorted(maps.Keys(c.writes)), ends: slices.Sorted(maps.Keys(c.ends)), late: c.late}, nil
 }
 
 // Flows says which fields reach which, each pair once, in order.
@@ -119,6 +123,22 @@ func (p *Program) Writes() []string { return slices.Clone(p.writes) }
 // program deletes the entity, in order. What a module or a function rests on is
 // not known, and is not among them.
 func (p *Program) Ends() []string { return slices.Clone(p.ends) }
+
+// Late is what a program makes of what is not known before its event is recorded:
+// the position and the time.
+type Late struct {
+	Fields  []string // of the entity, that are set to one of the two
+	Reads   []string // "state.NAME": what expressions, functions and modules look at
+	Deletes bool     // it may delete the entity
+	// Computes says that an expression reads one of the two, so that it decides
+	// what the program writes, and whether it fails.
+	Computes bool
+}
+
+// Late says so; functions and modules need not be told (Input.Untimed).
+func (p *Program) Late() Late { return p.late }
+
+func isLate(name string) bool { return name == "position" || name == "time" }
 
 // Deletes reports whether every such event deletes its entity.
 func (p *Program) Deletes() bool {
@@ -233,6 +253,16 @@ func (r *run) metaValues() map[string]any {
 		r.meta["occurred"] = instantText(m.Occurred)
 	}
 	return r.meta
+}
+
+// foreignMeta is what a module is told of meta.
+func (r *run) foreignMeta() map[string]any {
+	meta := r.metaValues()
+	if r.in.Untimed {
+		meta = maps.Clone(meta)
+		maps.DeleteFunc(meta, func(name string, _ any) bool { return isLate(name) })
+	}
+	return meta
 }
 
 func instantText(i event.Instant) string { return i.Time().Format(time.RFC3339Nano) }

@@ -24,6 +24,7 @@ type compiler struct {
 	writes     map[string]bool // fields of the entity
 	ends       map[string]bool // what decides whether it is deleted
 	conditions []string        // what the step's condition reads
+	late       Late
 }
 
 func newCompiler(env Env, variables ...string) *compiler {
@@ -98,6 +99,10 @@ func (c *compiler) step(at string, raw any) (step, error) {
 		return step{}, err
 	}
 	s.opaque = kind == "wasm" || kind == "go"
+	if s.opaque {
+		c.late.Reads = append(c.late.Reads, "state.*")
+	}
+	c.late.Deletes = c.late.Deletes || s.opaque || kind == "delete"
 	if kind == "wasm" {
 		s.do, err = c.wasm(at, m)
 		return s, err
@@ -150,6 +155,10 @@ func (c *compiler) flow(from, to string) {
 		for name := range c.entity {
 			c.flow(from, name)
 		}
+		return
+	}
+	if strings.HasPrefix(from, "meta.") {
+		c.late.Fields = append(c.late.Fields, to)
 		return
 	}
 	names := c.entity

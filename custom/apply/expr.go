@@ -165,6 +165,7 @@ func (c *compiler) walk(at string, tree *ast.AST) ([]string, error) {
 		}
 	}
 	slices.Sort(reads)
+	c.late.Reads = append(c.late.Reads, reads...)
 	return reads, nil
 }
 
@@ -189,6 +190,7 @@ func (c *compiler) field(at string, ident ast.NavigableExpr) (string, error) {
 		return "", invalid(at, "%s has no field %q", variable, name)
 	}
 	if variable == "meta" {
+		c.late.Computes = c.late.Computes || name == "" || isLate(name)
 		return "", nil
 	}
 	if name == "" {

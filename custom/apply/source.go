@@ -80,6 +80,9 @@ func metaOf(at string, raw any) (source, []string, error) {
 	if !slices.Contains(metaNames[:], name) {
 		return nil, nil, invalid(at, "it is one of %s", strings.Join(metaNames[:], ", "))
 	}
+	if isLate(name) {
+		return fromMeta(name), []string{"meta." + name}, nil
+	}
 	return fromMeta(name), nil, nil
 }
 

@@ -318,6 +318,9 @@ func (c *compiler) goFunc(at string, raw any) (action, error) {
 
 func (f goStep) act(r *run) error {
 	in := Input{Event: cloneFields(r.in.Event), Meta: r.in.Meta}
+	if r.in.Untimed {
+		in.Meta.Position, in.Meta.Time = 0, 0
+	}
 	if r.in.State != nil || len(r.state) > 0 {
 		in.State = cloneFields(r.state)
 	}

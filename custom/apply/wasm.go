@@ -253,7 +253,7 @@ func (s wasmStep) act(r *run) error {
 	if r.in.State != nil || len(r.state) > 0 {
 		state = r.state
 	}
-	answer, err := s.call(r.ctx, map[string]any{"state": state, "event": orEmpty(r.in.Event), "meta": r.metaValues()})
+	answer, err := s.call(r.ctx, map[string]any{"state": state, "event": orEmpty(r.in.Event), "meta": r.foreignMeta()})
 	if err != nil {
 		return err
 	}

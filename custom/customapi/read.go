@@ -190,6 +190,14 @@ func (l *lister) filtered(ctx context.Context) (*munimentv1.ListEntitiesResponse
 	if err != nil {
 		return nil, err
 	}
+	for _, f := range l.req.GetFilters() {
+		if err := l.searchable(ctx, f.GetField()); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.searchable(ctx, l.req.GetOrderBy()); err != nil {
+		return nil, err
+	}
 	walk, rest, err := l.plan()
 	if err != nil {
 		return nil, err

@@ -16,7 +16,6 @@ import (
 	"muniment.dev/authz"
 	"muniment.dev/custom"
 	"muniment.dev/custom/schema"
-	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
 )
@@ -34,6 +33,9 @@ type change struct {
 	warnings []string
 	plan     schema.Plan
 	checked  uint64
+	replaced []string // modules that are there and become others
+	shadows  []*shadow
+	at       event.Position // up to where entities were computed
 }
 
 // PlanSchema says what would become of documents.
@@ -45,7 +47,7 @@ func (s SchemaService) PlanSchema(ctx context.Context, req *munimentv1.PlanSchem
 	if err != nil {
 		return nil, err
 	}
-	return &munimentv1.PlanSchemaResponse{Steps: c.steps, Warnings: c.warnings, Rebuild: c.cmd.Applied.Rebuild, Checked: c.checked,
+	return &munimentv1.PlanSchemaResponse{Steps: c.steps, Warnings: c.warnings, Rebuild: c.cmd.Applied.Rebuild, Checked: c.checked, Compared: uint64(c.cmd.Applied.Compared),
 		Unchanged: len(c.cmd.Put)+len(c.cmd.Remove)+len(c.cmd.Modules)+len(c.cmd.Drop) == 0}, nil
 }
 
@@ -77,7 +79,7 @@ func (s SchemaService) ApplySchema(ctx context.Context, req *munimentv1.ApplySch
 	if err := c.plan.Check(req.GetAcknowledge()...); err != nil {
 		return nil, err
 	}
-	res, err := decide.Run(ctx, s.core.Runner, custom.Applying, env, c.cmd)
+	res, err := s.apply(ctx, env, c)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +142,10 @@ func (s SchemaService) plan(ctx context.Context, documents []*munimentv1.SchemaD
 	if err := s.check(ctx, c, old, defs); err != nil {
 		return nil, err
 	}
-	return c, s.expose(ctx, c)
+	if err := s.expose(ctx, c); err != nil {
+		return nil, err
+	}
+	return c, s.compare(ctx, c, old, defs)
 }
 
 // documents are those that are to be, with what the command has to change.
@@ -218,6 +223,7 @@ func (c *change) moduleSteps(now custom.Documents) {
 		verdict := schema.Added
 		if _, ok := now.Modules[name]; ok {
 			verdict, c.cmd.Applied.Rebuild = schema.Changed, true
+			c.replaced = append(c.replaced, name)
 		}
 		c.moduleStep(verdict, name)
 	}
@@ -357,9 +363,13 @@ func (s SchemaService) GetSchema(ctx context.Context, req *munimentv1.GetSchemaR
 		out.Modules = append(out.Modules, module)
 	}
 	for _, name := range slices.Sorted(maps.Keys(defs.Set.Entities)) {
-		out.Types = append(out.Types, entityType(defs, defs.Set.Entities[name]))
+		t := entityType(defs, defs.Set.Entities[name])
+		for _, f := range t.Fields {
+			f.Indexing = indexing(f, docs.Claims[custom.FieldName(name, f.Name)])
+		}
+		out.Types = append(out.Types, t)
 	}
-	return out, nil
+	return out, s.progress(ctx, docs, out)
 }
 
 func entityType(defs *custom.Definitions, e *schema.Entity) *munimentv1.EntityType {

@@ -28,7 +28,8 @@ func (p *Publisher) claim(ctx context.Context, b *batch, i int, def *schema.Defi
 	if err != nil {
 		return err
 	}
-	after, err := b.defs.Fold(before, event.Fact{Payload: payload, Record: &event.Record{Context: around, Stream: r.Stream, Version: b.heads[r.Stream], Type: r.Type, Revision: payload.Revision, Time: p.Runner.Log.Now()}})
+	after, err := b.defs.Fold(before, event.Fact{Payload: payload, Record: &event.Record{ID: r.ID, Actor: b.actor, Context: around, Stream: r.Stream, Version: b.heads[r.Stream],
+		Type: r.Type, Revision: payload.Revision, Time: p.Runner.Log.Now()}})
 	leave()
 	if err != nil {
 		return err
@@ -57,6 +58,9 @@ func (p *Publisher) claim(ctx context.Context, b *batch, i int, def *schema.Defi
 		if c.Former, err = p.Runner.Sealer.BlindTerm(ctx, c.FormerName, c.Value, true); err != nil {
 			return err
 		}
+		if err := p.older(ctx, b, t, after, &c); err != nil {
+			return inEvent(i, "data/"+event.EscapePointer(field), err)
+		}
 		b.cmd.Claims = append(b.cmd.Claims, c)
 	}
 	for field, value := range old {
@@ -67,7 +71,8 @@ func (p *Publisher) claim(ctx context.Context, b *batch, i int, def *schema.Defi
 	return nil
 }
 
-// state is an entity as it is, from the view; it must not change meanwhile.
+// state is an entity as it is, from the view, or from its events while the view
+// is being computed anew; it must not change meanwhile.
 func (p *Publisher) state(ctx context.Context, b *batch, s event.Stream) (*custom.Entity, error) {
 	if e, ok := b.states[s]; ok {
 		return e, nil
@@ -75,16 +80,21 @@ func (p *Publisher) state(ctx context.Context, b *batch, s event.Stream) (*custo
 	if b.heads[s] == 1 { // this is its first event
 		return nil, nil
 	}
+	if epoch, serves := p.Views.Epoch(custom.ViewName); !serves || event.Position(epoch) != b.defs.Epoch {
+		return p.folded(ctx, b, s)
+	}
 	row, ok, err := p.Views.Get(ctx, custom.Table, view.Values{"id": s.ID, "type": s.Kind}, view.Read{})
 	if err != nil || !ok {
 		return nil, err
 	}
 	e := custom.Read(row)
 	if len(e.Gone) > 0 && slices.Contains(e.Gone, s.ID) {
-		return nil, fault.New(fault.Erased, "the entity was erased; nothing can be recorded about it any more")
+		return nil, errGone
 	}
 	if _, expected := b.also.Streams[s]; !expected {
 		b.also.Streams[s] = e.Version
 	}
 	return e, nil
 }
+
+var errGone = fault.New(fault.Erased, "the entity was erased; nothing can be recorded about it any more")

@@ -48,6 +48,9 @@ func lookUp(ctx context.Context, r *decide.Runner, env *decide.Envelope, cmd *cu
 		if err != nil {
 			return err
 		}
+		if custom.IsClaim(rec.Type) { // seals nothing that is stored
+			continue
+		}
 		if r.Sealer.Registry.BuiltIn(rec.Type) {
 			cmd.BuiltIn = cmd.BuiltIn || !custom.About(rec, cmd.Entity.ID)
 			continue

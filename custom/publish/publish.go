@@ -104,7 +104,7 @@ func (p *Publisher) Publish(ctx context.Context, env decide.Envelope, events []E
 		return nil, err
 	}
 	for n := range attempts {
-		b, err := p.ready(ctx, who, events, also, false)
+		b, err := p.ready(ctx, who, env.Actor, events, also, false)
 		if err != nil {
 			p.Runner.Refused(ctx, custom.Publishing.Name, env, err)
 			return nil, err
@@ -145,7 +145,7 @@ func (p *Publisher) Check(ctx context.Context, env decide.Envelope, events []Eve
 	if err != nil {
 		return nil, err
 	}
-	b, err := p.ready(ctx, who, events, also, true)
+	b, err := p.ready(ctx, who, env.Actor, events, also, true)
 	if err != nil {
 		p.Runner.Refused(ctx, custom.Publishing.Name, env, err)
 		return nil, err
@@ -212,6 +212,7 @@ func inEvent(i int, field string, err error) error {
 type batch struct {
 	who     authz.Authority
 	defs    *custom.Definitions
+	actor   event.Actor
 	cmd     custom.Publish
 	also    event.Condition
 	results []Result
@@ -222,13 +223,13 @@ type batch struct {
 	exact   bool                            // versions must be known before the events are recorded
 }
 
-func (p *Publisher) ready(ctx context.Context, who authz.Authority, events []Event, also event.Condition, exact bool) (*batch, error) {
+func (p *Publisher) ready(ctx context.Context, who authz.Authority, actor event.Actor, events []Event, also event.Condition, exact bool) (*batch, error) {
 	defs, err := p.Catalog.Current(ctx)
 	if err != nil {
 		return nil, err
 	}
 	exact = exact || slices.ContainsFunc(events, func(e Event) bool { return e.Expected != nil })
-	b := &batch{who: who, exact: exact, defs: defs, cmd: custom.Publish{Defined: defs.At}, results: make([]Result, len(events)),
+	b := &batch{who: who, exact: exact, defs: defs, actor: actor, cmd: custom.Publish{Defined: defs.At}, results: make([]Result, len(events)),
 		also:  event.Condition{Streams: map[event.Stream]uint64{}},
 		heads: map[event.Stream]uint64{}, owner: map[event.Stream]event.ID{}, states: map[event.Stream]*custom.Entity{}}
 	if len(also.Query) > 0 {

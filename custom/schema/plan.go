@@ -205,7 +205,7 @@ func (p *planner) entityField(c Change, old, new *Field) {
 		p.add(with(c, new.Name, "x-search", fmt.Sprintf("can be searched for: %s", was(string(old.Search), string(new.Search), "not")), true))
 	}
 	if old.Unique != new.Unique {
-		p.add(with(c, new.Name, "x-unique", fmt.Sprintf("is unique within: %s; two that are equal already are named, and stay", was(old.Unique, new.Unique, "nothing")), true))
+		p.add(with(c, new.Name, "x-unique", fmt.Sprintf("is unique within: %s", was(old.Unique, new.Unique, "nothing")), true))
 	}
 	if old.Ref != new.Ref {
 		p.add(with(c, new.Name, "x-ref", fmt.Sprintf("points to: %s", was(old.Ref, new.Ref, "nothing")), true))

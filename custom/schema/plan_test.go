@@ -38,12 +38,12 @@ func TestPlan(t *testing.T) {
 		{"retired", second, []string{"/x-retired", `true`}, "~ event household-registered revision 2: is retired: what is there stays, and nothing new is published"},
 		{"tag", second, []string{"/properties/size/x-tag", `true`}, "~ event household-registered revision 2 /size: can be selected by in events from now on"},
 		{"search", house, []string{"/properties/card/x-search", ``}, "~ entity household /card: can be searched for: not, was exact"},
-		{"unique", house, []string{"/properties/card/x-unique", `"instance"`}, "~ entity household /card: is unique within: instance, was organization; two that are equal already are named, and stay"},
+		{"unique", house, []string{"/properties/card/x-unique", `"instance"`}, "~ entity household /card: is unique within: instance, was organization"},
 		{"entity sealed", house, []string{"/properties/size/x-public", ``}, "~ entity household /size: is sealed from now on in what is read; what events hold is a matter of their types"},
 		{"entity public", house, []string{"/properties/card/x-public", `true`}, "? entity household /card: becomes public: whoever may list the entities reads it, and it outlives nobody's erasure"},
 		{"entity field", house, []string{"/properties/more", `{}`}, "~ entity household /more: is added, sealed under the entity\n~ entity household: takes other values; states are computed anew and compared with it"},
 		{"new type", "moved.json", []string{"/x-event", `"household-moved"`, "/x-entity", `"household"`, "/type", `"object"`, "/x-creates", `false`, "/properties", `{"a": {"x-public": true}, "b": {}}`}, "+ event household-moved revision 1: is added, with 2 fields, 1 of them public"},
-		{"new revision", "third.json", third(), `+ event household-registered revision 3: is added, with 3 fields, 1 of them public
+		{"new revision", "third.json", third(), `+ event household-registered revision 3: is added, with 3 fields, 1 of them public; events of earlier ones are applied as it says, and the states are computed anew
 ? event household-registered revision 3 /card: becomes public: from this revision on it stands in the log in clear, for ever
 ? event household-registered revision 2 /village: is sealed from revision 3 on: events of earlier ones hold it in clear, and nothing can reach back`},
 		{"stricter", reg, []string{"/properties/name/maxLength", `9`}, `! event household-registered revision 1: has events, and takes what it took: write the change as a new document with "x-revision": 3`},

@@ -54,6 +54,9 @@ func (p *planner) changedRevisions(old, new *Event) {
 // newRevision says what differs from the revision before.
 func (p *planner) newRevision(before, def *Definition) {
 	c := Change{Verdict: Added, Entity: def.Entity, Event: def.Event, Revision: def.Revision, Msg: "is added, " + describeFields(def)}
+	if p.storedUpTo(def.Event, before.Revision) && (def.Upcast != nil || canonical(before.Apply) != canonical(def.Apply)) {
+		c.Rebuild, c.Msg = true, c.Msg+"; events of earlier ones are applied as it says, and the states are computed anew"
+	}
 	p.add(c)
 	for i := range def.Fields {
 		f := &def.Fields[i]

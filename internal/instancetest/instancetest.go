@@ -45,6 +45,7 @@ type Instance struct {
 	t testing.TB
 	n atomic.Int64
 
+	reopen func() *server.Server
 	define sync.Once // of what Entity publishes
 }
 
@@ -58,13 +59,23 @@ func NewAt(t testing.TB, clock func() time.Time) *Instance {
 	if log, keys, ok := postgres.Chosen(t); ok {
 		c.Database, c.Keys, c.Register = log, keys, filepath.Join(c.Data, "register.json")
 	}
-	s := open(t, c, clock)
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close the instance: %v", err)
-		}
-	})
-	return setUp(t, s)
+	i := setUp(t, open(t, c, clock))
+	i.reopen = func() *server.Server { return open(t, c, clock) }
+	t.Cleanup(i.close)
+	return i
+}
+
+// Restart closes the instance and opens it again where it was.
+func (i *Instance) Restart() {
+	i.t.Helper()
+	i.close()
+	i.Server = i.reopen()
+}
+
+func (i *Instance) close() {
+	if err := i.Server.Close(); err != nil {
+		i.t.Errorf("close the instance: %v", err)
+	}
 }
 
 // openIn opens or makes an instance in a data directory, whatever the engine that

@@ -234,7 +234,13 @@ type SchemaStep struct {
 	// what is to be sealed; at most 100 of them.
 	Positions []uint64 `protobuf:"varint,10,rep,packed,name=positions,proto3" json:"positions,omitempty"`
 	// How many such positions there are.
-	Count         uint64 `protobuf:"varint,11,opt,name=count,proto3" json:"count,omitempty"`
+	Count uint64 `protobuf:"varint,11,opt,name=count,proto3" json:"count,omitempty"`
+	// Entities that it is about: those that hold a value which is to be unique and
+	// another holds, too; those that come out otherwise, or whose applier fails; at
+	// most 20 of them.
+	Examples []*EntityExample `protobuf:"bytes,12,rep,name=examples,proto3" json:"examples,omitempty"`
+	// How many such entities there are.
+	Entities      uint64 `protobuf:"varint,13,opt,name=entities,proto3" json:"entities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -346,6 +352,93 @@ func (x *SchemaStep) GetCount() uint64 {
 	return 0
 }
 
+func (x *SchemaStep) GetExamples() []*EntityExample {
+	if x != nil {
+		return x.Examples
+	}
+	return nil
+}
+
+func (x *SchemaStep) GetEntities() uint64 {
+	if x != nil {
+		return x.Entities
+	}
+	return 0
+}
+
+// EntityExample is an entity that a plan is about.
+type EntityExample struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id.
+	EntityId string `protobuf:"bytes,1,opt,name=entity_id,json=entityId,proto3" json:"entity_id,omitempty"`
+	// Fields that are another, or that hold what another entity holds, too.
+	Fields []string `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty"`
+	// Position of the event whose applier fails; 0: none does.
+	FailedPosition uint64 `protobuf:"varint,3,opt,name=failed_position,json=failedPosition,proto3" json:"failed_position,omitempty"`
+	// Why it fails.
+	Problem       string `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntityExample) Reset() {
+	*x = EntityExample{}
+	mi := &file_muniment_v1_schema_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntityExample) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntityExample) ProtoMessage() {}
+
+func (x *EntityExample) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_schema_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntityExample.ProtoReflect.Descriptor instead.
+func (*EntityExample) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *EntityExample) GetEntityId() string {
+	if x != nil {
+		return x.EntityId
+	}
+	return ""
+}
+
+func (x *EntityExample) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *EntityExample) GetFailedPosition() uint64 {
+	if x != nil {
+		return x.FailedPosition
+	}
+	return 0
+}
+
+func (x *EntityExample) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 type PlanSchemaResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What would be done.
@@ -357,14 +450,16 @@ type PlanSchemaResponse struct {
 	// How many stored events were looked at.
 	Checked uint64 `protobuf:"varint,4,opt,name=checked,proto3" json:"checked,omitempty"`
 	// The definitions are as the documents say already.
-	Unchanged     bool `protobuf:"varint,5,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
+	Unchanged bool `protobuf:"varint,5,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
+	// How many entities were computed anew and compared with what is served.
+	Compared      uint64 `protobuf:"varint,6,opt,name=compared,proto3" json:"compared,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PlanSchemaResponse) Reset() {
 	*x = PlanSchemaResponse{}
-	mi := &file_muniment_v1_schema_proto_msgTypes[4]
+	mi := &file_muniment_v1_schema_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +471,7 @@ func (x *PlanSchemaResponse) String() string {
 func (*PlanSchemaResponse) ProtoMessage() {}
 
 func (x *PlanSchemaResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_schema_proto_msgTypes[4]
+	mi := &file_muniment_v1_schema_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +484,7 @@ func (x *PlanSchemaResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanSchemaResponse.ProtoReflect.Descriptor instead.
 func (*PlanSchemaResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{4}
+	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PlanSchemaResponse) GetSteps() []*SchemaStep {
@@ -427,6 +522,13 @@ func (x *PlanSchemaResponse) GetUnchanged() bool {
 	return false
 }
 
+func (x *PlanSchemaResponse) GetCompared() uint64 {
+	if x != nil {
+		return x.Compared
+	}
+	return 0
+}
+
 type ApplySchemaRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The documents; each takes the place of that of the same name.
@@ -447,7 +549,7 @@ type ApplySchemaRequest struct {
 
 func (x *ApplySchemaRequest) Reset() {
 	*x = ApplySchemaRequest{}
-	mi := &file_muniment_v1_schema_proto_msgTypes[5]
+	mi := &file_muniment_v1_schema_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -459,7 +561,7 @@ func (x *ApplySchemaRequest) String() string {
 func (*ApplySchemaRequest) ProtoMessage() {}
 
 func (x *ApplySchemaRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_schema_proto_msgTypes[5]
+	mi := &file_muniment_v1_schema_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -472,7 +574,7 @@ func (x *ApplySchemaRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplySchemaRequest.ProtoReflect.Descriptor instead.
 func (*ApplySchemaRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{5}
+	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ApplySchemaRequest) GetDocuments() []*SchemaDocument {
@@ -533,7 +635,7 @@ type ApplySchemaResponse struct {
 
 func (x *ApplySchemaResponse) Reset() {
 	*x = ApplySchemaResponse{}
-	mi := &file_muniment_v1_schema_proto_msgTypes[6]
+	mi := &file_muniment_v1_schema_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +647,7 @@ func (x *ApplySchemaResponse) String() string {
 func (*ApplySchemaResponse) ProtoMessage() {}
 
 func (x *ApplySchemaResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_schema_proto_msgTypes[6]
+	mi := &file_muniment_v1_schema_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +660,7 @@ func (x *ApplySchemaResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplySchemaResponse.ProtoReflect.Descriptor instead.
 func (*ApplySchemaResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{6}
+	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ApplySchemaResponse) GetChange() *Change {
@@ -601,7 +703,7 @@ type GetSchemaRequest struct {
 
 func (x *GetSchemaRequest) Reset() {
 	*x = GetSchemaRequest{}
-	mi := &file_muniment_v1_schema_proto_msgTypes[7]
+	mi := &file_muniment_v1_schema_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -613,7 +715,7 @@ func (x *GetSchemaRequest) String() string {
 func (*GetSchemaRequest) ProtoMessage() {}
 
 func (x *GetSchemaRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_schema_proto_msgTypes[7]
+	mi := &file_muniment_v1_schema_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -626,7 +728,7 @@ func (x *GetSchemaRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSchemaRequest.ProtoReflect.Descriptor instead.
 func (*GetSchemaRequest) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{7}
+	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetSchemaRequest) GetWithCode() bool {
@@ -662,7 +764,7 @@ type EntityType struct {
 
 func (x *EntityType) Reset() {
 	*x = EntityType{}
-	mi := &file_muniment_v1_schema_proto_msgTypes[8]
+	mi := &file_muniment_v1_schema_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -674,7 +776,7 @@ func (x *EntityType) String() string {
 func (*EntityType) ProtoMessage() {}
 
 func (x *EntityType) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_schema_proto_msgTypes[8]
+	mi := &file_muniment_v1_schema_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -687,7 +789,7 @@ func (x *EntityType) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EntityType.ProtoReflect.Descriptor instead.
 func (*EntityType) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{8}
+	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *EntityType) GetName() string {
@@ -743,14 +845,17 @@ type TypeField struct {
 	// The type of entity that it points to; empty: none.
 	Ref string `protobuf:"bytes,7,opt,name=ref,proto3" json:"ref,omitempty"`
 	// Its title.
-	Title         string `protobuf:"bytes,8,opt,name=title,proto3" json:"title,omitempty"`
+	Title string `protobuf:"bytes,8,opt,name=title,proto3" json:"title,omitempty"`
+	// Of a field that became unique after there were entities: how far their
+	// values are claimed.
+	Indexing      *FieldIndexing `protobuf:"bytes,9,opt,name=indexing,proto3" json:"indexing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TypeField) Reset() {
 	*x = TypeField{}
-	mi := &file_muniment_v1_schema_proto_msgTypes[9]
+	mi := &file_muniment_v1_schema_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -762,7 +867,7 @@ func (x *TypeField) String() string {
 func (*TypeField) ProtoMessage() {}
 
 func (x *TypeField) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_schema_proto_msgTypes[9]
+	mi := &file_muniment_v1_schema_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -775,7 +880,7 @@ func (x *TypeField) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TypeField.ProtoReflect.Descriptor instead.
 func (*TypeField) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{9}
+	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TypeField) GetName() string {
@@ -834,6 +939,235 @@ func (x *TypeField) GetTitle() string {
 	return ""
 }
 
+func (x *TypeField) GetIndexing() *FieldIndexing {
+	if x != nil {
+		return x.Indexing
+	}
+	return nil
+}
+
+// FieldIndexing is how far the values are claimed that entities had in a field
+// before it became unique. Values are unique from the beginning all the same:
+// what is not claimed yet is looked up.
+type FieldIndexing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Position of the change of definitions by which it became unique.
+	Since uint64 `protobuf:"varint,1,opt,name=since,proto3" json:"since,omitempty"`
+	// How many of the entities are done.
+	Indexed uint64 `protobuf:"varint,2,opt,name=indexed,proto3" json:"indexed,omitempty"`
+	// How many there are.
+	Of uint64 `protobuf:"varint,3,opt,name=of,proto3" json:"of,omitempty"`
+	// All are done.
+	Complete bool `protobuf:"varint,4,opt,name=complete,proto3" json:"complete,omitempty"`
+	// Ids of entities whose value another one has claimed, which can only be if an
+	// erasure came between; at most 100.
+	HeldEntityIds []string `protobuf:"bytes,5,rep,name=held_entity_ids,json=heldEntityIds,proto3" json:"held_entity_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldIndexing) Reset() {
+	*x = FieldIndexing{}
+	mi := &file_muniment_v1_schema_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldIndexing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldIndexing) ProtoMessage() {}
+
+func (x *FieldIndexing) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_schema_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldIndexing.ProtoReflect.Descriptor instead.
+func (*FieldIndexing) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *FieldIndexing) GetSince() uint64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *FieldIndexing) GetIndexed() uint64 {
+	if x != nil {
+		return x.Indexed
+	}
+	return 0
+}
+
+func (x *FieldIndexing) GetOf() uint64 {
+	if x != nil {
+		return x.Of
+	}
+	return 0
+}
+
+func (x *FieldIndexing) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
+func (x *FieldIndexing) GetHeldEntityIds() []string {
+	if x != nil {
+		return x.HeldEntityIds
+	}
+	return nil
+}
+
+// Rebuilding is how far entities are computed anew.
+type EntityRebuilding struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Position of the change of definitions that made it necessary.
+	Since uint64 `protobuf:"varint,1,opt,name=since,proto3" json:"since,omitempty"`
+	// How many events are done; 0 if it has not begun.
+	Done uint64 `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	// How many there are.
+	Of uint64 `protobuf:"varint,3,opt,name=of,proto3" json:"of,omitempty"`
+	// Why it failed the last time; it is tried again.
+	Problem       string `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntityRebuilding) Reset() {
+	*x = EntityRebuilding{}
+	mi := &file_muniment_v1_schema_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntityRebuilding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntityRebuilding) ProtoMessage() {}
+
+func (x *EntityRebuilding) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_schema_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntityRebuilding.ProtoReflect.Descriptor instead.
+func (*EntityRebuilding) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *EntityRebuilding) GetSince() uint64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *EntityRebuilding) GetDone() uint64 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *EntityRebuilding) GetOf() uint64 {
+	if x != nil {
+		return x.Of
+	}
+	return 0
+}
+
+func (x *EntityRebuilding) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// Comparison is what was found before a change of definitions was applied.
+type SchemaComparison struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many entities were computed with what was new.
+	Compared uint64 `protobuf:"varint,1,opt,name=compared,proto3" json:"compared,omitempty"`
+	// How many came out otherwise than they were served.
+	Differ uint64 `protobuf:"varint,2,opt,name=differ,proto3" json:"differ,omitempty"`
+	// How many have an applier that fails, and did not before.
+	Fail          uint64 `protobuf:"varint,3,opt,name=fail,proto3" json:"fail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SchemaComparison) Reset() {
+	*x = SchemaComparison{}
+	mi := &file_muniment_v1_schema_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SchemaComparison) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SchemaComparison) ProtoMessage() {}
+
+func (x *SchemaComparison) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_schema_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SchemaComparison.ProtoReflect.Descriptor instead.
+func (*SchemaComparison) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SchemaComparison) GetCompared() uint64 {
+	if x != nil {
+		return x.Compared
+	}
+	return 0
+}
+
+func (x *SchemaComparison) GetDiffer() uint64 {
+	if x != nil {
+		return x.Differ
+	}
+	return 0
+}
+
+func (x *SchemaComparison) GetFail() uint64 {
+	if x != nil {
+		return x.Fail
+	}
+	return 0
+}
+
 // EventRevision is a customer's event type in its newest revision.
 type EventRevision struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -855,7 +1189,7 @@ type EventRevision struct {
 
 func (x *EventRevision) Reset() {
 	*x = EventRevision{}
-	mi := &file_muniment_v1_schema_proto_msgTypes[10]
+	mi := &file_muniment_v1_schema_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +1201,7 @@ func (x *EventRevision) String() string {
 func (*EventRevision) ProtoMessage() {}
 
 func (x *EventRevision) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_schema_proto_msgTypes[10]
+	mi := &file_muniment_v1_schema_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +1214,7 @@ func (x *EventRevision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventRevision.ProtoReflect.Descriptor instead.
 func (*EventRevision) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{10}
+	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *EventRevision) GetType() string {
@@ -936,14 +1270,19 @@ type GetSchemaResponse struct {
 	// Position at which they were changed last; 0: never.
 	Position uint64 `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"`
 	// When that was.
-	Changed       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=changed,proto3" json:"changed,omitempty"`
+	Changed *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=changed,proto3" json:"changed,omitempty"`
+	// Entities are being computed anew, and served as before until that is done;
+	// absent: they are served as the definitions say.
+	Rebuilding *EntityRebuilding `protobuf:"bytes,6,opt,name=rebuilding,proto3" json:"rebuilding,omitempty"`
+	// What the newest change did to entities.
+	Comparison    *SchemaComparison `protobuf:"bytes,7,opt,name=comparison,proto3" json:"comparison,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetSchemaResponse) Reset() {
 	*x = GetSchemaResponse{}
-	mi := &file_muniment_v1_schema_proto_msgTypes[11]
+	mi := &file_muniment_v1_schema_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -955,7 +1294,7 @@ func (x *GetSchemaResponse) String() string {
 func (*GetSchemaResponse) ProtoMessage() {}
 
 func (x *GetSchemaResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muniment_v1_schema_proto_msgTypes[11]
+	mi := &file_muniment_v1_schema_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -968,7 +1307,7 @@ func (x *GetSchemaResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSchemaResponse.ProtoReflect.Descriptor instead.
 func (*GetSchemaResponse) Descriptor() ([]byte, []int) {
-	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{11}
+	return file_muniment_v1_schema_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetSchemaResponse) GetDocuments() []*SchemaDocument {
@@ -1006,6 +1345,20 @@ func (x *GetSchemaResponse) GetChanged() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *GetSchemaResponse) GetRebuilding() *EntityRebuilding {
+	if x != nil {
+		return x.Rebuilding
+	}
+	return nil
+}
+
+func (x *GetSchemaResponse) GetComparison() *SchemaComparison {
+	if x != nil {
+		return x.Comparison
+	}
+	return nil
+}
+
 var File_muniment_v1_schema_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_schema_proto_rawDesc = "" +
@@ -1021,7 +1374,7 @@ const file_muniment_v1_schema_proto_rawDesc = "" +
 	"\x11PlanSchemaRequest\x129\n" +
 	"\tdocuments\x18\x01 \x03(\v2\x1b.muniment.v1.SchemaDocumentR\tdocuments\x123\n" +
 	"\amodules\x18\x02 \x03(\v2\x19.muniment.v1.SchemaModuleR\amodules\x12\x14\n" +
-	"\x05whole\x18\x03 \x01(\bR\x05whole\"\xa2\x02\n" +
+	"\x05whole\x18\x03 \x01(\bR\x05whole\"\xf6\x02\n" +
 	"\n" +
 	"SchemaStep\x12\x18\n" +
 	"\averdict\x18\x01 \x01(\tR\averdict\x12\x16\n" +
@@ -1035,13 +1388,21 @@ const file_muniment_v1_schema_proto_rawDesc = "" +
 	"\vacknowledge\x18\t \x01(\tR\vacknowledge\x12\x1c\n" +
 	"\tpositions\x18\n" +
 	" \x03(\x04R\tpositions\x12\x14\n" +
-	"\x05count\x18\v \x01(\x04R\x05count\"\xb1\x01\n" +
+	"\x05count\x18\v \x01(\x04R\x05count\x126\n" +
+	"\bexamples\x18\f \x03(\v2\x1a.muniment.v1.EntityExampleR\bexamples\x12\x1a\n" +
+	"\bentities\x18\r \x01(\x04R\bentities\"\x87\x01\n" +
+	"\rEntityExample\x12\x1b\n" +
+	"\tentity_id\x18\x01 \x01(\tR\bentityId\x12\x16\n" +
+	"\x06fields\x18\x02 \x03(\tR\x06fields\x12'\n" +
+	"\x0ffailed_position\x18\x03 \x01(\x04R\x0efailedPosition\x12\x18\n" +
+	"\aproblem\x18\x04 \x01(\tR\aproblem\"\xcd\x01\n" +
 	"\x12PlanSchemaResponse\x12-\n" +
 	"\x05steps\x18\x01 \x03(\v2\x17.muniment.v1.SchemaStepR\x05steps\x12\x1a\n" +
 	"\bwarnings\x18\x02 \x03(\tR\bwarnings\x12\x18\n" +
 	"\arebuild\x18\x03 \x01(\bR\arebuild\x12\x18\n" +
 	"\achecked\x18\x04 \x01(\x04R\achecked\x12\x1c\n" +
-	"\tunchanged\x18\x05 \x01(\bR\tunchanged\"\xf8\x01\n" +
+	"\tunchanged\x18\x05 \x01(\bR\tunchanged\x12\x1a\n" +
+	"\bcompared\x18\x06 \x01(\x04R\bcompared\"\xf8\x01\n" +
 	"\x12ApplySchemaRequest\x129\n" +
 	"\tdocuments\x18\x01 \x03(\v2\x1b.muniment.v1.SchemaDocumentR\tdocuments\x123\n" +
 	"\amodules\x18\x02 \x03(\v2\x19.muniment.v1.SchemaModuleR\amodules\x12\x14\n" +
@@ -1064,7 +1425,7 @@ const file_muniment_v1_schema_proto_rawDesc = "" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x18\n" +
 	"\aretired\x18\x03 \x01(\bR\aretired\x12.\n" +
 	"\x06fields\x18\x04 \x03(\v2\x16.muniment.v1.TypeFieldR\x06fields\x122\n" +
-	"\x06events\x18\x05 \x03(\v2\x1a.muniment.v1.EventRevisionR\x06events\"\xbd\x01\n" +
+	"\x06events\x18\x05 \x03(\v2\x1a.muniment.v1.EventRevisionR\x06events\"\xf5\x01\n" +
 	"\tTypeField\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
@@ -1073,20 +1434,42 @@ const file_muniment_v1_schema_proto_rawDesc = "" +
 	"\x06search\x18\x05 \x01(\tR\x06search\x12\x16\n" +
 	"\x06unique\x18\x06 \x01(\tR\x06unique\x12\x10\n" +
 	"\x03ref\x18\a \x01(\tR\x03ref\x12\x14\n" +
-	"\x05title\x18\b \x01(\tR\x05title\"\xb9\x01\n" +
+	"\x05title\x18\b \x01(\tR\x05title\x126\n" +
+	"\bindexing\x18\t \x01(\v2\x1a.muniment.v1.FieldIndexingR\bindexing\"\x93\x01\n" +
+	"\rFieldIndexing\x12\x14\n" +
+	"\x05since\x18\x01 \x01(\x04R\x05since\x12\x18\n" +
+	"\aindexed\x18\x02 \x01(\x04R\aindexed\x12\x0e\n" +
+	"\x02of\x18\x03 \x01(\x04R\x02of\x12\x1a\n" +
+	"\bcomplete\x18\x04 \x01(\bR\bcomplete\x12&\n" +
+	"\x0fheld_entity_ids\x18\x05 \x03(\tR\rheldEntityIds\"f\n" +
+	"\x10EntityRebuilding\x12\x14\n" +
+	"\x05since\x18\x01 \x01(\x04R\x05since\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\x04R\x04done\x12\x0e\n" +
+	"\x02of\x18\x03 \x01(\x04R\x02of\x12\x18\n" +
+	"\aproblem\x18\x04 \x01(\tR\aproblem\"Z\n" +
+	"\x10SchemaComparison\x12\x1a\n" +
+	"\bcompared\x18\x01 \x01(\x04R\bcompared\x12\x16\n" +
+	"\x06differ\x18\x02 \x01(\x04R\x06differ\x12\x12\n" +
+	"\x04fail\x18\x03 \x01(\x04R\x04fail\"\xb9\x01\n" +
 	"\rEventRevision\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\rR\brevision\x12\x14\n" +
 	"\x05title\x18\x03 \x01(\tR\x05title\x12\x18\n" +
 	"\aretired\x18\x04 \x01(\bR\aretired\x12\x18\n" +
 	"\acreates\x18\x05 \x01(\bR\acreates\x12.\n" +
-	"\x06fields\x18\x06 \x03(\v2\x16.muniment.v1.TypeFieldR\x06fields\"\x84\x02\n" +
+	"\x06fields\x18\x06 \x03(\v2\x16.muniment.v1.TypeFieldR\x06fields\"\x82\x03\n" +
 	"\x11GetSchemaResponse\x129\n" +
 	"\tdocuments\x18\x01 \x03(\v2\x1b.muniment.v1.SchemaDocumentR\tdocuments\x123\n" +
 	"\amodules\x18\x02 \x03(\v2\x19.muniment.v1.SchemaModuleR\amodules\x12-\n" +
 	"\x05types\x18\x03 \x03(\v2\x17.muniment.v1.EntityTypeR\x05types\x12\x1a\n" +
 	"\bposition\x18\x04 \x01(\x04R\bposition\x124\n" +
-	"\achanged\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\achanged2\xc9\x02\n" +
+	"\achanged\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\achanged\x12=\n" +
+	"\n" +
+	"rebuilding\x18\x06 \x01(\v2\x1d.muniment.v1.EntityRebuildingR\n" +
+	"rebuilding\x12=\n" +
+	"\n" +
+	"comparison\x18\a \x01(\v2\x1d.muniment.v1.SchemaComparisonR\n" +
+	"comparison2\xc9\x02\n" +
 	"\rSchemaService\x12i\n" +
 	"\n" +
 	"PlanSchema\x12\x1e.muniment.v1.PlanSchemaRequest\x1a\x1f.muniment.v1.PlanSchemaResponse\"\x1a\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v1/schema:plan\x12m\n" +
@@ -1106,51 +1489,59 @@ func file_muniment_v1_schema_proto_rawDescGZIP() []byte {
 	return file_muniment_v1_schema_proto_rawDescData
 }
 
-var file_muniment_v1_schema_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_muniment_v1_schema_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_muniment_v1_schema_proto_goTypes = []any{
 	(*SchemaDocument)(nil),        // 0: muniment.v1.SchemaDocument
 	(*SchemaModule)(nil),          // 1: muniment.v1.SchemaModule
 	(*PlanSchemaRequest)(nil),     // 2: muniment.v1.PlanSchemaRequest
 	(*SchemaStep)(nil),            // 3: muniment.v1.SchemaStep
-	(*PlanSchemaResponse)(nil),    // 4: muniment.v1.PlanSchemaResponse
-	(*ApplySchemaRequest)(nil),    // 5: muniment.v1.ApplySchemaRequest
-	(*ApplySchemaResponse)(nil),   // 6: muniment.v1.ApplySchemaResponse
-	(*GetSchemaRequest)(nil),      // 7: muniment.v1.GetSchemaRequest
-	(*EntityType)(nil),            // 8: muniment.v1.EntityType
-	(*TypeField)(nil),             // 9: muniment.v1.TypeField
-	(*EventRevision)(nil),         // 10: muniment.v1.EventRevision
-	(*GetSchemaResponse)(nil),     // 11: muniment.v1.GetSchemaResponse
-	(*Change)(nil),                // 12: muniment.v1.Change
-	(*Read)(nil),                  // 13: muniment.v1.Read
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*EntityExample)(nil),         // 4: muniment.v1.EntityExample
+	(*PlanSchemaResponse)(nil),    // 5: muniment.v1.PlanSchemaResponse
+	(*ApplySchemaRequest)(nil),    // 6: muniment.v1.ApplySchemaRequest
+	(*ApplySchemaResponse)(nil),   // 7: muniment.v1.ApplySchemaResponse
+	(*GetSchemaRequest)(nil),      // 8: muniment.v1.GetSchemaRequest
+	(*EntityType)(nil),            // 9: muniment.v1.EntityType
+	(*TypeField)(nil),             // 10: muniment.v1.TypeField
+	(*FieldIndexing)(nil),         // 11: muniment.v1.FieldIndexing
+	(*EntityRebuilding)(nil),      // 12: muniment.v1.EntityRebuilding
+	(*SchemaComparison)(nil),      // 13: muniment.v1.SchemaComparison
+	(*EventRevision)(nil),         // 14: muniment.v1.EventRevision
+	(*GetSchemaResponse)(nil),     // 15: muniment.v1.GetSchemaResponse
+	(*Change)(nil),                // 16: muniment.v1.Change
+	(*Read)(nil),                  // 17: muniment.v1.Read
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 }
 var file_muniment_v1_schema_proto_depIdxs = []int32{
 	0,  // 0: muniment.v1.PlanSchemaRequest.documents:type_name -> muniment.v1.SchemaDocument
 	1,  // 1: muniment.v1.PlanSchemaRequest.modules:type_name -> muniment.v1.SchemaModule
-	3,  // 2: muniment.v1.PlanSchemaResponse.steps:type_name -> muniment.v1.SchemaStep
-	0,  // 3: muniment.v1.ApplySchemaRequest.documents:type_name -> muniment.v1.SchemaDocument
-	1,  // 4: muniment.v1.ApplySchemaRequest.modules:type_name -> muniment.v1.SchemaModule
-	12, // 5: muniment.v1.ApplySchemaResponse.change:type_name -> muniment.v1.Change
-	3,  // 6: muniment.v1.ApplySchemaResponse.steps:type_name -> muniment.v1.SchemaStep
-	13, // 7: muniment.v1.GetSchemaRequest.read:type_name -> muniment.v1.Read
-	9,  // 8: muniment.v1.EntityType.fields:type_name -> muniment.v1.TypeField
-	10, // 9: muniment.v1.EntityType.events:type_name -> muniment.v1.EventRevision
-	9,  // 10: muniment.v1.EventRevision.fields:type_name -> muniment.v1.TypeField
-	0,  // 11: muniment.v1.GetSchemaResponse.documents:type_name -> muniment.v1.SchemaDocument
-	1,  // 12: muniment.v1.GetSchemaResponse.modules:type_name -> muniment.v1.SchemaModule
-	8,  // 13: muniment.v1.GetSchemaResponse.types:type_name -> muniment.v1.EntityType
-	14, // 14: muniment.v1.GetSchemaResponse.changed:type_name -> google.protobuf.Timestamp
-	2,  // 15: muniment.v1.SchemaService.PlanSchema:input_type -> muniment.v1.PlanSchemaRequest
-	5,  // 16: muniment.v1.SchemaService.ApplySchema:input_type -> muniment.v1.ApplySchemaRequest
-	7,  // 17: muniment.v1.SchemaService.GetSchema:input_type -> muniment.v1.GetSchemaRequest
-	4,  // 18: muniment.v1.SchemaService.PlanSchema:output_type -> muniment.v1.PlanSchemaResponse
-	6,  // 19: muniment.v1.SchemaService.ApplySchema:output_type -> muniment.v1.ApplySchemaResponse
-	11, // 20: muniment.v1.SchemaService.GetSchema:output_type -> muniment.v1.GetSchemaResponse
-	18, // [18:21] is the sub-list for method output_type
-	15, // [15:18] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	4,  // 2: muniment.v1.SchemaStep.examples:type_name -> muniment.v1.EntityExample
+	3,  // 3: muniment.v1.PlanSchemaResponse.steps:type_name -> muniment.v1.SchemaStep
+	0,  // 4: muniment.v1.ApplySchemaRequest.documents:type_name -> muniment.v1.SchemaDocument
+	1,  // 5: muniment.v1.ApplySchemaRequest.modules:type_name -> muniment.v1.SchemaModule
+	16, // 6: muniment.v1.ApplySchemaResponse.change:type_name -> muniment.v1.Change
+	3,  // 7: muniment.v1.ApplySchemaResponse.steps:type_name -> muniment.v1.SchemaStep
+	17, // 8: muniment.v1.GetSchemaRequest.read:type_name -> muniment.v1.Read
+	10, // 9: muniment.v1.EntityType.fields:type_name -> muniment.v1.TypeField
+	14, // 10: muniment.v1.EntityType.events:type_name -> muniment.v1.EventRevision
+	11, // 11: muniment.v1.TypeField.indexing:type_name -> muniment.v1.FieldIndexing
+	10, // 12: muniment.v1.EventRevision.fields:type_name -> muniment.v1.TypeField
+	0,  // 13: muniment.v1.GetSchemaResponse.documents:type_name -> muniment.v1.SchemaDocument
+	1,  // 14: muniment.v1.GetSchemaResponse.modules:type_name -> muniment.v1.SchemaModule
+	9,  // 15: muniment.v1.GetSchemaResponse.types:type_name -> muniment.v1.EntityType
+	18, // 16: muniment.v1.GetSchemaResponse.changed:type_name -> google.protobuf.Timestamp
+	12, // 17: muniment.v1.GetSchemaResponse.rebuilding:type_name -> muniment.v1.EntityRebuilding
+	13, // 18: muniment.v1.GetSchemaResponse.comparison:type_name -> muniment.v1.SchemaComparison
+	2,  // 19: muniment.v1.SchemaService.PlanSchema:input_type -> muniment.v1.PlanSchemaRequest
+	6,  // 20: muniment.v1.SchemaService.ApplySchema:input_type -> muniment.v1.ApplySchemaRequest
+	8,  // 21: muniment.v1.SchemaService.GetSchema:input_type -> muniment.v1.GetSchemaRequest
+	5,  // 22: muniment.v1.SchemaService.PlanSchema:output_type -> muniment.v1.PlanSchemaResponse
+	7,  // 23: muniment.v1.SchemaService.ApplySchema:output_type -> muniment.v1.ApplySchemaResponse
+	15, // 24: muniment.v1.SchemaService.GetSchema:output_type -> muniment.v1.GetSchemaResponse
+	22, // [22:25] is the sub-list for method output_type
+	19, // [19:22] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_schema_proto_init() }
@@ -1165,7 +1556,7 @@ func file_muniment_v1_schema_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_schema_proto_rawDesc), len(file_muniment_v1_schema_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
