@@ -128,6 +128,14 @@ func (p *printer) table(md protoreflect.MessageDescriptor, list protoreflect.Lis
 	return tw.Flush()
 }
 
+// printSteps writes the steps of a plan as people read them.
+func printSteps(w io.Writer, steps protoreflect.List) {
+	for i := range steps.Len() {
+		m := steps.Get(i).Message()
+		fmt.Fprintln(w, clean(m.Get(m.Descriptor().Fields().ByName("text")).String()))
+	}
+}
+
 // printFields writes each field that is set on a line, by its path.
 func printFields(w io.Writer, prefix string, m protoreflect.Message) {
 	for i := range m.Descriptor().Fields().Len() {
@@ -136,6 +144,10 @@ func printFields(w io.Writer, prefix string, m protoreflect.Message) {
 			continue
 		}
 		name := prefix + string(f.Name())
+		if f.IsList() && f.Message() != nil && f.Message().Name() == "SchemaStep" {
+			printSteps(w, m.Get(f).List())
+			continue
+		}
 		if m.Descriptor().Fields().ByName(f.Name()+"_json") != nil {
 			continue // it is there as JSON as well, exactly
 		}

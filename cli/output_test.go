@@ -107,3 +107,21 @@ func TestExpired(t *testing.T) {
 		t.Errorf("%v: %q %q %q", err, s.token("a"), s.token("b"), s.token("c"))
 	}
 }
+
+// The steps of a plan are read as the plan writes them, not field by field.
+func TestSteps(t *testing.T) {
+	var out strings.Builder
+	p := &printer{w: &out}
+	m := &munimentv1.InstallFieldPackResponse{Steps: []*munimentv1.SchemaStep{{Verdict: "added", Entity: "group", Text: "+ entity group: is added"}, {Text: "~ a\x1b[2J"}}, Change: &munimentv1.Change{Position: 7}}
+	if err := p.print(m.ProtoReflect()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"+ entity group: is added\n", "~ a\ufffd[2J\n", "change.position"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "steps[") {
+		t.Error(out.String())
+	}
+}

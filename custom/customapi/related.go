@@ -31,10 +31,9 @@ func (s EntityService) ListRelatedEntities(ctx context.Context, req *munimentv1.
 		return nil, err
 	}
 	q := view.Query{Table: custom.Pointers, Where: []view.Cond{view.Eq("other", to.ID)}, OrderBy: []string{"id"}, Limit: limit, After: req.GetPageToken()}
-	if req.GetRelatedType() != "" {
-		q.Where = append(q.Where, view.Eq("type", req.GetRelatedType()))
-	}
-	if all, some := anywhere(rd.Who, defs, req.GetRelatedType()); !all {
+	types, all, some := anywhere(rd.Who, defs, req.GetRelatedType())
+	q.Where = append(q.Where, view.In("type", types...))
+	if !all {
 		q.Where = append(q.Where, view.In("organization", some...))
 	}
 	out := &munimentv1.ListRelatedEntitiesResponse{}
@@ -71,9 +70,10 @@ func (s EntityService) relate(ctx context.Context, rd *adapter.Reading, defs *cu
 	return err
 }
 
-// anywhere are the organizations of which entities of a type, or of any, may be
-// read.
-func anywhere(who authz.Authority, defs *custom.Definitions, entityType string) (all bool, some []event.ID) {
+// anywhere are the types, of one or of all, of which some entities may be read,
+// and the organizations whose entities those are. What is not among them is not
+// walked past.
+func anywhere(who authz.Authority, defs *custom.Definitions, entityType string) (types []string, all bool, some []event.ID) {
 	for name := range defs.Set.Entities {
 		if entityType != "" && name != entityType {
 			continue
@@ -83,14 +83,16 @@ func anywhere(who authz.Authority, defs *custom.Definitions, entityType string) 
 			continue
 		}
 		every, these := sight.organizations()
-		if every {
-			return true, nil
+		if every || len(these) > 0 {
+			types = append(types, name)
 		}
+		all = all || every
 		for _, o := range these {
 			if !slices.Contains(some, o) {
 				some = append(some, o)
 			}
 		}
 	}
-	return false, some
+	slices.Sort(types)
+	return types, all, some
 }

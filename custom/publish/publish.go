@@ -343,7 +343,7 @@ func (p *Publisher) place(ctx context.Context, b *batch, i int, e *Event, def *s
 	case !e.Organization.IsZero() && e.Organization != b.owner[stream]:
 		return inEvent(i, "organization_id", ErrOther)
 	case !b.who.MayPublish(e.Type, b.owner[stream]):
-		return inEvent(i, "", denied(e, version > 0))
+		return inEvent(i, "", denied(e, version > 0, b.owner[stream]))
 	case e.Expected != nil && *e.Expected != version:
 		return inEvent(i, "expected_version", ErrExpect)
 	case e.Expected != nil: // after those of the batch that come before it
@@ -354,9 +354,9 @@ func (p *Publisher) place(ctx context.Context, b *batch, i int, e *Event, def *s
 
 // denied says which permission is missing for an event, without whose its entity
 // is.
-func denied(e *Event, there bool) error {
+func denied(e *Event, there bool, organization event.ID) error {
 	if there {
-		return authz.Denied("publish " + e.Type + " events of this entity's organization")
+		return authz.DeniedIn(organization, "publish "+e.Type+" events of this entity's organization")
 	}
 	return authz.Denied("publish " + e.Type + " events that belong to no organization; say with organization_id whose the entity is")
 }

@@ -29,6 +29,9 @@ func describeFields(def *Definition) string {
 			public++
 		}
 	}
+	if public == 0 {
+		return fmt.Sprintf("with %s, all sealed", count(len(def.Fields), "field"))
+	}
 	return fmt.Sprintf("with %s, %d of them public", count(len(def.Fields), "field"), public)
 }
 
