@@ -12,8 +12,9 @@ import (
 // PermissionStream is a permission's stream.
 func PermissionStream(id event.ID) event.Stream { return event.Stream{Kind: "permission", ID: id} }
 
-// maxPermissions bounds how many permissions one user holds: each of its
-// requests is held against them.
+// maxPermissions bounds how many permissions one user holds of one scope, so
+// that no organization can take them from another: each of its requests is held
+// against them.
 const maxPermissions = 200
 
 // Permissions is what commands need to know of the permissions of one user.
@@ -53,6 +54,16 @@ func permissionFacts(u, organization event.ID) []decide.Facts {
 	return fs
 }
 
+// of counts those of a scope.
+func (s Permissions) of(organization event.ID) (n int) {
+	for _, h := range s.held {
+		if h.Organization == organization {
+			n++
+		}
+	}
+	return n
+}
+
 func (s Permissions) find(p authz.Permission) (authz.PermissionGranted, bool) {
 	i := slices.IndexFunc(s.held, func(h authz.PermissionGranted) bool { return h.Gives() == p })
 	if i < 0 {
@@ -65,7 +76,7 @@ func (s Permissions) find(p authz.Permission) (authz.PermissionGranted, bool) {
 var (
 	ErrPermitted    = fault.New(fault.Refused, "the user has this permission already")
 	ErrNotPermitted = fault.New(fault.Refused, "the user does not have this permission; it is withdrawn as it was granted, with the same event types and scope")
-	ErrTooMany      = fault.New(fault.Refused, "the user has %d permissions, which is as many as one may have; withdraw some, or use a pattern such as order-*", maxPermissions)
+	ErrTooMany      = fault.New(fault.Refused, "the user has %d permissions there, which is as many as one may have in one organization or in the whole instance; withdraw some, or use a pattern such as order-*", maxPermissions)
 )
 
 // Grant permits a user something.
@@ -99,7 +110,7 @@ var Granting = decide.Decider[Permissions, Grant]{
 			return nil, ErrNoOrg
 		case has:
 			return nil, ErrPermitted
-		case len(s.held) >= maxPermissions:
+		case s.of(c.Organization) >= maxPermissions:
 			return nil, ErrTooMany
 		}
 		return []event.New{{Stream: PermissionStream(c.ID), Payload: authz.PermissionGranted{

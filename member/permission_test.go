@@ -43,10 +43,11 @@ func TestGranting(t *testing.T) {
 	given := func(more ...event.New) []event.New { return append(there[:2:2], more...) }
 	granted := may(bob, authz.Publish, "order-created", acme)
 	then := []any{granted.Payload}
-	var many []event.New
+	var many, elsewhere []event.New
 	for n := range 200 {
 		g := may(bob, authz.Read, fmt.Sprintf("type-%d", n), acme)
 		many = append(many, g)
+		elsewhere = append(elsewhere, may(bob, authz.Read, fmt.Sprintf("type-%d", n), event.ID{0xe}))
 	}
 	type is = decidetest.Case[member.Grant]
 	decidetest.Run(t, registry, member.Granting,
@@ -63,6 +64,7 @@ func TestGranting(t *testing.T) {
 		is{Name: "no right", Given: there, When: with("erase", "*"), Err: authz.ErrEventRight},
 		is{Name: "no types", Given: there, When: with(authz.Read, "order*"), Err: authz.ErrEventTypes},
 		is{Name: "too many", Given: given(many...), When: c, Err: member.ErrTooMany},
+		is{Name: "too many of another organization", Given: given(elsewhere...), When: c, Then: then},
 		is{Name: "by the organization's owner", As: asAda, Given: given(added(ada, acme, authz.Owner)), When: c, Then: then},
 		is{Name: "by an owner, to themself", As: asAda, Given: []event.New{acmeAdded, registered(ada), added(ada, acme, authz.Owner)},
 			When: member.Grant{ID: permission, User: ada, Permission: p}, Then: []any{may(ada, authz.Publish, "order-created", acme).Payload}},
