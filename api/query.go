@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/url"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -17,6 +18,9 @@ import (
 func fillQuery(msg proto.Message, query url.Values) error {
 	for name, values := range query {
 		path := field.Find(msg.ProtoReflect().Descriptor(), name)
+		if path == nil && bodyOnly(msg.ProtoReflect().Descriptor(), name) {
+			return fault.Field(clip(name, 100), "cannot stand in an address; send it in the body of a POST, as /openapi.json says")
+		}
 		if path == nil {
 			return fault.Field(clip(name, 100), "unknown parameter")
 		}
@@ -28,6 +32,19 @@ func fillQuery(msg proto.Message, query url.Values) error {
 		}
 	}
 	return nil
+}
+
+// bodyOnly reports whether a name is that of a message or a list of messages,
+// or is written as something within one.
+func bodyOnly(md protoreflect.MessageDescriptor, name string) bool {
+	if i := strings.IndexAny(name, ".["); i >= 0 {
+		name = name[:i]
+	}
+	f := md.Fields().ByJSONName(name)
+	if f == nil {
+		f = md.Fields().ByName(protoreflect.Name(name))
+	}
+	return f != nil && f.IsList() && f.Message() != nil
 }
 
 // fillPath sets the fields that stand in the path; body and query may repeat

@@ -66,6 +66,7 @@ func TestBadInput(t *testing.T) {
 		{"body beside a query", "GET", "/v1/users", `{}`, 400, ""},
 		{"unknown parameter", "GET", "/v1/users?color=" + canary, ``, 400, "color"},
 		{"message as parameter", "GET", "/v1/users?filter=" + canary, ``, 400, "filter"},
+		{"list of messages as parameter", "GET", "/v1/entities/household?filters%5B0%5D.field=" + canary, ``, 400, "filters[0].field"},
 		{"deeper than a scalar", "GET", "/v1/users?page_size.x=1", ``, 400, "page_size.x"},
 		{"empty name", "GET", "/v1/users?=1", ``, 400, ""},
 		{"parameter twice", "GET", "/v1/users?page_size=1&page_size=2", ``, 400, "page_size"},
@@ -96,6 +97,9 @@ func TestBadInput(t *testing.T) {
 		}
 		if c.name == "unknown value" && !strings.Contains(body, "must be one of USER_STATE_ACTIVE, USER_STATE_") {
 			t.Errorf("%s: it does not say what there is: %s", c.name, body)
+		}
+		if c.name == "list of messages as parameter" && !strings.Contains(body, "body of a POST") {
+			t.Errorf("%s: it does not say what to do: %s", c.name, body)
 		}
 		if reached {
 			t.Errorf("%s: reached the service", c.name)
