@@ -109,3 +109,24 @@ func TestCheckOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// Which types there are, and what of them can be searched for, is not for those
+// who have nothing to do with them.
+func TestTypesTellNothing(t *testing.T) {
+	s := newSite(t)
+	s.publish(t, anEvent("household-registered", uuid(), `{"name":"x","village":"y"}`))
+	ctx := s.As(s.Person(s.Org))
+	for _, typ := range []string{"household", "no-such-type"} {
+		_, err := s.API.Entity.GetEntity(ctx, &munimentv1.GetEntityRequest{Type: typ, EntityId: uuid()})
+		instancetest.Want(t, err, fault.NotFound, "")
+		for _, field := range []string{"", "name", "village", "nothing"} {
+			req := &munimentv1.ListEntitiesRequest{Type: typ}
+			if field != "" {
+				req.OrderBy, req.Filters = field, []*munimentv1.FieldFilter{{Field: field, Equals: "y"}}
+			}
+			if res, err := s.API.Entity.ListEntities(ctx, req); err != nil || len(res.GetEntities()) > 0 {
+				t.Errorf("%s by %q: %v, %v", typ, field, res, api.Explain(err))
+			}
+		}
+	}
+}

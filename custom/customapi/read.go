@@ -30,6 +30,9 @@ func (s *Service) reading(ctx context.Context, r *munimentv1.Read, entityType st
 		return nil, nil, err
 	}
 	sight, err := newSight(rd.Who, defs, entityType)
+	if err != nil && stranger(rd.Who) { // which types there are is not for them
+		return rd, emptySight(rd.Who, entityType), nil
+	}
 	return rd, sight, err
 }
 
@@ -87,6 +90,10 @@ func (s EntityService) ListEntities(ctx context.Context, req *munimentv1.ListEnt
 	}
 	if n := len(req.GetFilters()); n > maxFilters {
 		return nil, fault.Field("filters", "at most %d", maxFilters)
+	}
+	if stranger(rd.Who) { // nor what could be searched for
+		sight = emptySight(rd.Who, req.GetType())
+		req = &munimentv1.ListEntitiesRequest{Type: req.GetType(), PageSize: req.GetPageSize()}
 	}
 	l := lister{s: s, rd: rd, sight: sight, req: req}
 	if l.scope, err = l.visible(); err != nil {

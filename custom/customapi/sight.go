@@ -36,6 +36,17 @@ func newSight(who authz.Authority, defs *custom.Definitions, entityType string) 
 	return s, nil
 }
 
+// stranger reports whether somebody has nothing to do with customers' types: no
+// role, and no permission.
+func stranger(who authz.Authority) bool {
+	return !who.Member() && !slices.ContainsFunc(authz.EventRights(), func(r authz.EventRight) bool { return len(who.Permissions(r)) > 0 })
+}
+
+// emptySight is of a type of which nothing is known.
+func emptySight(who authz.Authority, entityType string) *sight {
+	return &sight{who: who, t: &schema.Entity{Name: entityType}}
+}
+
 // sees reports whether the entities of an organization may be read at all.
 func (s *sight) sees(organization event.ID) bool {
 	return s.who.May(authz.ReadObjects, authz.Of(organization)) || len(s.types) > 0 && !slices.ContainsFunc(s.types, func(t string) bool {
