@@ -2,6 +2,7 @@ package pebblelog
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -135,6 +136,39 @@ func (y *tally) check(t *testing.T, fs vfs.FS, id event.LogID) {
 	}
 	if err := logtest.Check(t.Context(), s, id); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Each sync fails in turn while a store is made: that is an error, and whoever
+// starts again has a store.
+func TestDiskFailsWhileOpening(t *testing.T) {
+	for n := 0; ; n++ {
+		d, seen, opts := newDisk(), 0, testOptions(t)
+		opts.FS = d.vfs
+		fail := func(op errorfs.Op) error {
+			if !slices.Contains([]errorfs.OpKind{errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo}, op.Kind) {
+				return nil
+			}
+			if seen++; seen-1 != n {
+				return nil
+			}
+			return syscall.EIO
+		}
+		d.fail.Store(&fail)
+		s, err := Open("data", opts)
+		if err == nil {
+			d.fail.Store(nil)
+			s.Close()
+			if seen <= n {
+				return
+			}
+			continue // it was told where it does no harm
+		}
+		if !fault.Is(err, fault.Unavailable) {
+			t.Errorf("sync %d: %v", n, err)
+		}
+		opts.FS = d.mem.CrashClone(vfs.CrashCloneCfg{})
+		mustOpen(t, "data", opts).Close()
 	}
 }
 

@@ -20,9 +20,10 @@ type guard struct {
 	store *Store
 }
 
-// check returns err, which Open then answers with, or, once that is done, stops the store and does not return.
+// check returns err, which pebble.Open then answers with, or, once that is done,
+// stops the store and does not return.
 func (g *guard) check(err error) error {
-	if err == nil || !g.store.opened.Load() {
+	if err == nil || !g.store.begun.Load() {
 		return err
 	}
 	g.store.die(err)

@@ -194,3 +194,9 @@ func (s *Store) listener() *pebble.EventListener {
 		},
 	}
 }
+
+// ofDisk reports whether an error is one of a system call.
+func ofDisk(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno)
+}

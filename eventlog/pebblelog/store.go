@@ -67,6 +67,7 @@ type Store struct {
 	users  users
 	health health
 	opened atomic.Bool
+	begun  atomic.Bool            // Pebble is open: an error of its write-ahead log has nobody to return to
 	names  atomic.Pointer[string] // name of the current manifest
 
 	mu   sync.Mutex                // guards logs
@@ -138,7 +139,7 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 	if watched {
 		po.WithFSDefaults() // says when the disk does not answer for seconds
 	}
-	err = s.await(func() (err error) { s.db, err = pebble.Open(dir, po); return err })
+	err = s.await(func() error { return s.openPebble(dir, po) })
 	if dead := s.health.err(); dead != nil { // the rest of it holds the lock until the process ends
 		return nil, openFault(dir, dead)
 	}
@@ -146,6 +147,7 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 		s.cache.Unref()
 		return nil, errors.Join(openFault(dir, err), lock.Close())
 	}
+	s.begun.Store(true)
 	if len(there) == 0 && !readOnly {
 		// Pebble began the first write-ahead log of a new store before it went to
 		// the newest format: begin another, in which damage can be told.
@@ -155,6 +157,23 @@ func open(dir string, opts Options, readOnly bool) (*Store, error) {
 	}
 	s.opened.Store(true)
 	return s, nil
+}
+
+// openPebble opens Pebble, which panics if a directory cannot be synced behind a
+// marker that it moved. Nobody may try again in this process.
+func (s *Store) openPebble(dir string, po *pebble.Options) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			cause, _ := r.(error)
+			if !ofDisk(cause) {
+				panic(r)
+			}
+			s.die(cause)
+			err = cause
+		}
+	}()
+	s.db, err = pebble.Open(dir, po)
+	return err
 }
 
 // format is the newest of the linked Pebble; it includes WAL sync chunks,
