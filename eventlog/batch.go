@@ -72,6 +72,9 @@ func (s *sequencer) add(ctx context.Context, r *Request, events []prepared) (App
 	if res, ok, err := s.repeated(ctx, r); ok || err != nil {
 		return res, err
 	}
+	if err := s.meet(ctx, events); err != nil {
+		return Appended{}, err
+	}
 	if err := s.holds(ctx, r.If); err != nil {
 		return Appended{}, err
 	}
@@ -209,6 +212,29 @@ func (s *sequencer) streamHead(ctx context.Context, stream event.Stream) (Stream
 	return h, err
 }
 
+// meet looks up together the streams of a request that are not known yet, if the
+// store can; else each is looked up when it is needed.
+func (s *sequencer) meet(ctx context.Context, events []prepared) error {
+	many, ok := s.log.store.(Many)
+	if !ok || len(events) < 2 {
+		return nil
+	}
+	var unknown []event.Stream
+	for _, d := range events {
+		if _, ok := s.streams.get(d.Stream); !ok {
+			unknown = append(unknown, d.Stream)
+		}
+	}
+	found, err := many.FindStreams(ctx, s.log.id, unknown)
+	if err != nil {
+		return err
+	}
+	for _, stream := range unknown {
+		s.streams.put(stream, found[stream].Head)
+	}
+	return nil
+}
+
 // plan places a request's events without touching the sequencer's memory, so
 // that a refusal leaves no trace.
 func (s *sequencer) plan(ctx context.Context, b *batch, generation event.LogID, events []prepared) ([]entry, error) {
@@ -221,7 +247,7 @@ func (s *sequencer) plan(ctx context.Context, b *batch, generation event.LogID, 
 		}
 		at := event.Place{Log: generation, Position: size + event.Position(i) + 1, Version: h.Version + 1, Time: b.now, Prev: last, PrevStream: h.Hash}
 		// The zero byte in front is the prefix of the leaf hash (RFC 6962 §2.1).
-		hashed := d.AppendLeaf(make([]byte, 1, 512), at)
+		hashed := d.AppendLeaf([]byte{0}, at)
 		leaf := hashed[1:len(hashed):len(hashed)]
 		if len(leaf) > event.MaxLeaf {
 			return nil, &verdict{fault.Lasting(fault.New(fault.Exhausted, "the event is %d bytes long; the limit is %d", len(leaf), event.MaxLeaf))}

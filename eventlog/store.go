@@ -87,6 +87,23 @@ type Store interface {
 // ErrCursorMoved says that a cursor is another than it was thought to be.
 var ErrCursorMoved = fault.New(fault.Conflict, "the cursor was moved meanwhile; read it again")
 
+// Many is what a Store may be besides: it finds many things in one query, where
+// each question is a way to a database and back.
+type Many interface {
+	// FindEvents returns where those of the events stand that are stored.
+	FindEvents(ctx context.Context, log event.LogID, ids []event.ID) (map[event.ID]event.Position, error)
+
+	// FindStreams returns those of the streams that have a record: their heads, and
+	// the leaves of their first records.
+	FindStreams(ctx context.Context, log event.LogID, streams []event.Stream) (map[event.Stream]StreamEnds, error)
+}
+
+// StreamEnds are both ends of a stream.
+type StreamEnds struct {
+	Head  StreamHead
+	First []byte // leaf
+}
+
 // Readiness is what a Store may be besides: it says why a commit would be
 // refused at the moment (fault.Unavailable), for operators and balancers who ask
 // before anybody appends. It is cheap.

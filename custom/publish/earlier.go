@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 
-	"muniment.dev/authz"
 	"muniment.dev/custom"
 	"muniment.dev/custom/schema"
 	"muniment.dev/event"
@@ -15,9 +14,9 @@ import (
 // earlier finds an event that is recorded already. What it says in sealed fields
 // is compared only for those who recorded it themselves or may open it: others
 // would learn it by guessing.
-func (p *Publisher) earlier(ctx context.Context, who authz.Authority, def *schema.Definition, e *Event) (Result, error) {
-	log := p.Runner.Log
-	at, ok, err := log.Store().EventPosition(ctx, log.ID(), e.ID)
+func (p *Publisher) earlier(ctx context.Context, b *batch, def *schema.Definition, e *Event) (Result, error) {
+	log, who := p.Runner.Log, b.who
+	at, ok, err := p.position(ctx, b, e.ID)
 	if err != nil || !ok {
 		return Result{}, err
 	}

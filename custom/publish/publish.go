@@ -221,6 +221,7 @@ type batch struct {
 	owner   map[event.Stream]event.ID
 	states  map[event.Stream]*custom.Entity // of entities with unique values
 	exact   bool                            // versions must be known before the events are recorded
+	met     *met                            // nil: each event and entity is looked up by itself
 }
 
 func (p *Publisher) ready(ctx context.Context, who authz.Authority, actor event.Actor, events []Event, also event.Condition, exact bool) (*batch, error) {
@@ -240,6 +241,9 @@ func (p *Publisher) ready(ctx context.Context, who authz.Authority, actor event.
 		if err := p.unchanged(ctx, also); err != nil {
 			return nil, err
 		}
+	}
+	if b.met, err = p.meet(ctx, b, events); err != nil {
+		return nil, err
 	}
 	seen := map[event.ID]bool{}
 	for i := range events {
@@ -275,7 +279,7 @@ func (p *Publisher) add(ctx context.Context, b *batch, i int, e *Event) error {
 		return inEvent(i, "type", err)
 	}
 	if !e.ID.IsZero() {
-		done, err := p.earlier(ctx, b.who, def, e)
+		done, err := p.earlier(ctx, b, def, e)
 		if err != nil || done.Repeated {
 			b.results[i] = done
 			return inEvent(i, "id", err)
@@ -364,11 +368,11 @@ func denied(e *Event, there bool, organization event.ID) error {
 // head finds out whether an entity is there, whose it is and, if that matters
 // before the event is recorded, at which version. Entities never cease to be.
 func (p *Publisher) head(ctx context.Context, b *batch, e *Event, def *schema.Definition, s event.Stream) error {
-	if owner, known := p.owners.get(s); known && !b.exact && !b.defs.Unique(def.Entity) {
+	if owner, known := p.known(b, def, s); known {
 		b.heads[s], b.owner[s] = 1, owner // it has one event at least
 		return nil
 	}
-	head, exists, err := p.Runner.Log.Store().Stream(ctx, p.Runner.Log.ID(), s)
+	head, exists, err := p.stream(ctx, b, s)
 	if err != nil {
 		return err
 	}

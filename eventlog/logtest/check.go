@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -21,7 +22,8 @@ func Check(ctx context.Context, s eventlog.Store, id event.LogID) error {
 	if err != nil {
 		return fmt.Errorf("check: %w", err)
 	}
-	c := &checker{ctx: ctx, store: s, id: id, leaf: id, streams: map[event.Stream]eventlog.StreamHead{}, found: map[event.Term][]event.Position{}}
+	c := &checker{ctx: ctx, store: s, id: id, leaf: id, streams: map[event.Stream]eventlog.StreamHead{}, found: map[event.Term][]event.Position{},
+		positions: map[event.ID]event.Position{}, first: map[event.Stream][]byte{}}
 	if h.Size > 0 {
 		for r, err := range s.Records(ctx, id, 1, h.Size) {
 			if err != nil {
@@ -47,6 +49,9 @@ type checker struct {
 	streams map[event.Stream]eventlog.StreamHead
 	found   map[event.Term][]event.Position
 	hashes  hashes
+
+	positions map[event.ID]event.Position
+	first     map[event.Stream][]byte // leaves
 }
 
 // hashes is the storage of the reference tree.
@@ -89,6 +94,10 @@ func (c *checker) record(r *event.Record) error {
 			return fmt.Errorf("block %d is not the ciphertext that the leaf names", i)
 		}
 	}
+	c.positions[r.ID] = r.Position
+	if c.first[r.Stream] == nil {
+		c.first[r.Stream] = r.Leaf
+	}
 	if p, ok, err := c.store.EventPosition(c.ctx, c.id, r.ID); err != nil || !ok || p != r.Position {
 		return fmt.Errorf("its event id stands at %d (%v, %v)", p, ok, err)
 	}
@@ -99,6 +108,29 @@ func (c *checker) record(r *event.Record) error {
 	c.streams[r.Stream] = eventlog.StreamHead{Version: r.Version, Hash: hash}
 	c.last.Size, c.last.Last, c.last.Time = r.Position, hash, r.Time
 	return c.hashes.add(int64(r.Position-1), r.Leaf)
+}
+
+// many asks for everything at once, and for what is not there.
+func (c *checker) many() error {
+	s, ok := c.store.(eventlog.Many)
+	if !ok {
+		return nil
+	}
+	stranger := event.NewID()
+	positions, err := s.FindEvents(c.ctx, c.id, append(slices.Collect(maps.Keys(c.positions)), stranger))
+	if err != nil || !maps.Equal(positions, c.positions) {
+		return fmt.Errorf("of %d event ids %d are found together, or elsewhere: %v", len(c.positions), len(positions), err)
+	}
+	streams, err := s.FindStreams(c.ctx, c.id, append(slices.Collect(maps.Keys(c.streams)), event.Stream{Kind: "nobody", ID: stranger}))
+	if err != nil || len(streams) != len(c.streams) {
+		return fmt.Errorf("of %d streams %d are found together: %v", len(c.streams), len(streams), err)
+	}
+	for stream, want := range c.streams {
+		if got := streams[stream]; got.Head != want || !bytes.Equal(got.First, c.first[stream]) {
+			return fmt.Errorf("stream %s is found at version %d among others, or with another first record", stream, got.Head.Version)
+		}
+	}
+	return nil
 }
 
 func (c *checker) end(h eventlog.Head) error {
@@ -113,6 +145,9 @@ func (c *checker) end(h eventlog.Head) error {
 		if got, ok, err := c.store.Stream(c.ctx, c.id, s); err != nil || !ok || got != want {
 			return fmt.Errorf("stream %s is at version %d (%v, %v), its records say %d", s, got.Version, ok, err, want.Version)
 		}
+	}
+	if err := c.many(); err != nil {
+		return err
 	}
 	for t, want := range c.found {
 		var got []event.Position

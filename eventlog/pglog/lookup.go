@@ -3,6 +3,7 @@ package pglog
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -130,6 +131,59 @@ func (s *Store) EventPosition(ctx context.Context, log event.LogID, e event.ID) 
 	var p int64
 	ok, err := s.find(ctx, "an event id", `SELECT position FROM record WHERE `+within("log")+` AND id = $2`, []any{id(log.ID), id(e)}, &p)
 	return event.Position(p), ok, err
+}
+
+// FindEvents implements eventlog.Many.
+func (s *Store) FindEvents(ctx context.Context, log event.LogID, ids []event.ID) (map[event.ID]event.Position, error) {
+	filter := &s.state(log).filter
+	var asked [][16]byte
+	for _, e := range ids {
+		if !filter.without(ofEvent, e) {
+			asked = append(asked, id(e))
+		}
+	}
+	found := map[event.ID]event.Position{}
+	if len(asked) == 0 {
+		return found, nil
+	}
+	rows, err := s.reads.Query(ctx, `SELECT id, position FROM record WHERE `+within("log")+` AND id = ANY($2)`, id(log.ID), asked)
+	if err == nil {
+		var e event.ID
+		var p int64
+		_, err = pgx.ForEachRow(rows, []any{idp(&e), &p}, func() error { found[e] = event.Position(p); return nil })
+	}
+	return found, readFault("look up event ids", err)
+}
+
+// FindStreams implements eventlog.Many.
+func (s *Store) FindStreams(ctx context.Context, log event.LogID, streams []event.Stream) (map[event.Stream]eventlog.StreamEnds, error) {
+	filter := &s.state(log).filter
+	of := map[[digestLen]byte]event.Stream{}
+	var asked [][digestLen]byte
+	for _, stream := range streams {
+		if d := streamDigest(stream); !filter.without(ofStream, d) {
+			of[d] = stream
+			asked = append(asked, d)
+		}
+	}
+	found := map[event.Stream]eventlog.StreamEnds{}
+	if len(asked) == 0 {
+		return found, nil
+	}
+	end := func(order string) string {
+		return `LATERAL (SELECT version, leaf FROM record WHERE ` + within("log") + ` AND stream = s.stream ORDER BY version ` + order + ` LIMIT 1)`
+	}
+	rows, err := s.reads.Query(ctx, `SELECT s.stream, h.version, h.leaf, f.leaf FROM unnest($2::uuid[]) AS s(stream), `+end("DESC")+` h, `+end("ASC")+` f`, id(log.ID), asked)
+	if err == nil {
+		var d [digestLen]byte
+		var version int64
+		var last, first []byte
+		_, err = pgx.ForEachRow(rows, []any{&d, &version, &last, &first}, func() error {
+			found[of[d]] = eventlog.StreamEnds{Head: eventlog.StreamHead{Version: uint64(version), Hash: event.LeafHash(last)}, First: slices.Clone(first)}
+			return nil
+		})
+	}
+	return found, readFault("look up streams", err)
 }
 
 // Tile implements eventlog.Store.
