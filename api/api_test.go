@@ -101,6 +101,7 @@ func options(u *users, e *events) api.Options {
 			Schema:       connectv1.UnimplementedSchemaServiceHandler{},
 			Entity:       connectv1.UnimplementedEntityServiceHandler{},
 			Subscription: connectv1.UnimplementedSubscriptionServiceHandler{},
+			Adapter:      connectv1.UnimplementedAdapterServiceHandler{},
 			Sync:         connectv1.UnimplementedSyncServiceHandler{},
 		},
 		Authenticator: tokens{"good": ada, "nobody": {Kind: "user"}},

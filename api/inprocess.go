@@ -30,6 +30,7 @@ type Clients struct {
 	Schema       connectv1.SchemaServiceClient
 	Entity       connectv1.EntityServiceClient
 	Subscription connectv1.SubscriptionServiceClient
+	Adapter      connectv1.AdapterServiceClient
 	Sync         connectv1.SyncServiceClient
 }
 
@@ -53,6 +54,7 @@ func NewClients(c connect.HTTPClient, url string, opts ...connect.ClientOption) 
 		Schema:       connectv1.NewSchemaServiceClient(c, url, opts...),
 		Entity:       connectv1.NewEntityServiceClient(c, url, opts...),
 		Subscription: connectv1.NewSubscriptionServiceClient(c, url, opts...),
+		Adapter:      connectv1.NewAdapterServiceClient(c, url, opts...),
 		Sync:         connectv1.NewSyncServiceClient(c, url, opts...),
 	}
 }

@@ -34,6 +34,7 @@ type Services struct {
 	Schema       connectv1.SchemaServiceHandler
 	Entity       connectv1.EntityServiceHandler
 	Subscription connectv1.SubscriptionServiceHandler
+	Adapter      connectv1.AdapterServiceHandler
 	Sync         connectv1.SyncServiceHandler
 }
 
@@ -144,6 +145,7 @@ func (s *Server) register() error {
 		mount(s, "entity", v.Entity, connectv1.NewEntityServiceHandler, opts),
 		mount(s, "subscription", v.Subscription, connectv1.NewSubscriptionServiceHandler, opts),
 		mount(s, "sync", v.Sync, connectv1.NewSyncServiceHandler, opts),
+		mount(s, "adapter", v.Adapter, connectv1.NewAdapterServiceHandler, opts),
 		mount(s, "hosted instance", v.Hosted, connectv1.NewHostedInstanceServiceHandler, opts),
 	)
 }

@@ -256,6 +256,7 @@ func newServer(clean func(func())) *httptest.Server {
 			Schema:       schemas{},
 			Entity:       entities{},
 			Subscription: connectv1.UnimplementedSubscriptionServiceHandler{},
+			Adapter:      connectv1.UnimplementedAdapterServiceHandler{},
 			Sync:         connectv1.UnimplementedSyncServiceHandler{},
 		},
 		Authenticator: tokens{}, Log: slog.New(slog.DiscardHandler),

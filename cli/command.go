@@ -42,7 +42,9 @@ type flag struct {
 
 // secret reports whether the value of the flag must not stand on a command
 // line, where other users of the machine and the shell's history see it.
-func (f *flag) secret() bool { return strings.HasSuffix(f.name, "password") }
+func (f *flag) secret() bool {
+	return strings.HasSuffix(f.name, "password") || f.name == "bearer-token"
+}
 
 // commands reads the commands out of the sources of the API.
 func commands() ([]*command, error) {

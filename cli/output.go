@@ -34,6 +34,7 @@ func columns(md protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
 		"Delivery":     "event attempt repeat",
 		"DeadLetter":   "position stream attempts failure status since event",
 		"Subscription": "id name state delivery progress",
+		"Adapter":      "id name state direction entity_types progress",
 		"Entity":       "entity_id version changed deleted data_json",
 		"EntityChange": "position time type actor changes reason",
 	}[md.Name()]
@@ -247,6 +248,8 @@ func message(f protoreflect.FieldDescriptor, m protoreflect.Message) string {
 		return clean(get("position").String() + " " + get("type").String() + " " + get("stream").String())
 	case "SubscriptionProgress":
 		return clean(get("behind").String() + " behind, " + get("dead_letters").String() + " dead letters")
+	case "AdapterProgress":
+		return clean(get("failed_runs").String() + " failed runs, " + get("behind").String() + " behind, " + get("dead_letters").String() + " dead letters, " + get("refused").String() + " refused")
 	case "Scope":
 		if get("instance").Bool() {
 			return "instance"

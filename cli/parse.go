@@ -266,7 +266,7 @@ func secret(env Env, name, v string) (string, error) {
 		defer file.Close()
 		in = file
 	default:
-		return "", &Usage{fmt.Sprintf("--%s: a password does not belong on the command line, where others can read it; use --%s - to type or pipe it, or --%s @FILE", name, name, name)}
+		return "", &Usage{fmt.Sprintf("--%s: a password or token does not belong on the command line, where others can read it; use --%s - to type or pipe it, or --%s @FILE", name, name, name)}
 	}
 	s, err := bufio.NewReaderSize(in, 16).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {

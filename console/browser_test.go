@@ -25,7 +25,7 @@ func serve(t *testing.T, b *backend) *httptest.Server {
 		t.Fatal(err)
 	}
 	a, err := api.New(api.Options{Authenticator: b, Services: api.Services{User: b, Organization: b, Project: b, Application: b, Grant: b,
-		Member: b, Permission: b, Policy: b, Session: b, Event: b, Instance: b, History: b, Me: b, Hosted: b, Schema: b, Entity: b, Sync: b, Subscription: b}})
+		Member: b, Permission: b, Policy: b, Session: b, Event: b, Instance: b, History: b, Me: b, Hosted: b, Schema: b, Entity: b, Sync: b, Subscription: b, Adapter: b}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,6 +54,7 @@ type Clients struct {
 	Schema       connectv1.SchemaServiceClient
 	Entity       connectv1.EntityServiceClient
 	Subscription connectv1.SubscriptionServiceClient
+	Adapter      connectv1.AdapterServiceClient
 	Sync         connectv1.SyncServiceClient
 }
 

@@ -37,6 +37,7 @@ type backend struct {
 	connectv1.UnimplementedEntityServiceHandler
 	connectv1.UnimplementedSyncServiceHandler
 	connectv1.UnimplementedSubscriptionServiceHandler
+	connectv1.UnimplementedAdapterServiceHandler
 
 	t  *testing.T
 	mu sync.Mutex

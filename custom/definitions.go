@@ -47,7 +47,7 @@ type lifetime struct{ ends, makes []string }
 // Muniment's own, now or later. Kinds that come later and do not stand here will
 // hold a dot, which no entity type may.
 func Reserved() []string {
-	return []string{"access", "application", "archive", "assertion", "audit", "authorization", "backup", "checkpoint", "claim", "client", "consent", "credential",
+	return []string{"access", "adapter", "application", "archive", "assertion", "audit", "authorization", "backup", "checkpoint", "claim", "client", "consent", "credential",
 		"custom", "deadletter", "delivery", "detection", "directory", "domain", "entity", "event", "factor", "field", "grant", "hook", "idp", "instance", "key", "ldap",
 		"log", "login", "mail", "member", "muniment", "notification", "oauth", "oidc", "organization", "passkey", "permission", "policy", "project", "record",
 		"reaction", "report", "role", "saml", "schema", "scim", "session", "setup", "signin", "stream", "subject", "subscription", "system", "tag", "token",

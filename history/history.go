@@ -19,6 +19,7 @@ import (
 	"muniment.dev/app"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/field/external"
 	"muniment.dev/grant"
 	"muniment.dev/hook"
 	"muniment.dev/hosting"
@@ -72,6 +73,7 @@ var sources = []source{
 	{list: "hosted_instances", table: hosting.Table, id: "id", whole: true},
 	{list: "hosted_instance_hosts", table: hosting.Hosts, id: "instance", whole: true},
 	{list: "subscriptions", table: hook.Table, organization: "organization", id: "id"},
+	{list: "adapters", table: external.Table, organization: "organization", id: "id"},
 	{list: "subscription_secrets", table: hook.Secrets, organization: "organization", id: "subscription"},
 	{list: "password_policies", table: policy.OfPasswords.Table(), organization: "organization"},
 	{list: "lockout_policies", table: policy.OfLockout.Table(), organization: "organization"},

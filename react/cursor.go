@@ -94,6 +94,12 @@ func (c *Cursor) Settled() event.Position {
 	return low
 }
 
+// Passed reports whether an event of a stream is settled.
+func (c *Cursor) Passed(s event.Stream, p event.Position) bool {
+	l := c.lanes[s]
+	return p <= c.Seen && (l == nil || p <= l.after)
+}
+
 // first is the least position that may not be settled.
 func (l *lane) first() event.Position {
 	switch {

@@ -31,6 +31,7 @@ import (
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
 	"muniment.dev/field"
+	"muniment.dev/field/external"
 	"muniment.dev/grant"
 	"muniment.dev/hook"
 	"muniment.dev/hosting"
@@ -53,13 +54,13 @@ import (
 // here and nowhere else.
 func Registry() *event.Registry {
 	return event.NewRegistry(authz.Events(), instance.Events(), org.Events(), policy.Events(), credential.Events(), user.Events(), project.Events(),
-		app.Events(), grant.Events(), session.Events(), custom.Events(), field.Events(), audit.Events(), hosting.Events(), hook.Events())
+		app.Events(), grant.Events(), session.Events(), custom.Events(), field.Events(), external.Events(), audit.Events(), hosting.Events(), hook.Events())
 }
 
 // Views are the views of all slices, but for that of customers' entities, which
 // follows from what they defined.
 func Views() []view.View {
-	return []view.View{org.View(), policy.View(), user.View(), project.View(), app.View(), grant.View(), member.View(), member.PermissionView(), session.View(), field.View(), hosting.View(), hook.View()}
+	return []view.View{org.View(), policy.View(), user.View(), project.View(), app.View(), grant.View(), member.View(), member.PermissionView(), session.View(), field.View(), external.View(), hosting.View(), hook.View()}
 }
 
 // Options of an instance. Data and Store are required.

@@ -142,7 +142,7 @@ func (s *Server) sample() metrics.Sample {
 	at, when := c.Publisher.Published()
 	st := c.Views.Status()
 	m := metrics.Sample{Size: uint64(c.Log.Mark().Size), Waiting: c.Log.Waiting(), Retries: c.Runner.Retries(),
-		CheckpointSize: uint64(at.Size), CheckpointTime: when, CheckpointFailing: c.Publisher.Err() != nil, Erasures: len(c.Erasure.Pending()), Subscriptions: s.sampleHooks()}
+		CheckpointSize: uint64(at.Size), CheckpointTime: when, CheckpointFailing: c.Publisher.Err() != nil, Erasures: len(c.Erasure.Pending()), Subscriptions: s.sampleHooks(), Adapters: s.sampleAdapters()}
 	missing := map[string]bool{}
 	for _, name := range st.Missing {
 		missing[name] = true

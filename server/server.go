@@ -27,6 +27,7 @@ import (
 	"muniment.dev/eventlog"
 	"muniment.dev/fault"
 	"muniment.dev/field/datacollect"
+	"muniment.dev/field/external/externalapi"
 	"muniment.dev/field/fieldapi"
 	"muniment.dev/grant/grantapi"
 	"muniment.dev/history"
@@ -68,6 +69,11 @@ type Extra struct {
 	// WebhookRetry is when what failed is tried again; zero: the usual times.
 	WebhookTLS   *tls.Config
 	WebhookRetry react.Retry
+	// AdapterRetry is when a run of an adapter that failed is tried again, and
+	// AdapterTimeout how long a call of an external system may take; zero: the
+	// usual times.
+	AdapterRetry   react.Retry
+	AdapterTimeout time.Duration
 	// Store is the engine; nil: the one of the settings.
 	Store eventlog.Store
 }
@@ -91,6 +97,7 @@ type Server struct {
 	provider   *provider
 	keys       *keyring
 	hooks      *hookapi.Service
+	adapters   *externalapi.Service
 	working    sync.WaitGroup // what runs by itself until endStreams
 	openid     *oidc.Provider
 	handler    http.Handler
@@ -362,12 +369,13 @@ func (s *Server) services(c adapter.Core) api.Services {
 	s.openHooks(c, events)
 	engine := &fieldapi.Engine{Catalog: s.Core.Catalog, Publisher: s.Core.Customs, Runner: c.Runner}
 	s.findDuplicates(engine)
+	s.openAdapters(c, engine, entities)
 	return api.Services{
 		User: users, Organization: orgapi.New(c, net.DefaultResolver), Project: projectapi.New(c), Application: appapi.New(c), Grant: grants, Member: members, Permission: permissions, Policy: policyapi.New(c),
 		Session: sessions, Event: events, History: history.New(c, events), Me: &meapi.Service{Users: users, Sessions: sessions, Members: members, Permits: permissions, Grants: grants, Events: events},
 		Instance: instanceapi.New(c, instanceapi.Needs{Instance: s.Core.Instance, URL: s.URL(), Version: Version(), Checkpoints: s.Core.Publisher, Prover: s.Core.Prover, VerifierKey: s.Core.VerifierKey, NewKey: newKey}),
 		Schema:   schemas, Entity: entities,
-		Sync:   fieldapi.New(c, fieldapi.Needs{Engine: engine, Schemas: schemas, Entities: entities, Record: events.Recorded}),
-		Hosted: hostingapi.New(c, s.extra.Hosting), Subscription: s.hooks,
+		Sync:   fieldapi.New(c, fieldapi.Needs{Engine: engine, Levels: s.adapters.Delivered, Schemas: schemas, Entities: entities, Record: events.Recorded}),
+		Hosted: hostingapi.New(c, s.extra.Hosting), Subscription: s.hooks, Adapter: s.adapters,
 	}
 }

@@ -61,7 +61,7 @@ type source struct {
 }
 
 // order is how the services are told, from what most people want to what few do.
-var order = []string{"User", "Organization", "Project", "Application", "Grant", "Member", "Permission", "Policy", "Session", "Schema", "Entity", "Event", "Subscription", "Sync", "History", "Me", "Instance", "HostedInstance"}
+var order = []string{"User", "Organization", "Project", "Application", "Grant", "Member", "Permission", "Policy", "Session", "Schema", "Entity", "Event", "Subscription", "Sync", "Adapter", "History", "Me", "Instance", "HostedInstance"}
 
 func readSource(b []byte) (*source, error) {
 	var set descriptorpb.FileDescriptorSet

@@ -27,6 +27,8 @@ type Needs struct {
 	Entities *customapi.EntityService
 	// Record records that events were read; nil: nobody asks.
 	Record func(context.Context, authz.Authority, audit.Read) error
+	// Levels says in which external systems events are; nil: in none.
+	Levels Levels
 }
 
 // Service implements munimentv1connect.SyncServiceHandler.

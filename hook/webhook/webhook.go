@@ -72,21 +72,29 @@ func (f *Failure) Error() string {
 // Unwrap returns the cause, for operators.
 func (f *Failure) Unwrap() error { return f.err }
 
-// errForbidden refuses to connect to an address.
-var errForbidden = errors.New("the address is not of the open internet")
+// ErrForbidden refuses to connect to an address.
+var ErrForbidden = errors.New("the address is not of the open internet")
 
 // New makes a Sender. Close must be called.
 func New(o Options) *Sender {
 	if o.Timeout == 0 {
 		o.Timeout = 15 * time.Second
 	}
+	client, end := Client(o)
+	return &Sender{client: client, close: end}
+}
+
+// Client makes what calls addresses that somebody has named: it connects to the
+// open internet and to the networks of the options, and follows no redirect. end
+// closes connections that wait.
+func Client(o Options) (client *http.Client, end func()) {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	// Asked after names were resolved, for each address that is tried: what a name
 	// resolved to before does not count.
 	dialer.Control = func(_, address string, _ syscall.RawConn) error {
 		ap, err := netip.ParseAddrPort(address)
 		if err != nil || !Public(ap.Addr()) && !within(ap.Addr(), o.Networks) {
-			return errForbidden
+			return ErrForbidden
 		}
 		return nil
 	}
@@ -96,12 +104,9 @@ func New(o Options) *Sender {
 		// No proxy of the environment: what it connects to could not be seen here.
 		Proxy: nil,
 	}
-	return &Sender{
-		client: &http.Client{Transport: t, Timeout: o.Timeout,
-			// Standard Webhooks, "Server side request forgery": redirects are not followed.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		close: t.CloseIdleConnections,
-	}
+	return &http.Client{Transport: t, Timeout: o.Timeout,
+		// Standard Webhooks, "Server side request forgery": redirects are not followed.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, t.CloseIdleConnections
 }
 
 // Close closes connections that wait for the next message.
@@ -114,8 +119,8 @@ func (s *Sender) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return fault.Wrap("call a webhook", err)
 	}
-	if req.URL.Scheme == "http" && !plainAllowed(req.URL.Hostname()) {
-		return &Failure{Forbidden: true, err: errForbidden}
+	if req.URL.Scheme == "http" && !PlainAllowed(req.URL.Hostname()) {
+		return &Failure{Forbidden: true, err: ErrForbidden}
 	}
 	h := req.Header
 	for name, v := range m.Headers {
@@ -123,13 +128,11 @@ func (s *Sender) Send(ctx context.Context, m Message) error {
 	}
 	h.Set("Content-Type", m.Type)
 	h.Set("User-Agent", "Muniment")
-	h.Set("webhook-id", m.ID)
-	h.Set("webhook-timestamp", strconv.FormatInt(m.Time.Unix(), 10))
-	h.Set("webhook-signature", signatures(m))
+	Sign(h, m.ID, m.Time, m.Body, m.Keys...)
 	resp, err := s.client.Do(req)
 	if err != nil {
 		var timeout net.Error
-		return &Failure{Forbidden: errors.Is(err, errForbidden), Timeout: errors.As(err, &timeout) && timeout.Timeout(), err: err}
+		return &Failure{Forbidden: errors.Is(err, ErrForbidden), Timeout: errors.As(err, &timeout) && timeout.Timeout(), err: err}
 	}
 	defer resp.Body.Close()
 	io.CopyN(io.Discard, resp.Body, 4<<10) //nolint:errcheck // for the connection to be used again; nothing is kept
@@ -139,9 +142,9 @@ func (s *Sender) Send(ctx context.Context, m Message) error {
 	return &Failure{Status: resp.StatusCode, After: RetryAfter(resp.Header.Get("Retry-After"), m.Time)}
 }
 
-// plainAllowed reports whether a name is this machine's, to which http may be
+// PlainAllowed reports whether a name is this machine's, to which http may be
 // spoken in clear.
-func plainAllowed(host string) bool {
+func PlainAllowed(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }

@@ -24,7 +24,7 @@ type change struct {
 
 // changes are all methods that change state but those by which people change
 // what is their own.
-var changes = []change{
+var changes = append(adapterChanges, []change{
 	{request: func(i *Instance, _ string) proto.Message {
 		return &munimentv1.CreateOrganizationRequest{Name: i.Name("Org")}
 	}},
@@ -351,12 +351,13 @@ var changes = []change{
 	{silent: true, request: func(i *Instance, _ string) proto.Message {
 		return &munimentv1.ChangeSigningKeyScheduleRequest{EverySeconds: 86400*30 + i.n.Add(1), AnnounceSeconds: 86400, RemainSeconds: 2 * 86400}
 	}},
-}
+}...)
 
-// ownChanges are the methods by which people change what is their own, and those
-// of customers' entities, for which definitions must be there; other tests are
-// about them.
-var ownChanges = map[string]bool{"ChangePassword": true, "EndMyApplication": true, "SettleConflict": true, "ResolveDuplicate": true, "InstallFieldPack": true}
+// ownChanges are the methods by which people change what is their own, those of
+// customers' entities, for which definitions must be there, and those for which an
+// external system must be there; other tests are about them.
+var ownChanges = map[string]bool{"ChangePassword": true, "EndMyApplication": true, "SettleConflict": true, "ResolveDuplicate": true, "InstallFieldPack": true,
+	"RedriveAdapterFailures": true, "DiscardAdapterFailures": true}
 
 // granted is a person who is an editor of a project.
 func (i *Instance) granted(org string) (user, project string) {

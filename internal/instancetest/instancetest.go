@@ -94,7 +94,7 @@ func open(t testing.TB, c server.Config, clock func() time.Time) *server.Server 
 	f := &fleet{made: map[event.ID]bool{}}
 	s, err := server.New(t.Context(), c,
 		server.Extra{Clock: clock, Passwords: password.Params{Memory: 64, Time: 1, Threads: 1}, Hosting: f,
-			WebhookRetry: react.Retry{First: 5 * time.Millisecond, Most: 20 * time.Millisecond}})
+			WebhookRetry: react.Retry{First: 5 * time.Millisecond, Most: 20 * time.Millisecond}, AdapterRetry: react.Retry{First: 5 * time.Millisecond, Most: 100 * time.Millisecond}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +115,11 @@ func setUp(t testing.TB, s *server.Server) *Instance {
 	i := &Instance{Server: s, t: t, Owner: owner.String()}
 	i.Org = Must(i.API.Organization.ListOrganizations(i.AsOwner(), &munimentv1.ListOrganizationsRequest{})).GetOrganizations()[0].GetId()
 	return i
+}
+
+// Of is an instance that a test opened itself, and closes.
+func Of(t testing.TB, s *server.Server, owner string) *Instance {
+	return &Instance{Server: s, t: t, Owner: owner}
 }
 
 // Must answers v. It panics on an error: what a test prepares is not what it
@@ -253,6 +258,19 @@ func (i *Instance) NewSubscription(org string) *munimentv1.CreateSubscriptionReq
 // Subscription makes a webhook of an organization and answers its id.
 func (i *Instance) Subscription(org string) string {
 	return Must(i.API.Subscription.CreateSubscription(i.AsOwner(), i.NewSubscription(org))).GetSubscriptionId()
+}
+
+// NewAdapter is a request to have the houses of an organization pushed to an
+// address that nothing can be sent to.
+func (i *Instance) NewAdapter(org string) *munimentv1.CreateAdapterRequest {
+	i.Entity(i.Org) // for the definitions
+	return &munimentv1.CreateAdapterRequest{Name: i.Name("adapter"), Scope: In(org), Direction: munimentv1.AdapterDirection_ADAPTER_DIRECTION_PUSH,
+		EndpointUrl: "https://192.0.2.1/events", EntityTypes: []string{"house"}, AfterPosition: new(uint64(i.Core.Log.Mark().Size))}
+}
+
+// Adapter sets an adapter of an organization up and answers its id.
+func (i *Instance) Adapter(org string) string {
+	return Must(i.API.Adapter.CreateAdapter(i.AsOwner(), i.NewAdapter(org))).GetAdapterId()
 }
 
 // PublicKey is the P-256 key of RFC 7517 appendix A.1.

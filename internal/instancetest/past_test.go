@@ -217,8 +217,8 @@ func (i *Instance) passages(t *testing.T, table string, p, q event.Position, siz
 	}
 }
 
-// progress is how far a subscription is: it moves with the log.
-var progress = regexp.MustCompile(` progress: \{[^}]*\}`)
+// progress is how far a subscription or an adapter is: it moves with the log.
+var progress = regexp.MustCompile(` progress: \{([^{}]|\{[^{}]*\})*\}`)
 
 // What is folded or tabled may be lost at any time: the answers are the same.
 func TestCachesAreWorthNothing(t *testing.T) {

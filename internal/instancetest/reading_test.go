@@ -22,7 +22,7 @@ import (
 
 // furnished is an organization with one of everything.
 type furnished struct {
-	org, user, project, app, session, subscription, entity string
+	org, user, project, app, session, subscription, adapter, entity string
 }
 
 func (i *Instance) furnish() (f furnished) {
@@ -35,6 +35,7 @@ func (i *Instance) furnish() (f furnished) {
 	Must(i.API.Permission.GrantPermission(i.AsOwner(), i.permission(f.user, f.org)))
 	f.subscription = i.Subscription(f.org)
 	f.entity = i.Entity(f.org)
+	f.adapter = i.Adapter(f.org)
 	f.session = i.SignedIn(f.user).Begun.Session.String()
 	return f
 }
@@ -52,6 +53,8 @@ func gets(f furnished) []proto.Message {
 		&munimentv1.ListRolesRequest{ProjectId: f.project},
 		&munimentv1.GetApplicationRequest{ApplicationId: f.app},
 		&munimentv1.GetSubscriptionRequest{SubscriptionId: f.subscription},
+		&munimentv1.GetAdapterRequest{AdapterId: f.adapter},
+		&munimentv1.ListAdapterFailuresRequest{AdapterId: f.adapter},
 		&munimentv1.GetEntityRequest{Type: "house", EntityId: f.entity},
 		&munimentv1.ListEntityChangesRequest{Type: "house", EntityId: f.entity},
 		&munimentv1.ListRelatedEntitiesRequest{Type: "house", EntityId: f.entity},
@@ -63,7 +66,7 @@ func lists() []proto.Message {
 	return []proto.Message{
 		&munimentv1.ListOrganizationsRequest{}, &munimentv1.ListUsersRequest{}, &munimentv1.ListProjectsRequest{},
 		&munimentv1.ListApplicationsRequest{}, &munimentv1.ListGrantsRequest{}, &munimentv1.ListMembersRequest{},
-		&munimentv1.ListPermissionsRequest{}, &munimentv1.ListSubscriptionsRequest{},
+		&munimentv1.ListPermissionsRequest{}, &munimentv1.ListSubscriptionsRequest{}, &munimentv1.ListAdaptersRequest{},
 		&munimentv1.ListEntitiesRequest{Type: "house"},
 	}
 }
@@ -134,6 +137,7 @@ func TestLists(t *testing.T) {
 		Must(i.API.Grant.GrantRole(i.AsOwner(), &munimentv1.GrantRoleRequest{UserId: a.user, ProjectId: p, RoleKeys: []string{"editor"}}))
 		i.Application(p)
 		i.Subscription(a.org)
+		i.Adapter(a.org)
 		i.Entity(a.org)
 		member := i.Member(a.org, munimentv1.MemberRole_MEMBER_ROLE_VIEWER)
 		Must(i.API.Permission.GrantPermission(i.AsOwner(), i.permission(member, a.org)))

@@ -74,6 +74,10 @@ func withoutSecrets(m proto.Message) proto.Message {
 		m.ClientSecret = ""
 	case *munimentv1.CreateSubscriptionResponse:
 		m.SigningSecret = ""
+	case *munimentv1.CreateAdapterResponse:
+		m.SigningSecret = ""
+	case *munimentv1.SetAdapterCredentialResponse:
+		m.SigningSecret = ""
 	case *munimentv1.CreateSigningSecretResponse:
 		m.SigningSecret = ""
 	case *munimentv1.CreateUserSecretResponse:
@@ -130,7 +134,8 @@ func TestAtOnce(t *testing.T) {
 		"DeactivateApplication": fault.Refused, "ReactivateApplication": fault.Refused, "GrantRole": fault.Refused, "WithdrawRole": fault.Refused, "AddMember": fault.Refused,
 		"RemoveMember": fault.Refused, "GrantPermission": fault.Refused, "WithdrawPermission": fault.Refused, "EndSession": fault.Refused, "CreateHostedInstance": fault.Exists, "AddHostName": fault.Exists, "RemoveHostName": fault.NotFound,
 		"SuspendHostedInstance": fault.Refused, "ResumeHostedInstance": fault.Refused, "DeleteHostedInstance": fault.Refused,
-		"PauseSubscription": fault.Refused, "ResumeSubscription": fault.Refused, "RemoveSubscription": fault.NotFound, "RemoveSigningSecret": fault.NotFound}
+		"PauseSubscription": fault.Refused, "ResumeSubscription": fault.Refused, "RemoveSubscription": fault.NotFound, "RemoveSigningSecret": fault.NotFound,
+		"PauseAdapter": fault.Refused, "ResumeAdapter": fault.Refused, "RemoveAdapter": fault.NotFound}
 	for _, c := range changes {
 		req := c.request(i, i.Organization())
 		name := strings.TrimSuffix(string(req.ProtoReflect().Descriptor().Name()), "Request")

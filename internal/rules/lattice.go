@@ -41,7 +41,7 @@ audit/auditapi, SLICES, EDGE < hook/hookapi < ADAPTERS        # whoever subscrib
 event < custom/cloudevents < custom/customapi  # the words of CloudEvents, and nothing of ours but JSON values
 event < custom/apply < custom/schema < custom # what an application's event does to its entity; then what its types are
 
-react < member < instance < org < policy < idp < credential < user < project < app < grant < session < custom < field < hook < notify < hosting < setup # the slices, each knows only those to its left
+react < member < instance < org < policy < idp < credential < user < project < app < grant < session < custom < field < field/external < hook < notify < hosting < setup # the slices, each knows only those to its left
 setup < SLICES                                 # short
 
 api/gen/muniment/v1 < api/gen/muniment/v1/munimentv1connect < EDGE # messages, then the services of them; made from api/proto
@@ -58,6 +58,8 @@ SLICES, EDGE < history < ADAPTERS              # how things were, and what becam
 SLICES, EDGE, ledger < instance/instanceapi < ADAPTERS # the head of the log, with its checkpoints and proofs
 SLICES, EDGE, ledger < hosting/hostingapi < ADAPTERS # what is deleted is named by how its log ended
 custom/publish, custom/customapi < field/fieldapi < field/datacollect < ADAPTERS # what devices did, recorded as customers' events are; by our protocol and by ID PASS DataCollect's
+hook/webhook < field/external/exchange < field/external/externalapi # what is said to external systems and read of their answers, by the rules for addresses that somebody names
+custom/customapi, field/fieldapi < field/external/externalapi < ADAPTERS # an external system's events are recorded as a device's are
 session/signin < field/datacollect             # its clients sign in by password
 SLICES, EDGE < session/meapi < ADAPTERS        # what callers may know of themselves
 fault < user/password                          # argon2id in a bounded pool

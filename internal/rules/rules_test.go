@@ -252,7 +252,7 @@ func TestLattice(t *testing.T) {
 		t.Errorf("ledger/verify may import %v", table["ledger/verify"])
 	}
 	got := strings.Join(table.slicesOf(), " ")
-	if want := "app credential custom field grant hook hosting idp instance member notify org policy project session setup user"; got != want {
+	if want := "app credential custom field field/external grant hook hosting idp instance member notify org policy project session setup user"; got != want {
 		t.Errorf("the slices are %s, want %s", got, want)
 	}
 

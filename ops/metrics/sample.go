@@ -27,6 +27,7 @@ type Sample struct {
 	Left                  time.Duration // of the holder's lease
 	Forwarded, Unanswered uint64        // appends; Unanswered of them got no answer of the holder
 	Subscriptions         []Subscription
+	Adapters              []Adapter
 	CredentialEnd         time.Time // when the next secret or key ends; zero: none does
 }
 
@@ -102,6 +103,7 @@ func (*sampler) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descInstances, descSize, descWaiting, descRetries, descPosition, descLag, descStopped, descCheckpoint,
 		descUncovered, descSigned, descFailing, descErasures, descHashing, descQueued, descCredential,
 		descBehind, descEventLag, descInFlight, descRetrying, descDead, descSubscribed,
+		descAdapter, descAdapterFailed, descAdapterSucceeded, descAdapterBehind, descAdapterLag, descAdapterDead, descAdapterRefused,
 		descLeads, descFollows, descLease, descForwards, descUnanswered} {
 		out <- d
 	}
@@ -133,6 +135,7 @@ func (c *sampler) Collect(out chan<- prometheus.Metric) {
 	gauge(descQueued, float64(t.Queued))
 	c.nodes(out, all)
 	subscriptions(out, all)
+	adapters(out, all)
 }
 
 // nodes collects what concerns logs that several nodes share, if there are any.

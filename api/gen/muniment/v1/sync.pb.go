@@ -96,6 +96,63 @@ func (PushStatus) EnumDescriptor() ([]byte, []int) {
 	return file_muniment_v1_sync_proto_rawDescGZIP(), []int{0}
 }
 
+// DeliveryLevel is how far an event has come.
+type DeliveryLevel int32
+
+const (
+	// Not used.
+	DeliveryLevel_DELIVERY_LEVEL_UNSPECIFIED DeliveryLevel = 0
+	// It is not here: whoever made it has it alone.
+	DeliveryLevel_DELIVERY_LEVEL_LOCAL DeliveryLevel = 1
+	// It is here, recorded or kept.
+	DeliveryLevel_DELIVERY_LEVEL_REMOTE DeliveryLevel = 2
+	// An adapter has brought it to an external system, or from there.
+	DeliveryLevel_DELIVERY_LEVEL_EXTERNAL DeliveryLevel = 3
+)
+
+// Enum value maps for DeliveryLevel.
+var (
+	DeliveryLevel_name = map[int32]string{
+		0: "DELIVERY_LEVEL_UNSPECIFIED",
+		1: "DELIVERY_LEVEL_LOCAL",
+		2: "DELIVERY_LEVEL_REMOTE",
+		3: "DELIVERY_LEVEL_EXTERNAL",
+	}
+	DeliveryLevel_value = map[string]int32{
+		"DELIVERY_LEVEL_UNSPECIFIED": 0,
+		"DELIVERY_LEVEL_LOCAL":       1,
+		"DELIVERY_LEVEL_REMOTE":      2,
+		"DELIVERY_LEVEL_EXTERNAL":    3,
+	}
+)
+
+func (x DeliveryLevel) Enum() *DeliveryLevel {
+	p := new(DeliveryLevel)
+	*p = x
+	return p
+}
+
+func (x DeliveryLevel) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeliveryLevel) Descriptor() protoreflect.EnumDescriptor {
+	return file_muniment_v1_sync_proto_enumTypes[1].Descriptor()
+}
+
+func (DeliveryLevel) Type() protoreflect.EnumType {
+	return &file_muniment_v1_sync_proto_enumTypes[1]
+}
+
+func (x DeliveryLevel) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeliveryLevel.Descriptor instead.
+func (DeliveryLevel) EnumDescriptor() ([]byte, []int) {
+	return file_muniment_v1_sync_proto_rawDescGZIP(), []int{1}
+}
+
 // DeviceEvent is an event that was made on a device.
 type DeviceEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1755,6 +1812,160 @@ func (x *InstallFieldPackResponse) GetChange() *Change {
 	return nil
 }
 
+type GetDeliveryLevelsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ids of the events, 1 to 100.
+	EventIds      []string `protobuf:"bytes,1,rep,name=event_ids,json=eventIds,proto3" json:"event_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDeliveryLevelsRequest) Reset() {
+	*x = GetDeliveryLevelsRequest{}
+	mi := &file_muniment_v1_sync_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDeliveryLevelsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDeliveryLevelsRequest) ProtoMessage() {}
+
+func (x *GetDeliveryLevelsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_sync_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDeliveryLevelsRequest.ProtoReflect.Descriptor instead.
+func (*GetDeliveryLevelsRequest) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_sync_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *GetDeliveryLevelsRequest) GetEventIds() []string {
+	if x != nil {
+		return x.EventIds
+	}
+	return nil
+}
+
+// EventDelivery is how far an event has come.
+type EventDelivery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id, as the request has it.
+	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// How far it has come.
+	Level DeliveryLevel `protobuf:"varint,2,opt,name=level,proto3,enum=muniment.v1.DeliveryLevel" json:"level,omitempty"`
+	// The adapters whose external systems have it.
+	AdapterIds    []string `protobuf:"bytes,3,rep,name=adapter_ids,json=adapterIds,proto3" json:"adapter_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventDelivery) Reset() {
+	*x = EventDelivery{}
+	mi := &file_muniment_v1_sync_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventDelivery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventDelivery) ProtoMessage() {}
+
+func (x *EventDelivery) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_sync_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventDelivery.ProtoReflect.Descriptor instead.
+func (*EventDelivery) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_sync_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *EventDelivery) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *EventDelivery) GetLevel() DeliveryLevel {
+	if x != nil {
+		return x.Level
+	}
+	return DeliveryLevel_DELIVERY_LEVEL_UNSPECIFIED
+}
+
+func (x *EventDelivery) GetAdapterIds() []string {
+	if x != nil {
+		return x.AdapterIds
+	}
+	return nil
+}
+
+type GetDeliveryLevelsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What became of each, in the order of the request.
+	Deliveries    []*EventDelivery `protobuf:"bytes,1,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDeliveryLevelsResponse) Reset() {
+	*x = GetDeliveryLevelsResponse{}
+	mi := &file_muniment_v1_sync_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDeliveryLevelsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDeliveryLevelsResponse) ProtoMessage() {}
+
+func (x *GetDeliveryLevelsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muniment_v1_sync_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDeliveryLevelsResponse.ProtoReflect.Descriptor instead.
+func (*GetDeliveryLevelsResponse) Descriptor() ([]byte, []int) {
+	return file_muniment_v1_sync_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *GetDeliveryLevelsResponse) GetDeliveries() []*EventDelivery {
+	if x != nil {
+		return x.Deliveries
+	}
+	return nil
+}
+
 var File_muniment_v1_sync_proto protoreflect.FileDescriptor
 
 const file_muniment_v1_sync_proto_rawDesc = "" +
@@ -1898,7 +2109,18 @@ const file_muniment_v1_sync_proto_rawDesc = "" +
 	"\x06reason\x18\x0f \x01(\tB\x03\x80\x01\x01R\x06reason\"v\n" +
 	"\x18InstallFieldPackResponse\x12-\n" +
 	"\x05steps\x18\x01 \x03(\v2\x17.muniment.v1.SchemaStepR\x05steps\x12+\n" +
-	"\x06change\x18\x02 \x01(\v2\x13.muniment.v1.ChangeR\x06change*\xbb\x01\n" +
+	"\x06change\x18\x02 \x01(\v2\x13.muniment.v1.ChangeR\x06change\"7\n" +
+	"\x18GetDeliveryLevelsRequest\x12\x1b\n" +
+	"\tevent_ids\x18\x01 \x03(\tR\beventIds\"}\n" +
+	"\rEventDelivery\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x120\n" +
+	"\x05level\x18\x02 \x01(\x0e2\x1a.muniment.v1.DeliveryLevelR\x05level\x12\x1f\n" +
+	"\vadapter_ids\x18\x03 \x03(\tR\n" +
+	"adapterIds\"W\n" +
+	"\x19GetDeliveryLevelsResponse\x12:\n" +
+	"\n" +
+	"deliveries\x18\x01 \x03(\v2\x1a.muniment.v1.EventDeliveryR\n" +
+	"deliveries*\xbb\x01\n" +
 	"\n" +
 	"PushStatus\x12\x1b\n" +
 	"\x17PUSH_STATUS_UNSPECIFIED\x10\x00\x12\x18\n" +
@@ -1907,7 +2129,12 @@ const file_muniment_v1_sync_proto_rawDesc = "" +
 	"\x13PUSH_STATUS_REFUSED\x10\x03\x12\x14\n" +
 	"\x10PUSH_STATUS_GONE\x10\x04\x12\x17\n" +
 	"\x13PUSH_STATUS_WAITING\x10\x05\x12\x17\n" +
-	"\x13PUSH_STATUS_INVALID\x10\x062\xde\a\n" +
+	"\x13PUSH_STATUS_INVALID\x10\x06*\x81\x01\n" +
+	"\rDeliveryLevel\x12\x1e\n" +
+	"\x1aDELIVERY_LEVEL_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14DELIVERY_LEVEL_LOCAL\x10\x01\x12\x19\n" +
+	"\x15DELIVERY_LEVEL_REMOTE\x10\x02\x12\x1b\n" +
+	"\x17DELIVERY_LEVEL_EXTERNAL\x10\x032\xde\b\n" +
 	"\vSyncService\x12g\n" +
 	"\n" +
 	"PushEvents\x12\x1e.muniment.v1.PushEventsRequest\x1a\x1f.muniment.v1.PushEventsResponse\"\x18\x82\xd3\xe4\x93\x02\x12:\x01*\"\r/v1/sync:push\x12z\n" +
@@ -1916,7 +2143,8 @@ const file_muniment_v1_sync_proto_rawDesc = "" +
 	"\x0eListKeptEvents\x12\".muniment.v1.ListKeptEventsRequest\x1a#.muniment.v1.ListKeptEventsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/sync/kept\x12\x85\x01\n" +
 	"\x0eSettleConflict\x12\".muniment.v1.SettleConflictRequest\x1a#.muniment.v1.SettleConflictResponse\"*\x82\xd3\xe4\x93\x02$:\x01*\"\x1f/v1/sync/kept/{event_id}:settle\x12v\n" +
 	"\x0eListDuplicates\x12\".muniment.v1.ListDuplicatesRequest\x1a#.muniment.v1.ListDuplicatesResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/sync/duplicates\x12\x87\x01\n" +
-	"\x10ResolveDuplicate\x12$.muniment.v1.ResolveDuplicateRequest\x1a%.muniment.v1.ResolveDuplicateResponse\"&\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/sync/duplicates:resolve\x12j\n" +
+	"\x10ResolveDuplicate\x12$.muniment.v1.ResolveDuplicateRequest\x1a%.muniment.v1.ResolveDuplicateResponse\"&\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/sync/duplicates:resolve\x12~\n" +
+	"\x11GetDeliveryLevels\x12%.muniment.v1.GetDeliveryLevelsRequest\x1a&.muniment.v1.GetDeliveryLevelsResponse\"\x1a\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v1/sync:levels\x12j\n" +
 	"\fGetFieldPack\x12 .muniment.v1.GetFieldPackRequest\x1a!.muniment.v1.GetFieldPackResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/sync/pack\x12\x81\x01\n" +
 	"\x10InstallFieldPack\x12$.muniment.v1.InstallFieldPackRequest\x1a%.muniment.v1.InstallFieldPackResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/sync/pack:installB-Z+muniment.dev/api/gen/muniment/v1;munimentv1b\x06proto3"
 
@@ -1932,86 +2160,94 @@ func file_muniment_v1_sync_proto_rawDescGZIP() []byte {
 	return file_muniment_v1_sync_proto_rawDescData
 }
 
-var file_muniment_v1_sync_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_muniment_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_muniment_v1_sync_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_muniment_v1_sync_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_muniment_v1_sync_proto_goTypes = []any{
-	(PushStatus)(0),                  // 0: muniment.v1.PushStatus
-	(*DeviceEvent)(nil),              // 1: muniment.v1.DeviceEvent
-	(*PushEventsRequest)(nil),        // 2: muniment.v1.PushEventsRequest
-	(*PushResult)(nil),               // 3: muniment.v1.PushResult
-	(*PushEventsResponse)(nil),       // 4: muniment.v1.PushEventsResponse
-	(*PullEventsRequest)(nil),        // 5: muniment.v1.PullEventsRequest
-	(*PulledEvent)(nil),              // 6: muniment.v1.PulledEvent
-	(*PullEventsResponse)(nil),       // 7: muniment.v1.PullEventsResponse
-	(*KeptEvent)(nil),                // 8: muniment.v1.KeptEvent
-	(*ListKeptEventsRequest)(nil),    // 9: muniment.v1.ListKeptEventsRequest
-	(*ListKeptEventsResponse)(nil),   // 10: muniment.v1.ListKeptEventsResponse
-	(*SettleConflictRequest)(nil),    // 11: muniment.v1.SettleConflictRequest
-	(*SettleConflictResponse)(nil),   // 12: muniment.v1.SettleConflictResponse
-	(*Duplicate)(nil),                // 13: muniment.v1.Duplicate
-	(*ListDuplicatesRequest)(nil),    // 14: muniment.v1.ListDuplicatesRequest
-	(*ListDuplicatesResponse)(nil),   // 15: muniment.v1.ListDuplicatesResponse
-	(*ResolveDuplicateRequest)(nil),  // 16: muniment.v1.ResolveDuplicateRequest
-	(*ResolveDuplicateResponse)(nil), // 17: muniment.v1.ResolveDuplicateResponse
-	(*GetFieldPackRequest)(nil),      // 18: muniment.v1.GetFieldPackRequest
-	(*GetFieldPackResponse)(nil),     // 19: muniment.v1.GetFieldPackResponse
-	(*InstallFieldPackRequest)(nil),  // 20: muniment.v1.InstallFieldPackRequest
-	(*InstallFieldPackResponse)(nil), // 21: muniment.v1.InstallFieldPackResponse
-	(*NewEvent)(nil),                 // 22: muniment.v1.NewEvent
-	(*Entity)(nil),                   // 23: muniment.v1.Entity
-	(*timestamppb.Timestamp)(nil),    // 24: google.protobuf.Timestamp
-	(*Actor)(nil),                    // 25: muniment.v1.Actor
-	(*structpb.Struct)(nil),          // 26: google.protobuf.Struct
-	(*Read)(nil),                     // 27: muniment.v1.Read
-	(*Change)(nil),                   // 28: muniment.v1.Change
-	(*SchemaDocument)(nil),           // 29: muniment.v1.SchemaDocument
-	(*SchemaStep)(nil),               // 30: muniment.v1.SchemaStep
+	(PushStatus)(0),                   // 0: muniment.v1.PushStatus
+	(DeliveryLevel)(0),                // 1: muniment.v1.DeliveryLevel
+	(*DeviceEvent)(nil),               // 2: muniment.v1.DeviceEvent
+	(*PushEventsRequest)(nil),         // 3: muniment.v1.PushEventsRequest
+	(*PushResult)(nil),                // 4: muniment.v1.PushResult
+	(*PushEventsResponse)(nil),        // 5: muniment.v1.PushEventsResponse
+	(*PullEventsRequest)(nil),         // 6: muniment.v1.PullEventsRequest
+	(*PulledEvent)(nil),               // 7: muniment.v1.PulledEvent
+	(*PullEventsResponse)(nil),        // 8: muniment.v1.PullEventsResponse
+	(*KeptEvent)(nil),                 // 9: muniment.v1.KeptEvent
+	(*ListKeptEventsRequest)(nil),     // 10: muniment.v1.ListKeptEventsRequest
+	(*ListKeptEventsResponse)(nil),    // 11: muniment.v1.ListKeptEventsResponse
+	(*SettleConflictRequest)(nil),     // 12: muniment.v1.SettleConflictRequest
+	(*SettleConflictResponse)(nil),    // 13: muniment.v1.SettleConflictResponse
+	(*Duplicate)(nil),                 // 14: muniment.v1.Duplicate
+	(*ListDuplicatesRequest)(nil),     // 15: muniment.v1.ListDuplicatesRequest
+	(*ListDuplicatesResponse)(nil),    // 16: muniment.v1.ListDuplicatesResponse
+	(*ResolveDuplicateRequest)(nil),   // 17: muniment.v1.ResolveDuplicateRequest
+	(*ResolveDuplicateResponse)(nil),  // 18: muniment.v1.ResolveDuplicateResponse
+	(*GetFieldPackRequest)(nil),       // 19: muniment.v1.GetFieldPackRequest
+	(*GetFieldPackResponse)(nil),      // 20: muniment.v1.GetFieldPackResponse
+	(*InstallFieldPackRequest)(nil),   // 21: muniment.v1.InstallFieldPackRequest
+	(*InstallFieldPackResponse)(nil),  // 22: muniment.v1.InstallFieldPackResponse
+	(*GetDeliveryLevelsRequest)(nil),  // 23: muniment.v1.GetDeliveryLevelsRequest
+	(*EventDelivery)(nil),             // 24: muniment.v1.EventDelivery
+	(*GetDeliveryLevelsResponse)(nil), // 25: muniment.v1.GetDeliveryLevelsResponse
+	(*NewEvent)(nil),                  // 26: muniment.v1.NewEvent
+	(*Entity)(nil),                    // 27: muniment.v1.Entity
+	(*timestamppb.Timestamp)(nil),     // 28: google.protobuf.Timestamp
+	(*Actor)(nil),                     // 29: muniment.v1.Actor
+	(*structpb.Struct)(nil),           // 30: google.protobuf.Struct
+	(*Read)(nil),                      // 31: muniment.v1.Read
+	(*Change)(nil),                    // 32: muniment.v1.Change
+	(*SchemaDocument)(nil),            // 33: muniment.v1.SchemaDocument
+	(*SchemaStep)(nil),                // 34: muniment.v1.SchemaStep
 }
 var file_muniment_v1_sync_proto_depIdxs = []int32{
-	22, // 0: muniment.v1.DeviceEvent.event:type_name -> muniment.v1.NewEvent
-	1,  // 1: muniment.v1.PushEventsRequest.events:type_name -> muniment.v1.DeviceEvent
+	26, // 0: muniment.v1.DeviceEvent.event:type_name -> muniment.v1.NewEvent
+	2,  // 1: muniment.v1.PushEventsRequest.events:type_name -> muniment.v1.DeviceEvent
 	0,  // 2: muniment.v1.PushResult.status:type_name -> muniment.v1.PushStatus
-	23, // 3: muniment.v1.PushResult.entity:type_name -> muniment.v1.Entity
-	3,  // 4: muniment.v1.PushEventsResponse.results:type_name -> muniment.v1.PushResult
-	24, // 5: muniment.v1.PulledEvent.time:type_name -> google.protobuf.Timestamp
-	24, // 6: muniment.v1.PulledEvent.occurred:type_name -> google.protobuf.Timestamp
-	25, // 7: muniment.v1.PulledEvent.actor:type_name -> muniment.v1.Actor
-	26, // 8: muniment.v1.PulledEvent.data:type_name -> google.protobuf.Struct
-	6,  // 9: muniment.v1.PullEventsResponse.events:type_name -> muniment.v1.PulledEvent
-	24, // 10: muniment.v1.KeptEvent.time:type_name -> google.protobuf.Timestamp
-	24, // 11: muniment.v1.KeptEvent.occurred:type_name -> google.protobuf.Timestamp
-	25, // 12: muniment.v1.KeptEvent.actor:type_name -> muniment.v1.Actor
-	27, // 13: muniment.v1.ListKeptEventsRequest.read:type_name -> muniment.v1.Read
-	8,  // 14: muniment.v1.ListKeptEventsResponse.events:type_name -> muniment.v1.KeptEvent
-	28, // 15: muniment.v1.SettleConflictResponse.change:type_name -> muniment.v1.Change
-	24, // 16: muniment.v1.Duplicate.time:type_name -> google.protobuf.Timestamp
-	27, // 17: muniment.v1.ListDuplicatesRequest.read:type_name -> muniment.v1.Read
-	13, // 18: muniment.v1.ListDuplicatesResponse.duplicates:type_name -> muniment.v1.Duplicate
-	28, // 19: muniment.v1.ResolveDuplicateResponse.change:type_name -> muniment.v1.Change
-	29, // 20: muniment.v1.GetFieldPackResponse.documents:type_name -> muniment.v1.SchemaDocument
-	30, // 21: muniment.v1.InstallFieldPackResponse.steps:type_name -> muniment.v1.SchemaStep
-	28, // 22: muniment.v1.InstallFieldPackResponse.change:type_name -> muniment.v1.Change
-	2,  // 23: muniment.v1.SyncService.PushEvents:input_type -> muniment.v1.PushEventsRequest
-	5,  // 24: muniment.v1.SyncService.PullEvents:input_type -> muniment.v1.PullEventsRequest
-	9,  // 25: muniment.v1.SyncService.ListKeptEvents:input_type -> muniment.v1.ListKeptEventsRequest
-	11, // 26: muniment.v1.SyncService.SettleConflict:input_type -> muniment.v1.SettleConflictRequest
-	14, // 27: muniment.v1.SyncService.ListDuplicates:input_type -> muniment.v1.ListDuplicatesRequest
-	16, // 28: muniment.v1.SyncService.ResolveDuplicate:input_type -> muniment.v1.ResolveDuplicateRequest
-	18, // 29: muniment.v1.SyncService.GetFieldPack:input_type -> muniment.v1.GetFieldPackRequest
-	20, // 30: muniment.v1.SyncService.InstallFieldPack:input_type -> muniment.v1.InstallFieldPackRequest
-	4,  // 31: muniment.v1.SyncService.PushEvents:output_type -> muniment.v1.PushEventsResponse
-	7,  // 32: muniment.v1.SyncService.PullEvents:output_type -> muniment.v1.PullEventsResponse
-	10, // 33: muniment.v1.SyncService.ListKeptEvents:output_type -> muniment.v1.ListKeptEventsResponse
-	12, // 34: muniment.v1.SyncService.SettleConflict:output_type -> muniment.v1.SettleConflictResponse
-	15, // 35: muniment.v1.SyncService.ListDuplicates:output_type -> muniment.v1.ListDuplicatesResponse
-	17, // 36: muniment.v1.SyncService.ResolveDuplicate:output_type -> muniment.v1.ResolveDuplicateResponse
-	19, // 37: muniment.v1.SyncService.GetFieldPack:output_type -> muniment.v1.GetFieldPackResponse
-	21, // 38: muniment.v1.SyncService.InstallFieldPack:output_type -> muniment.v1.InstallFieldPackResponse
-	31, // [31:39] is the sub-list for method output_type
-	23, // [23:31] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	27, // 3: muniment.v1.PushResult.entity:type_name -> muniment.v1.Entity
+	4,  // 4: muniment.v1.PushEventsResponse.results:type_name -> muniment.v1.PushResult
+	28, // 5: muniment.v1.PulledEvent.time:type_name -> google.protobuf.Timestamp
+	28, // 6: muniment.v1.PulledEvent.occurred:type_name -> google.protobuf.Timestamp
+	29, // 7: muniment.v1.PulledEvent.actor:type_name -> muniment.v1.Actor
+	30, // 8: muniment.v1.PulledEvent.data:type_name -> google.protobuf.Struct
+	7,  // 9: muniment.v1.PullEventsResponse.events:type_name -> muniment.v1.PulledEvent
+	28, // 10: muniment.v1.KeptEvent.time:type_name -> google.protobuf.Timestamp
+	28, // 11: muniment.v1.KeptEvent.occurred:type_name -> google.protobuf.Timestamp
+	29, // 12: muniment.v1.KeptEvent.actor:type_name -> muniment.v1.Actor
+	31, // 13: muniment.v1.ListKeptEventsRequest.read:type_name -> muniment.v1.Read
+	9,  // 14: muniment.v1.ListKeptEventsResponse.events:type_name -> muniment.v1.KeptEvent
+	32, // 15: muniment.v1.SettleConflictResponse.change:type_name -> muniment.v1.Change
+	28, // 16: muniment.v1.Duplicate.time:type_name -> google.protobuf.Timestamp
+	31, // 17: muniment.v1.ListDuplicatesRequest.read:type_name -> muniment.v1.Read
+	14, // 18: muniment.v1.ListDuplicatesResponse.duplicates:type_name -> muniment.v1.Duplicate
+	32, // 19: muniment.v1.ResolveDuplicateResponse.change:type_name -> muniment.v1.Change
+	33, // 20: muniment.v1.GetFieldPackResponse.documents:type_name -> muniment.v1.SchemaDocument
+	34, // 21: muniment.v1.InstallFieldPackResponse.steps:type_name -> muniment.v1.SchemaStep
+	32, // 22: muniment.v1.InstallFieldPackResponse.change:type_name -> muniment.v1.Change
+	1,  // 23: muniment.v1.EventDelivery.level:type_name -> muniment.v1.DeliveryLevel
+	24, // 24: muniment.v1.GetDeliveryLevelsResponse.deliveries:type_name -> muniment.v1.EventDelivery
+	3,  // 25: muniment.v1.SyncService.PushEvents:input_type -> muniment.v1.PushEventsRequest
+	6,  // 26: muniment.v1.SyncService.PullEvents:input_type -> muniment.v1.PullEventsRequest
+	10, // 27: muniment.v1.SyncService.ListKeptEvents:input_type -> muniment.v1.ListKeptEventsRequest
+	12, // 28: muniment.v1.SyncService.SettleConflict:input_type -> muniment.v1.SettleConflictRequest
+	15, // 29: muniment.v1.SyncService.ListDuplicates:input_type -> muniment.v1.ListDuplicatesRequest
+	17, // 30: muniment.v1.SyncService.ResolveDuplicate:input_type -> muniment.v1.ResolveDuplicateRequest
+	23, // 31: muniment.v1.SyncService.GetDeliveryLevels:input_type -> muniment.v1.GetDeliveryLevelsRequest
+	19, // 32: muniment.v1.SyncService.GetFieldPack:input_type -> muniment.v1.GetFieldPackRequest
+	21, // 33: muniment.v1.SyncService.InstallFieldPack:input_type -> muniment.v1.InstallFieldPackRequest
+	5,  // 34: muniment.v1.SyncService.PushEvents:output_type -> muniment.v1.PushEventsResponse
+	8,  // 35: muniment.v1.SyncService.PullEvents:output_type -> muniment.v1.PullEventsResponse
+	11, // 36: muniment.v1.SyncService.ListKeptEvents:output_type -> muniment.v1.ListKeptEventsResponse
+	13, // 37: muniment.v1.SyncService.SettleConflict:output_type -> muniment.v1.SettleConflictResponse
+	16, // 38: muniment.v1.SyncService.ListDuplicates:output_type -> muniment.v1.ListDuplicatesResponse
+	18, // 39: muniment.v1.SyncService.ResolveDuplicate:output_type -> muniment.v1.ResolveDuplicateResponse
+	25, // 40: muniment.v1.SyncService.GetDeliveryLevels:output_type -> muniment.v1.GetDeliveryLevelsResponse
+	20, // 41: muniment.v1.SyncService.GetFieldPack:output_type -> muniment.v1.GetFieldPackResponse
+	22, // 42: muniment.v1.SyncService.InstallFieldPack:output_type -> muniment.v1.InstallFieldPackResponse
+	34, // [34:43] is the sub-list for method output_type
+	25, // [25:34] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_muniment_v1_sync_proto_init() }
@@ -2027,8 +2263,8 @@ func file_muniment_v1_sync_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muniment_v1_sync_proto_rawDesc), len(file_muniment_v1_sync_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   21,
+			NumEnums:      2,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

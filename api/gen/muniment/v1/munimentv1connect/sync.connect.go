@@ -52,6 +52,9 @@ const (
 	// SyncServiceResolveDuplicateProcedure is the fully-qualified name of the SyncService's
 	// ResolveDuplicate RPC.
 	SyncServiceResolveDuplicateProcedure = "/muniment.v1.SyncService/ResolveDuplicate"
+	// SyncServiceGetDeliveryLevelsProcedure is the fully-qualified name of the SyncService's
+	// GetDeliveryLevels RPC.
+	SyncServiceGetDeliveryLevelsProcedure = "/muniment.v1.SyncService/GetDeliveryLevels"
 	// SyncServiceGetFieldPackProcedure is the fully-qualified name of the SyncService's GetFieldPack
 	// RPC.
 	SyncServiceGetFieldPackProcedure = "/muniment.v1.SyncService/GetFieldPack"
@@ -88,6 +91,11 @@ type SyncServiceClient interface {
 	// event for that, as resolve-duplicate of the field pack, and the caller may
 	// publish it, it is published, so that devices learn of it.
 	ResolveDuplicate(context.Context, *v1.ResolveDuplicateRequest) (*v1.ResolveDuplicateResponse, error)
+	// GetDeliveryLevels answers how far events have come: whether they are here, and
+	// in which external systems besides. It is a state of their delivery, and in no
+	// event. Of an event that the caller may not read it says what it says of one
+	// that is not here.
+	GetDeliveryLevels(context.Context, *v1.GetDeliveryLevelsRequest) (*v1.GetDeliveryLevelsResponse, error)
 	// GetFieldPack answers ready-made definitions of individuals and groups.
 	GetFieldPack(context.Context, *v1.GetFieldPackRequest) (*v1.GetFieldPackResponse, error)
 	// InstallFieldPack makes the ready-made definitions part of those that are in
@@ -143,6 +151,12 @@ func NewSyncServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 			connect.WithSchema(syncServiceMethods.ByName("ResolveDuplicate")),
 			connect.WithClientOptions(opts...),
 		),
+		getDeliveryLevels: connect.NewClient[v1.GetDeliveryLevelsRequest, v1.GetDeliveryLevelsResponse](
+			httpClient,
+			baseURL+SyncServiceGetDeliveryLevelsProcedure,
+			connect.WithSchema(syncServiceMethods.ByName("GetDeliveryLevels")),
+			connect.WithClientOptions(opts...),
+		),
 		getFieldPack: connect.NewClient[v1.GetFieldPackRequest, v1.GetFieldPackResponse](
 			httpClient,
 			baseURL+SyncServiceGetFieldPackProcedure,
@@ -160,14 +174,15 @@ func NewSyncServiceClient(httpClient connect.HTTPClient, baseURL string, opts ..
 
 // syncServiceClient implements SyncServiceClient.
 type syncServiceClient struct {
-	pushEvents       *connect.Client[v1.PushEventsRequest, v1.PushEventsResponse]
-	pullEvents       *connect.Client[v1.PullEventsRequest, v1.PullEventsResponse]
-	listKeptEvents   *connect.Client[v1.ListKeptEventsRequest, v1.ListKeptEventsResponse]
-	settleConflict   *connect.Client[v1.SettleConflictRequest, v1.SettleConflictResponse]
-	listDuplicates   *connect.Client[v1.ListDuplicatesRequest, v1.ListDuplicatesResponse]
-	resolveDuplicate *connect.Client[v1.ResolveDuplicateRequest, v1.ResolveDuplicateResponse]
-	getFieldPack     *connect.Client[v1.GetFieldPackRequest, v1.GetFieldPackResponse]
-	installFieldPack *connect.Client[v1.InstallFieldPackRequest, v1.InstallFieldPackResponse]
+	pushEvents        *connect.Client[v1.PushEventsRequest, v1.PushEventsResponse]
+	pullEvents        *connect.Client[v1.PullEventsRequest, v1.PullEventsResponse]
+	listKeptEvents    *connect.Client[v1.ListKeptEventsRequest, v1.ListKeptEventsResponse]
+	settleConflict    *connect.Client[v1.SettleConflictRequest, v1.SettleConflictResponse]
+	listDuplicates    *connect.Client[v1.ListDuplicatesRequest, v1.ListDuplicatesResponse]
+	resolveDuplicate  *connect.Client[v1.ResolveDuplicateRequest, v1.ResolveDuplicateResponse]
+	getDeliveryLevels *connect.Client[v1.GetDeliveryLevelsRequest, v1.GetDeliveryLevelsResponse]
+	getFieldPack      *connect.Client[v1.GetFieldPackRequest, v1.GetFieldPackResponse]
+	installFieldPack  *connect.Client[v1.InstallFieldPackRequest, v1.InstallFieldPackResponse]
 }
 
 // PushEvents calls muniment.v1.SyncService.PushEvents.
@@ -224,6 +239,15 @@ func (c *syncServiceClient) ResolveDuplicate(ctx context.Context, req *v1.Resolv
 	return nil, err
 }
 
+// GetDeliveryLevels calls muniment.v1.SyncService.GetDeliveryLevels.
+func (c *syncServiceClient) GetDeliveryLevels(ctx context.Context, req *v1.GetDeliveryLevelsRequest) (*v1.GetDeliveryLevelsResponse, error) {
+	response, err := c.getDeliveryLevels.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // GetFieldPack calls muniment.v1.SyncService.GetFieldPack.
 func (c *syncServiceClient) GetFieldPack(ctx context.Context, req *v1.GetFieldPackRequest) (*v1.GetFieldPackResponse, error) {
 	response, err := c.getFieldPack.CallUnary(ctx, connect.NewRequest(req))
@@ -270,6 +294,11 @@ type SyncServiceHandler interface {
 	// event for that, as resolve-duplicate of the field pack, and the caller may
 	// publish it, it is published, so that devices learn of it.
 	ResolveDuplicate(context.Context, *v1.ResolveDuplicateRequest) (*v1.ResolveDuplicateResponse, error)
+	// GetDeliveryLevels answers how far events have come: whether they are here, and
+	// in which external systems besides. It is a state of their delivery, and in no
+	// event. Of an event that the caller may not read it says what it says of one
+	// that is not here.
+	GetDeliveryLevels(context.Context, *v1.GetDeliveryLevelsRequest) (*v1.GetDeliveryLevelsResponse, error)
 	// GetFieldPack answers ready-made definitions of individuals and groups.
 	GetFieldPack(context.Context, *v1.GetFieldPackRequest) (*v1.GetFieldPackResponse, error)
 	// InstallFieldPack makes the ready-made definitions part of those that are in
@@ -321,6 +350,12 @@ func NewSyncServiceHandler(svc SyncServiceHandler, opts ...connect.HandlerOption
 		connect.WithSchema(syncServiceMethods.ByName("ResolveDuplicate")),
 		connect.WithHandlerOptions(opts...),
 	)
+	syncServiceGetDeliveryLevelsHandler := connect.NewUnaryHandlerSimple(
+		SyncServiceGetDeliveryLevelsProcedure,
+		svc.GetDeliveryLevels,
+		connect.WithSchema(syncServiceMethods.ByName("GetDeliveryLevels")),
+		connect.WithHandlerOptions(opts...),
+	)
 	syncServiceGetFieldPackHandler := connect.NewUnaryHandlerSimple(
 		SyncServiceGetFieldPackProcedure,
 		svc.GetFieldPack,
@@ -347,6 +382,8 @@ func NewSyncServiceHandler(svc SyncServiceHandler, opts ...connect.HandlerOption
 			syncServiceListDuplicatesHandler.ServeHTTP(w, r)
 		case SyncServiceResolveDuplicateProcedure:
 			syncServiceResolveDuplicateHandler.ServeHTTP(w, r)
+		case SyncServiceGetDeliveryLevelsProcedure:
+			syncServiceGetDeliveryLevelsHandler.ServeHTTP(w, r)
 		case SyncServiceGetFieldPackProcedure:
 			syncServiceGetFieldPackHandler.ServeHTTP(w, r)
 		case SyncServiceInstallFieldPackProcedure:
@@ -382,6 +419,10 @@ func (UnimplementedSyncServiceHandler) ListDuplicates(context.Context, *v1.ListD
 
 func (UnimplementedSyncServiceHandler) ResolveDuplicate(context.Context, *v1.ResolveDuplicateRequest) (*v1.ResolveDuplicateResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.SyncService.ResolveDuplicate is not implemented"))
+}
+
+func (UnimplementedSyncServiceHandler) GetDeliveryLevels(context.Context, *v1.GetDeliveryLevelsRequest) (*v1.GetDeliveryLevelsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("muniment.v1.SyncService.GetDeliveryLevels is not implemented"))
 }
 
 func (UnimplementedSyncServiceHandler) GetFieldPack(context.Context, *v1.GetFieldPackRequest) (*v1.GetFieldPackResponse, error) {
