@@ -252,6 +252,7 @@ type entityPage struct {
 	Related    []relatedRow
 	MoreTo     string
 	Erasure    *munimentv1.GetEntityErasureResponse
+	Pairs      []pairRow // of possible duplicates, of which it is B
 	CanErase   bool
 	At, Stream string
 	Curl       same
@@ -301,6 +302,11 @@ func (v *visit) entity() error {
 	}
 	if err := v.related(&p); err != nil {
 		return err
+	}
+	if v.read == nil {
+		if p.Pairs, err = v.pairsOf(t, e); err != nil {
+			return err
+		}
 	}
 	if err := v.travels(); err != nil {
 		return err

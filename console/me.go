@@ -80,6 +80,7 @@ func (v *visit) menu() *page.Menu {
 			{Key: "policies", Label: "Policies", Href: "/console/policies", Icon: "key"},
 		}}, page.MenuGroup{Heading: "Applications' own", Items: []page.MenuItem{
 			{Key: entitiesNav, Label: "Entities", Href: "/console/entities", Icon: "app"},
+			{Key: reviewNav, Label: "Review", Href: reviewAt, Icon: "search"},
 			{Key: definitionsNav, Label: "Definitions", Href: "/console/definitions", Icon: "project"},
 		}})
 		ledger := page.MenuGroup{Heading: "Ledger"}
@@ -97,6 +98,7 @@ func (v *visit) menu() *page.Menu {
 		m.Groups = append(m.Groups, page.MenuGroup{Heading: "Ledger", Items: []page.MenuItem{
 			{Key: "events", Label: "Events", Href: "/console/events", Icon: "events"},
 			{Key: entitiesNav, Label: "Entities", Href: "/console/entities", Icon: "app"},
+			{Key: reviewNav, Label: "Review", Href: reviewAt, Icon: "search"},
 		}})
 	}
 	m.Groups = append(m.Groups, page.MenuGroup{Heading: "You", Items: []page.MenuItem{

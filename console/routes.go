@@ -111,6 +111,13 @@ func (o *Console) routes() map[string]func(*visit) error {
 		"GET /console/entities/{type}/{id}/{a}":  (*visit).askEntity,
 		"POST /console/entities/{type}/{id}/{a}": (*visit).actEntity,
 
+		"GET /console/review":                            (*visit).duplicates,
+		"GET /console/review/pairs/{type}/{id}/{other}":  (*visit).pair,
+		"POST /console/review/pairs/{type}/{id}/{other}": (*visit).settlePair,
+		"GET /console/review/kept":                       (*visit).keptEvents,
+		"GET /console/review/kept/{id}/{event}":          (*visit).kept,
+		"POST /console/review/kept/{id}/{event}":         (*visit).settleKept,
+
 		"GET /console/instances":           (*visit).hostedInstances,
 		"GET /console/instances/new":       (*visit).newHosted,
 		"POST /console/instances/new":      (*visit).createHosted,
