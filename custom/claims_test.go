@@ -22,7 +22,7 @@ func TestPublishingSince(t *testing.T) {
 	claim.Taken, claim.Former = decidetest.BlindTerm(claim.Name, claim.Value, true), decidetest.BlindTerm(claim.FormerName, claim.Value, true)
 	claim.Claimed = decidetest.BlindTerm(custom.ClaimedName, claim.ClaimedValue, true)
 	mine := claim
-	mine.Entity = thing.ID
+	mine.Entity, claim.Holders = thing.ID, []event.Stream{thing}
 	taking := r.made(second, "\x00x")
 	command := func(cl custom.Claim) custom.Publish {
 		return custom.Publish{Defined: 3, Events: []custom.Ready{taking}, Claims: []custom.Claim{cl}}

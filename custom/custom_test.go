@@ -126,17 +126,27 @@ func TestPublishing(t *testing.T) {
 	taking := ready(second, "thing-made", acme, map[string]any{"code": "X"}, map[string]string{taken: "\x00X"})
 	claim := func(s event.Stream, n int, v string) custom.Claim {
 		name, was := schema.BlindName("thing", "code"), schema.FormerName("thing", "code")
-		return custom.Claim{Entity: s.ID, Event: n, Field: "code", Name: name, Value: v, FormerName: was,
+		holders := []event.Stream{second}
+		if s == second {
+			holders = []event.Stream{thing}
+		}
+		return custom.Claim{Entity: s.ID, Event: n, Field: "code", Name: name, Value: v, FormerName: was, Holders: holders,
 			Taken: decidetest.BlindTerm(name, v, true), Former: decidetest.BlindTerm(was, v, true)}
 	}
 	may := event.New{Stream: event.Stream{Kind: "permission", ID: log}, Payload: authz.PermissionGranted{Permission: log, User: ada, Organization: acme, Right: string(authz.Publish), Types: "thing-*"}}
 	not := event.New{Stream: may.Stream, Payload: authz.PermissionWithdrawn(may.Payload.(authz.PermissionGranted))}
 	erased := event.New{Stream: thing, Payload: custom.EntityErased{Entity: thing.ID, Organization: acme}}
 	given := func(more ...event.New) []event.New {
-		return append([]event.New{may, defined(custom.SchemaApplied{Added: []string{"thing"}})}, more...)
+		return append([]event.New{may, defined(custom.SchemaApplied{Added: []string{"thing"}}), event.New{Stream: org.Stream(acme), Payload: org.Added{Organization: acme, Name: "Acme"}}}, more...)
 	}
 	command := func(events ...custom.Ready) custom.Publish { return custom.Publish{Defined: 2, Events: events} }
 	claiming := func(c custom.Publish, claims ...custom.Claim) custom.Publish { c.Claims = claims; return c }
+	unknown := claim(second, 0, "\x00X")
+	unknown.Holders = nil
+	shut := event.New{Stream: org.Stream(acme), Payload: authz.OrganizationDeactivated{Organization: acme}}
+	gone := event.New{Stream: org.Stream(acme), Payload: authz.OrganizationRemoved{Organization: acme}}
+	back := event.New{Stream: org.Stream(acme), Payload: authz.OrganizationRestored{Organization: acme}}
+	anywhere := event.New{Stream: may.Stream, Payload: authz.PermissionGranted{Permission: log, User: ada, Right: string(authz.Publish), Types: "thing-*"}}
 	old := command(made)
 	old.Defined = 1
 	elsewhere := ready(thing, "thing-made", other, nil, nil)
@@ -155,6 +165,10 @@ func TestPublishing(t *testing.T) {
 		is{Name: "elsewhere", As: asAda, Given: given(), When: command(made, elsewhere), Kind: fault.Denied},
 		is{Name: "no more", As: asAda, Given: given(not), When: command(made), Kind: fault.Denied},
 		is{Name: "an owner without permission", As: asAda, Given: []event.New{member(ada, event.ID{}, "owner")}, When: command(made), Kind: fault.Denied},
+		is{Name: "of an organization that is not there", As: asAda, Given: given(anywhere), When: command(made, elsewhere), Err: custom.ErrNoOrganization},
+		is{Name: "of one that is deactivated", As: asAda, Given: given(anywhere, shut), When: command(made), Err: org.ErrInactive},
+		is{Name: "of one that was removed", As: asAda, Given: given(anywhere, gone), When: command(made), Err: org.ErrRemoved},
+		is{Name: "of one that came back", As: asAda, Given: given(gone, back), When: command(made), Then: then(made), Repeat: true},
 		is{Name: "other definitions", As: asAda, Given: given(), When: old, Err: custom.ErrMoved},
 		is{Name: "after its end", As: asAda, Given: given(made.New, ended.New), When: command(said), Err: custom.ErrGone},
 		is{Name: "after its end in the batch", As: asAda, Given: given(made.New), When: command(ended, said), Err: custom.ErrGone},
@@ -163,6 +177,7 @@ func TestPublishing(t *testing.T) {
 		is{Name: "made anew in the batch", As: asAda, Given: given(made.New), When: command(ended, made, said), Then: then(ended, made, said), Repeat: true},
 		is{Name: "a value that is free", As: asAda, Given: given(), When: claiming(command(made), claim(thing, 0, "\x00x")), Then: then(made), Repeat: true},
 		is{Name: "taken", As: asAda, Given: given(made.New), When: claiming(command(taking), claim(second, 0, "\x00X")), Err: custom.ErrTaken},
+		is{Name: "taken meanwhile", As: asAda, Given: given(made.New), When: claiming(command(taking), unknown), Err: custom.ErrMoved},
 		is{Name: "its own", As: asAda, Given: given(made.New), When: claiming(command(made), claim(thing, 0, "\x00x")), Then: then(made), Repeat: true},
 		is{Name: "taken in the batch", As: asAda, Given: given(), When: claiming(command(made, taking), claim(thing, 0, "\x00x"), claim(second, 1, "\x00x")), Err: custom.ErrTaken},
 		is{Name: "released", As: asAda, Given: given(made.New, ended.New), When: claiming(command(taking), claim(second, 0, "\x00X")), Then: then(taking), Repeat: true},

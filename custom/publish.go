@@ -1,6 +1,7 @@
 package custom
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/fault"
+	"muniment.dev/org"
 )
 
 // Publish records events of customers' types, all of them or none. They were
@@ -39,6 +41,9 @@ type Claim struct {
 	Value  string // with what it is unique within
 
 	FormerName string
+	// Holders are the other entities of which a record takes the value: whether
+	// they still have it is for their later facts to say.
+	Holders []event.Stream
 	// Taken and Former are the terms by which records are found that take the
 	// value, or release it.
 	Taken, Former event.Term
@@ -53,8 +58,9 @@ type Claim struct {
 
 // The refusals.
 var (
-	ErrGone  = fault.New(fault.Refused, "the entity was deleted; publish an event that makes it anew, or leave it")
-	ErrTaken = fault.New(fault.Exists, "another entity has this value, which is to be unique; change one of the two")
+	ErrGone           = fault.New(fault.Refused, "the entity was deleted; publish an event that makes it anew, or leave it")
+	ErrNoOrganization = fault.New(fault.Refused, "there is no such organization; look at the organization id")
+	ErrTaken          = fault.New(fault.Exists, "another entity has this value, which is to be unique; change one of the two")
 )
 
 // publishing is what is known of the definitions, the entities and the values.
@@ -64,6 +70,7 @@ type publishing struct {
 	ends    map[event.Stream]Ready
 	claims  []Claim
 	holder  map[event.Term]hold
+	orgs    map[event.ID]org.State
 }
 
 // newest is the position of what is about to be recorded.
@@ -78,10 +85,13 @@ var Publishing = decide.Decider[publishing, Publish]{
 			facts = append(facts, decide.Facts{Stream: s, Types: append(slices.Clone(r.Ends), r.Makes...)})
 		}
 		slices.SortFunc(facts[1:], func(a, b decide.Facts) int { return slices.Compare(a.Stream.ID[:], b.Stream.ID[:]) })
-		if len(c.Claims) > 0 {
-			facts = append(facts, decide.Facts{Types: []string{erased}})
+		for _, o := range c.organizations() {
+			facts = append(facts, decide.Facts{Types: org.Types, Stream: org.Stream(o)})
 		}
 		for _, cl := range c.Claims {
+			for _, h := range cl.Holders {
+				facts = append(facts, decide.Facts{Types: []string{erased}, Stream: h})
+			}
 			facts = append(facts, decide.Facts{Blind: &decide.Blind{Name: cl.Name, Value: cl.Value, Fold: true}},
 				decide.Facts{Blind: &decide.Blind{Name: cl.FormerName, Value: cl.Value, Fold: true}})
 			if cl.Since > 0 {
@@ -104,6 +114,9 @@ var Publishing = decide.Decider[publishing, Publish]{
 		if s.defined != c.Defined {
 			return nil, ErrMoved
 		}
+		if err := s.usable(c); err != nil {
+			return nil, err
+		}
 		if err := s.room(c); err != nil {
 			return nil, err
 		}
@@ -113,6 +126,36 @@ var Publishing = decide.Decider[publishing, Publish]{
 		}
 		return events, nil
 	},
+}
+
+// usable says whether the organization of each event is there and in use.
+func (s publishing) usable(c Publish) error {
+	for i := range c.Events {
+		o := c.Events[i].Organization
+		if o.IsZero() {
+			continue
+		}
+		err := s.orgs[o].Usable()
+		if errors.Is(err, org.ErrNotFound) {
+			err = ErrNoOrganization
+		}
+		if f := (*fault.Error)(nil); errors.As(err, &f) {
+			e := *f
+			e.Field = "events[" + strconv.Itoa(i) + "].organization_id"
+			return &e
+		}
+	}
+	return nil
+}
+
+// organizations are those that the events belong to.
+func (c *Publish) organizations() (out []event.ID) {
+	for i := range c.Events {
+		if o := c.Events[i].Organization; !o.IsZero() && !slices.Contains(out, o) {
+			out = append(out, o)
+		}
+	}
+	return out
 }
 
 // room says whether each event finds its entity there, and each unique value
@@ -130,11 +173,24 @@ func (s publishing) room(c Publish) error {
 	}
 	for _, cl := range c.Claims {
 		if h := holder[cl.Taken]; h.at > cl.Since && !h.entity.IsZero() && h.entity != cl.Entity {
+			if !cl.knows(h.entity) && !c.claimed(cl.Taken, h.entity) { // it took the value meanwhile
+				return ErrMoved
+			}
 			return at(cl.Event, cl.Field, ErrTaken)
 		}
 		holder = with(holder, cl.Taken, hold{cl.Entity, newest})
 	}
 	return nil
+}
+
+// knows reports whether an entity's later facts were asked for.
+func (cl Claim) knows(holder event.ID) bool {
+	return slices.ContainsFunc(cl.Holders, func(s event.Stream) bool { return s.ID == holder })
+}
+
+// claimed reports whether an entity takes a value by the command itself.
+func (c *Publish) claimed(taken event.Term, entity event.ID) bool {
+	return slices.ContainsFunc(c.Claims, func(cl Claim) bool { return cl.Taken == taken && cl.Entity == entity })
 }
 
 // at says which event of a batch, and which field, a refusal is about.
@@ -161,6 +217,10 @@ func (c *Publish) ends() map[event.Stream]Ready {
 func evolvePublishing(s publishing, f event.Fact) publishing {
 	if f.Type == applied {
 		s.defined = f.Position
+		return s
+	}
+	if slices.Contains(org.Types, f.Type) {
+		s.orgs = with(s.orgs, f.Stream.ID, org.Evolve(s.orgs[f.Stream.ID], f))
 		return s
 	}
 	if f.Type == erased {

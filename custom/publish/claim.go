@@ -61,6 +61,9 @@ func (p *Publisher) claim(ctx context.Context, b *batch, i int, def *schema.Defi
 		if err := p.older(ctx, b, t, after, &c); err != nil {
 			return inEvent(i, "data/"+event.EscapePointer(field), err)
 		}
+		if c.Holders, err = p.holders(ctx, def.Entity, c); err != nil {
+			return err
+		}
 		b.cmd.Claims = append(b.cmd.Claims, c)
 	}
 	for field, value := range old {
@@ -69,6 +72,24 @@ func (p *Publisher) claim(ctx context.Context, b *batch, i int, def *schema.Defi
 		}
 	}
 	return nil
+}
+
+// holders are the other entities of which a record takes a value: none, or one
+// and those that had it before.
+func (p *Publisher) holders(ctx context.Context, entityType string, c custom.Claim) (out []event.Stream, err error) {
+	q := event.OfTerm(c.Taken)
+	if c.Since > 0 {
+		q = q.Or(event.OfTerm(c.Claimed))
+	}
+	for r, err := range p.Runner.Log.Read(ctx, q, 0) {
+		if err != nil {
+			return nil, err
+		}
+		if s := (event.Stream{Kind: entityType, ID: r.Stream.ID}); s.ID != c.Entity && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out, nil
 }
 
 // state is an entity as it is, from the view, or from its events while the view

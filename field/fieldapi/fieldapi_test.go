@@ -2,6 +2,7 @@ package fieldapi_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -211,5 +212,23 @@ func TestPullIsFiltered(t *testing.T) {
 	}
 	if _, err := s.API.Sync.PullEvents(ctx, &munimentv1.PullEventsRequest{Cursor: "0123:7"}); !fault.Is(api.AsFault(err), fault.Invalid) {
 		t.Errorf("a cursor of nobody's: %v", err)
+	}
+}
+
+// An event for an organization that was removed is refused as others are: the
+// device is told, keeps it, and those beside it are recorded.
+func TestRemovedOrganization(t *testing.T) {
+	s := newSite(t)
+	acme, replica := s.Organization(), uuid()
+	theirs := anEvent("create-individual", uuid(), `{"name":"Ada"}`, "")
+	theirs.Event.OrganizationId = acme
+	instancetest.Must(s.API.Organization.RemoveOrganization(s.ctx, &munimentv1.RemoveOrganizationRequest{OrganizationId: acme}))
+	got := s.push(t, replica, theirs, anEvent("create-individual", uuid(), `{"name":"Grace"}`, ""))
+	if got[0].GetStatus() != munimentv1.PushStatus_PUSH_STATUS_INVALID || !strings.Contains(got[0].GetProblem(), "removed") || got[1].GetStatus() != munimentv1.PushStatus_PUSH_STATUS_RECORDED {
+		t.Errorf("%v", got)
+	}
+	instancetest.Must(s.API.Organization.RestoreOrganization(s.ctx, &munimentv1.RestoreOrganizationRequest{OrganizationId: acme}))
+	if got := s.push(t, replica, theirs); got[0].GetStatus() != munimentv1.PushStatus_PUSH_STATUS_RECORDED {
+		t.Errorf("after it came back: %v", got)
 	}
 }
