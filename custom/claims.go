@@ -69,7 +69,8 @@ func UniqueValue(t *schema.Entity, e *Entity, field string) (string, bool) {
 // ClaimValues claims the values of entities, some at a time, that held them before
 // they had to be unique.
 type ClaimValues struct {
-	Schema        event.ID // as in Apply
+	Schema        event.ID       // as in Apply
+	Defined       event.Position // Documents.At by which the entities were computed
 	Type, Field   string
 	Since         event.Position
 	From, Through event.Position // entities that came to be behind From, up to Through
@@ -90,6 +91,7 @@ type Value struct {
 
 // indexing is what is known of the values.
 type indexing struct {
+	defined  event.Position
 	claims   map[string]Claims
 	values   []Value
 	holder   map[event.Term]hold
@@ -130,7 +132,7 @@ var Claiming = decide.Decider[indexing, ClaimValues]{
 	},
 	Decide: func(s indexing, c ClaimValues) ([]event.New, error) {
 		was := s.claims[FieldName(c.Type, c.Field)]
-		if was.Since != c.Since {
+		if was.Since != c.Since || s.defined != c.Defined {
 			return nil, ErrMoved
 		}
 		if was.Complete || was.Through != c.From { // another has done it
@@ -167,6 +169,9 @@ func (s indexing) claim(c ClaimValues) (out []event.New, held []event.ID) {
 
 func evolveIndexing(s indexing, f event.Fact) indexing {
 	s.claims = evolveClaims(s.claims, f)
+	if f.Type == applied {
+		s.defined = f.Position
+	}
 	if f.Type == erased {
 		s.erased = with(s.erased, f.Stream.ID, f.Position)
 		return s

@@ -50,7 +50,7 @@ func TestClaiming(t *testing.T) {
 	given := func(more ...event.New) []event.New {
 		return append([]event.New{r.may, begun}, more...)
 	}
-	cmd := custom.ClaimValues{Schema: log, Type: "thing", Field: "code", Since: 2, Through: 2, At: 2, Indexed: 2, Of: 2, Complete: true, Values: []custom.Value{r.value(thing, "\x00x"), r.value(second, "\x00y")}}
+	cmd := custom.ClaimValues{Schema: log, Defined: 2, Type: "thing", Field: "code", Since: 2, Through: 2, At: 2, Indexed: 2, Of: 2, Complete: true, Values: []custom.Value{r.value(thing, "\x00x"), r.value(second, "\x00y")}}
 	with := func(f func(*custom.ClaimValues)) custom.ClaimValues { c := cmd; f(&c); return c }
 	done := func(held ...event.ID) custom.ValuesIndexed {
 		return custom.ValuesIndexed{Entity: "thing", Field: "code", Since: 2, Through: 2, Indexed: 2, Of: 2, Complete: true, Held: held}
@@ -64,6 +64,7 @@ func TestClaiming(t *testing.T) {
 		is{Name: "done already", Given: given(defined(done())), When: cmd},
 		is{Name: "not so far yet", Given: given(), When: with(func(c *custom.ClaimValues) { c.From = 1 })},
 		is{Name: "goes on", Given: given(defined(custom.ValuesIndexed{Entity: "thing", Field: "code", Since: 2, Through: 1, Indexed: 1, Of: 2})), When: with(func(c *custom.ClaimValues) { c.From = 1 }), Then: []any{x, y, done()}},
+		is{Name: "other definitions since", Given: given(defined(custom.SchemaApplied{})), When: cmd, Err: custom.ErrMoved},
 		is{Name: "unique anew since", Given: given(begun), When: cmd, Err: custom.ErrMoved},
 		is{Name: "not unique", Given: []event.New{r.may}, When: cmd, Err: custom.ErrMoved},
 		is{Name: "taken by itself", Given: given(r.made(thing, "\x00x").New), When: cmd, Then: []any{y, done()}},

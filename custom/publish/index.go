@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -15,7 +16,8 @@ import (
 	"muniment.dev/view/entity"
 )
 
-// IndexBatch is how many entities have their values claimed by one command.
+// IndexBatch is how many entities have their values claimed by one command, if
+// nothing else is said.
 const IndexBatch = 100
 
 // Index claims, as Muniment itself, values of the fields that became unique: one
@@ -40,7 +42,7 @@ func (p *Publisher) Index(ctx context.Context) (more bool, err error) {
 		if event.Position(epoch) != defs.Epoch { // what it serves is being computed anew
 			return true, nil
 		}
-		err := p.index(ctx, t, f.Name, docs.Claims[name])
+		err := p.index(ctx, defs, t, f.Name, docs.Claims[name])
 		if errors.Is(err, custom.ErrMoved) || fault.Is(err, fault.Erased) { // meanwhile
 			err = nil
 		}
@@ -63,8 +65,8 @@ func unique(d *custom.Definitions, name string) (*schema.Entity, *schema.Field) 
 }
 
 // index does one batch.
-func (p *Publisher) index(ctx context.Context, t *schema.Entity, field string, was custom.Claims) error {
-	c := custom.ClaimValues{Schema: p.Runner.Log.ID().ID, Type: t.Name, Field: field, Since: was.Since, From: was.Through, Indexed: was.Indexed, Of: was.Of}
+func (p *Publisher) index(ctx context.Context, defs *custom.Definitions, t *schema.Entity, field string, was custom.Claims) error {
+	c := custom.ClaimValues{Schema: p.Runner.Log.ID().ID, Defined: defs.At, Type: t.Name, Field: field, Since: was.Since, From: was.Through, Indexed: was.Indexed, Of: was.Of}
 	older := view.Query{Table: custom.Table, Where: []view.Cond{view.Eq("type", t.Name), view.Range(entity.Order, int64(was.Through)+1, int64(was.Since))}}
 	if was.Through == 0 {
 		n, _, err := p.Views.Count(ctx, older)
@@ -73,7 +75,7 @@ func (p *Publisher) index(ctx context.Context, t *schema.Entity, field string, w
 		}
 		c.Of = int64(n)
 	}
-	older.OrderBy, older.Limit = []string{entity.Order}, IndexBatch
+	older.OrderBy, older.Limit = []string{entity.Order}, cmp.Or(p.AtOnce, IndexBatch)
 	rows, next, at, err := p.Views.Select(ctx, older)
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 // older entity has it.
 var ErrIndexing = fault.New(fault.Unavailable, "the field became unique a moment ago, and the values of older entities are still being computed; nothing was changed, try again in a moment")
 
-// maxKnown is how long a value may be, in its normal form, so that no text of
+// maxKnown is how long a text may be, in its normal form, so that no text of
 // which that is the form was cut when it was made ready for searching: the
 // forms of most are shorter than they are, by a factor of 4 at most.
 const maxKnown = custom.MaxIndexed / 4
@@ -38,13 +38,16 @@ func (p *Publisher) older(ctx context.Context, b *batch, t *schema.Entity, after
 		return err // or the field became unique anew since: then the decision refuses
 	}
 	value := after.Fields[c.Field]
-	switch value.(type) {
-	case string, bool, int64, json.Number:
+	switch v := value.(type) {
+	case bool, int64, json.Number:
+	case string:
+		if len(event.Normalize(v, true)) > maxKnown {
+			return ErrIndexing
+		}
 	default:
 		return ErrIndexing
 	}
-	epoch, _ := p.Views.Epoch(custom.ViewName)
-	if event.Position(epoch) < c.Since || len(event.Normalize(c.Value, true)) > maxKnown {
+	if epoch, _ := p.Views.Epoch(custom.ViewName); event.Position(epoch) != b.defs.Epoch {
 		return ErrIndexing
 	}
 	return p.unheld(ctx, b, t, c, custom.Index(value))

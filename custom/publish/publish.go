@@ -48,6 +48,9 @@ type Publisher struct {
 	Catalog *Catalog
 	Runner  *decide.Runner
 	Views   *view.Set
+	// AtOnce is how many entities have their values claimed by one command of
+	// Index; 0: IndexBatch.
+	AtOnce int
 
 	owners   owners
 	waiting  atomic.Int64
