@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"testing"
@@ -24,7 +25,11 @@ import (
 // position two entities hold one value that was to be unique there, and at the
 // end whoever holds one, and nobody else, has claimed it.
 func TestUniqueAtRandom(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds := uint64(2)
+	if os.Getenv("MUNIMENT_SOAK") == "1" {
+		seeds = 200
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := &randomShops{site: newShops(t, shops("", "", "")), t: t, r: rand.New(rand.NewPCG(seed, 28))}
 			w.Core.Customs.AtOnce = 1
