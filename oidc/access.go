@@ -41,10 +41,14 @@ func (p *Provider) readAccess(ctx context.Context, raw string) (AccessToken, err
 }
 
 func (p *Provider) readJWT(ctx context.Context, raw string) (AccessToken, error) {
-	payload, err := p.verify(ctx, raw, typeAccess)
+	t, err := p.verify(ctx, raw, typeAccess)
 	if err != nil {
 		return AccessToken{}, err
 	}
+	return t.access()
+}
+
+func (p *Provider) parseAccess(payload []byte) (AccessToken, error) {
 	var c accessClaims
 	if json.Unmarshal(payload, &c) != nil || c.Issuer != p.c.Issuer {
 		return AccessToken{}, errNotOurs

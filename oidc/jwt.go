@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -183,46 +184,47 @@ var errNotOurs = fault.New(fault.Unauthenticated, "the token is not one of this 
 
 // verify checks a token's signature, type and algorithm and returns its
 // payload. The kind is Unauthenticated if the token is no good.
-func (p *Provider) verify(ctx context.Context, raw, typ string) ([]byte, error) {
+func (p *Provider) verify(ctx context.Context, raw, typ string) (none verifiedToken, _ error) {
 	if len(raw) > maxTokenBytes {
-		return nil, errNotOurs
+		return none, errNotOurs
 	}
 	keys, err := p.c.Keys.PublicKeys(ctx)
 	if err != nil {
-		return nil, fault.Wrap("find the public keys", err)
+		return none, fault.Wrap("find the public keys", err)
 	}
 	if t, ok := p.signatures.get(raw); ok && t.typ == typ && slices.ContainsFunc(keys, t.by) {
-		return t.payload, nil
+		return t, nil
 	}
 	jws, err := jose.ParseSignedCompact(raw, []jose.SignatureAlgorithm{ES256, RS256})
 	if err != nil || len(jws.Signatures) != 1 {
-		return nil, errNotOurs
+		return none, errNotOurs
 	}
 	h := jws.Signatures[0].Protected
 	if t, _ := h.ExtraHeaders[jose.HeaderType].(string); t != typ {
-		return nil, errNotOurs
+		return none, errNotOurs
 	}
 	for _, k := range keys {
 		if k.ID != h.KeyID || k.Alg != h.Algorithm {
 			continue
 		}
 		if payload, err := jws.Verify(k.Key); err == nil {
-			p.signatures.put(raw, verifiedToken{typ, k.ID, k.Alg, k.Key, payload})
-			return payload, nil
+			t := verifiedToken{typ, k.ID, k.Alg, k.Key, payload, sync.OnceValues(func() (AccessToken, error) { return p.parseAccess(payload) })}
+			p.signatures.put(raw, t)
+			return t, nil
 		}
 	}
-	return nil, errNotOurs
+	return none, errNotOurs
 }
 
 // verifyHint reads an id_token_hint. It may have expired: it tells who is
 // meant, and proves nothing.
 func (p *Provider) verifyHint(ctx context.Context, raw string) (idClaims, error) {
 	var c idClaims
-	payload, err := p.verify(ctx, raw, typeID)
+	t, err := p.verify(ctx, raw, typeID)
 	if err != nil {
 		return c, err
 	}
-	if json.Unmarshal(payload, &c) != nil || c.Issuer != p.c.Issuer || c.Subject == "" || c.Audience == "" {
+	if json.Unmarshal(t.payload, &c) != nil || c.Issuer != p.c.Issuer || c.Subject == "" || c.Audience == "" {
 		return c, errNotOurs
 	}
 	return c, nil

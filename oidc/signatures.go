@@ -17,11 +17,13 @@ type signatures struct {
 }
 
 // verifiedToken is what the header of a token said, the key that verified it,
-// and its payload, which must not be changed.
+// its payload, and what that says if it is an access token's. None of it is
+// ever changed.
 type verifiedToken struct {
 	typ, keyID, alg string
 	key             crypto.PublicKey
 	payload         []byte
+	access          func() (AccessToken, error)
 }
 
 // maxVerified bounds one generation.
