@@ -54,7 +54,7 @@ type options struct {
 	Database   string        `help:"PostgreSQL on which append, nodes and size measure, in schemas of their own that are dropped afterwards." placeholder:"DSN"`
 	Lease      time.Duration `default:"5s" help:"The lease of the node that is cut off by nodes."`
 	Dir        string        `type:"existingdir" help:"Where to make the temporary data directories; choose the disk that you mean." placeholder:"DIR"`
-	Requests   []string      `default:"get user,userinfo,introspection,create user,client credentials" help:"Which kinds of requests http measures."`
+	Requests   []string      `default:"get user,userinfo,introspection,create user,client credentials" help:"Which kinds of requests http measures; publish without --beside: publish event, publish 100 events."`
 	Beside     bool          `default:"true" negatable:"" help:"Measure the bare handlers of http and publish, too. Without them a CPU profile shows the server and its clients alone, and nothing is reported but what is said meanwhile."`
 	JSON       bool          `name:"json" help:"Write the results as JSON."`
 	SVG        string        `name:"svg" type:"path" help:"Also write a chart of appending to this file." placeholder:"FILE"`
