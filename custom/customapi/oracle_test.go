@@ -92,7 +92,9 @@ func TestCheckOfOthers(t *testing.T) {
 	s := newSite(t)
 	mine, other := s.Organization(), s.Organization()
 	shop, theirs := s.Machine(mine), uuid()
-	s.permit(shop, mine, munimentv1.EventRight_EVENT_RIGHT_PUBLISH, "*")
+	for _, org := range []string{mine, s.Organization()} { // in two, so that one has to be named
+		s.permit(shop, org, munimentv1.EventRight_EVENT_RIGHT_PUBLISH, "*")
+	}
 	e := anEvent("household-registered", theirs, `{"name":"x"}`)
 	e.OrganizationId = other
 	s.publish(t, e)
@@ -126,6 +128,39 @@ func TestTypesTellNothing(t *testing.T) {
 			}
 			if res, err := s.API.Entity.ListEntities(ctx, req); err != nil || len(res.GetEntities()) > 0 {
 				t.Errorf("%s by %q: %v, %v", typ, field, res, api.Explain(err))
+			}
+		}
+	}
+}
+
+// Who may publish in one organization only need not name it: clients that know
+// nothing of organizations can be permitted in one.
+func TestTheOnlyOrganization(t *testing.T) {
+	s := newSite(t)
+	mine, other := s.Organization(), s.Organization()
+	shop, both, free := s.Machine(mine), s.Machine(mine), s.Machine(mine)
+	s.permit(shop, mine, munimentv1.EventRight_EVENT_RIGHT_PUBLISH, "household-*")
+	s.permit(shop, mine, munimentv1.EventRight_EVENT_RIGHT_PUBLISH, "household-registered")
+	s.permit(shop, other, munimentv1.EventRight_EVENT_RIGHT_PUBLISH, "individual-*")
+	for _, org := range []string{mine, other} {
+		s.permit(both, org, munimentv1.EventRight_EVENT_RIGHT_PUBLISH, "*")
+	}
+	for _, org := range []string{mine, ""} {
+		s.permit(free, org, munimentv1.EventRight_EVENT_RIGHT_PUBLISH, "*")
+	}
+	for who, want := range map[string]string{shop: mine, both: "refused", free: ""} {
+		e := anEvent("household-registered", uuid(), `{"name":"x"}`)
+		for range 2 { // sent again as well
+			_, err := s.API.Entity.PublishEvents(s.As(who), &munimentv1.PublishEventsRequest{Events: []*munimentv1.NewEvent{e, anEvent("household-moved", e.GetEntityId(), `{"village":"y"}`)}})
+			if want == "refused" {
+				instancetest.Want(t, err, fault.Denied, "events[0]")
+				continue
+			}
+			if err != nil {
+				t.Fatal(api.Explain(err))
+			}
+			if got := s.get(t, "household", e.GetEntityId(), 0).GetOrganizationId(); got != want {
+				t.Errorf("it belongs to %q, want %q", got, want)
 			}
 		}
 	}

@@ -25,7 +25,7 @@ type Event struct {
 	Type         string
 	Revision     uint32 // 0: the newest
 	Entity       event.ID
-	Organization event.ID // zero: as the entity's first event says
+	Organization event.ID // zero: as the entity's first event says, or home
 	Data         map[string]any
 	Expected     *uint64 // version of the entity; nil: any
 	Context      map[string]any
@@ -365,7 +365,7 @@ func denied(e *Event, there bool, organization event.ID) error {
 	if there {
 		return authz.DeniedIn(organization, "publish "+e.Type+" events of this entity's organization")
 	}
-	return authz.Denied("publish " + e.Type + " events that belong to no organization; say with organization_id whose the entity is")
+	return authz.Denied("publish " + e.Type + " events that belong to no organization; say with organization_id in which of yours the entity is")
 }
 
 // head finds out whether an entity is there, whose it is and, if that matters
@@ -379,7 +379,7 @@ func (p *Publisher) head(ctx context.Context, b *batch, e *Event, def *schema.De
 	if err != nil {
 		return err
 	}
-	b.heads[s], b.owner[s] = head.Version, e.Organization
+	b.heads[s], b.owner[s] = head.Version, home(b.who, e)
 	if exists {
 		b.owner[s], err = p.ownerOf(ctx, s)
 		return err

@@ -40,7 +40,8 @@ type NewEvent struct {
 	// The entity that it is about, a UUID.
 	EntityId string `protobuf:"bytes,4,opt,name=entity_id,json=entityId,proto3" json:"entity_id,omitempty"`
 	// The organization that the entity belongs to. It is settled by the entity's
-	// first event; empty later, or the same. Empty for the first: to none.
+	// first event; empty later, or the same. Empty for the first: to none, or if
+	// the caller may not publish such events, to the only one in which they may.
 	OrganizationId string `protobuf:"bytes,5,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	// What it says. Numbers of more than 15 digits: use data_json.
 	Data *structpb.Struct `protobuf:"bytes,6,opt,name=data,proto3" json:"data,omitempty"`
