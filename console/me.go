@@ -87,7 +87,7 @@ func (v *visit) menu() *page.Menu {
 		if v.me.audits() {
 			ledger.Items = append(ledger.Items, page.MenuItem{Key: "events", Label: "Events", Href: "/console/events", Icon: "events"})
 		}
-		ledger.Items = append(ledger.Items, page.MenuItem{Key: hooksNav, Label: "Subscriptions", Href: "/console/subscriptions", Icon: "link"})
+		ledger.Items = append(ledger.Items, page.MenuItem{Key: hooksNav, Label: "Subscriptions", Href: "/console/subscriptions", Icon: "link"}, page.MenuItem{Key: adaptersNav, Label: "Adapters", Href: "/console/adapters", Icon: "external"})
 		ledger.Items = append(ledger.Items, page.MenuItem{Key: "instance", Label: "Instance", Href: "/console/instance", Icon: "seal"})
 		m.Groups = append(m.Groups, ledger)
 		if v.c.Hosting && v.me.has("", false, owner) {

@@ -94,6 +94,12 @@ func (o *Console) routes() map[string]func(*visit) error {
 		"GET /console/instance/keys/schedule":  (*visit).editSchedule,
 		"POST /console/instance/keys/schedule": (*visit).changeSchedule,
 
+		"GET /console/adapters":                (*visit).adapters,
+		"GET /console/adapters/new":            (*visit).newAdapter,
+		"POST /console/adapters/new":           (*visit).createAdapter,
+		"GET /console/adapters/{id}":           (*visit).adapter,
+		"GET /console/adapters/{id}/{a}":       (*visit).askAdapter,
+		"POST /console/adapters/{id}/{a}":      (*visit).actAdapter,
 		"GET /console/subscriptions":           (*visit).subscriptions,
 		"GET /console/subscriptions/new":       (*visit).newSubscription,
 		"POST /console/subscriptions/new":      (*visit).createSubscription,

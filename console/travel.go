@@ -126,7 +126,7 @@ type comparePage struct {
 
 // lists that can be compared, and what they are called.
 var comparedLists = []option{{"users", "People"}, {"organizations", "Organizations"}, {"projects", "Projects"}, {"roles", "Roles of projects"},
-	{"applications", "Applications"}, {"grants", "Who holds which role"}, {"members", "Members"}, {"permissions", "Permissions on events"}, {"sessions", "Sessions"}, {"user_applications", "What applications hold of people"}, {"subscriptions", "Subscriptions"}, {"subscription_secrets", "Their signing secrets"}, {"hosted_instances", "Hosted instances"}, {"hosted_instance_hosts", "Their host names"},
+	{"applications", "Applications"}, {"grants", "Who holds which role"}, {"members", "Members"}, {"permissions", "Permissions on events"}, {"sessions", "Sessions"}, {"user_applications", "What applications hold of people"}, {"subscriptions", "Subscriptions"}, {"subscription_secrets", "Their signing secrets"}, {"adapters", "Adapters"}, {"hosted_instances", "Hosted instances"}, {"hosted_instance_hosts", "Their host names"},
 	{"password_policies", "Password policies"}, {"lockout_policies", "Lockout policies"}, {"session_policies", "Session policies"}, {"token_policies", "Token policies"}}
 
 func listName(list string) string {

@@ -29,6 +29,7 @@ func funcs() template.FuncMap {
 		"orgState":     organizationState,
 		"hostedState":  hostedState,
 		"hookState":    hookState,
+		"adapterState": adapterState, "adapterFailure": adapterFailure,
 		"hex":          hex.EncodeToString,
 		"projectState": projectState,
 		"grantOff":     func(s munimentv1.GrantState) bool { return s == munimentv1.GrantState_GRANT_STATE_DEACTIVATED },
@@ -301,6 +302,8 @@ func streamPath(stream string) string {
 		return path("console", "applications", id)
 	case "subscription":
 		return path("console", "subscriptions", id)
+	case "adapter":
+		return path("console", "adapters", id)
 	}
 	if event.IsName(kind) && !slices.Contains(custom.Reserved(), kind) {
 		return path("console", "entities", kind, strings.ReplaceAll(id, "-", ""))
