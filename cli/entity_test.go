@@ -30,7 +30,9 @@ func (schemas) PlanSchema(_ context.Context, r *munimentv1.PlanSchemaRequest) (*
 	for p := uint64(3); p < 23; p++ {
 		asked.Positions = append(asked.Positions, p)
 	}
-	return &munimentv1.PlanSchemaResponse{Steps: []*munimentv1.SchemaStep{{Verdict: "added", Text: "+ entity household"}, asked}, Warnings: []string{"household.json#: is small"}, Checked: 7}, nil
+	differ := &munimentv1.SchemaStep{Verdict: "changed", Text: "~ entity household: 3 of 9 entities are otherwise then", Entities: 3,
+		Examples: []*munimentv1.EntityExample{{EntityId: "7", Fields: []string{"name", "size"}}, {EntityId: "8", FailedPosition: 5, Problem: "division by zero"}}}
+	return &munimentv1.PlanSchemaResponse{Steps: []*munimentv1.SchemaStep{{Verdict: "added", Text: "+ entity household"}, asked, differ}, Warnings: []string{"household.json#: is small"}, Checked: 7, Compared: 9}, nil
 }
 
 func (schemas) ApplySchema(_ context.Context, r *munimentv1.ApplySchemaRequest) (*munimentv1.ApplySchemaResponse, error) {
@@ -41,8 +43,10 @@ func (schemas) ApplySchema(_ context.Context, r *munimentv1.ApplySchemaRequest) 
 }
 
 func (schemas) GetSchema(_ context.Context, r *munimentv1.GetSchemaRequest) (*munimentv1.GetSchemaResponse, error) {
-	out := &munimentv1.GetSchemaResponse{Types: []*munimentv1.EntityType{{Name: "household", Title: "Household", Fields: []*munimentv1.TypeField{{Name: "name", Kind: "text", Search: "prefix"}},
-		Events: []*munimentv1.EventRevision{{Type: "household-registered", Revision: 2, Creates: true}}}}}
+	out := &munimentv1.GetSchemaResponse{Rebuilding: &munimentv1.EntityRebuilding{Since: 12, Done: 310, Of: 1200}, Comparison: &munimentv1.SchemaComparison{Compared: 9, Differ: 3, Fail: 1},
+		Types: []*munimentv1.EntityType{{Name: "household", Title: "Household", Fields: []*munimentv1.TypeField{{Name: "name", Kind: "text", Search: "prefix"},
+			{Name: "card", Kind: "text", Unique: "instance", Indexing: &munimentv1.FieldIndexing{Since: 12, Indexed: 4200, Of: 10000}}},
+			Events: []*munimentv1.EventRevision{{Type: "household-registered", Revision: 2, Creates: true}}}}}
 	if r.GetWithCode() {
 		out.Documents = []*munimentv1.SchemaDocument{{File: "household.json", Text: `{"x-entity-type": "household"}` + "\n"}}
 		out.Modules = []*munimentv1.SchemaModule{{Name: "sum", Code: []byte("wasm")}}

@@ -104,7 +104,7 @@ func writeExamples(w io.Writer, s *munimentv1.SchemaStep) {
 		fmt.Fprintf(w, "    %s  %s\n", x.GetEntityId(), clean(what))
 	}
 	if more := int(s.GetEntities()) - len(s.GetExamples()); more > 0 {
-		fmt.Fprintf(w, "    and %d others\n", more)
+		fmt.Fprintf(w, "    and %d more\n", more)
 	}
 }
 
