@@ -45,7 +45,7 @@ type Pair struct {
 	resolved      bool
 	same          bool
 	kept          event.ID
-	at            event.Position // where it was resolved
+	at            event.Position // where it was said that they are, or are not
 	closed        bool
 	gone, erased  [2]bool // the entity, and the other
 }
@@ -63,6 +63,9 @@ func evolvePair(s Pair, f event.Fact) Pair {
 	case DuplicateResolved:
 		if s.is(p.Entity, p.Other) {
 			s.resolved, s.same, s.kept, s.at, s.stream = true, p.Same, p.Kept, f.Position, f.Stream
+			if p.Said > 0 {
+				s.at = event.Position(p.Said)
+			}
 			s.found.Entity, s.found.Other, s.found.Kind, s.found.Organization = p.Entity, p.Other, p.Kind, p.Organization
 		}
 	case DuplicateClosed:
@@ -180,7 +183,7 @@ var Resolving = decide.Decider[Pair, Resolve]{
 		default:
 			s.stream, found = Stream(c.Pair), DuplicateFound{Entity: c.Entity, Other: c.Other, Kind: c.Kind, Organization: c.Organization}
 		}
-		return []event.New{{Stream: s.stream, Payload: DuplicateResolved{Entity: found.Entity, Other: found.Other, Kind: found.Kind, Organization: found.Organization, Same: c.Same, Kept: c.Kept}}}, nil
+		return []event.New{{Stream: s.stream, Payload: DuplicateResolved{Entity: found.Entity, Other: found.Other, Kind: found.Kind, Organization: found.Organization, Same: c.Same, Kept: c.Kept, Said: int64(c.At)}}}, nil
 	},
 }
 

@@ -55,6 +55,7 @@ type DuplicateResolved struct {
 	Organization event.ID `event:"organization,public,tag=org"`
 	Same         bool     `event:"same,public"`
 	Kept         event.ID `event:"kept,public"` // of two that are the same, the one that goes on being used; zero: nobody said
+	Said         int64    `event:"said,public"` // position of the event that said so, as a device published it; 0: it was said here
 }
 
 // DuplicateClosed says that two entities that may be the same cannot be compared

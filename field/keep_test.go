@@ -48,6 +48,11 @@ func TestSettling(t *testing.T) {
 		decidetest.Case[field.Settle]{Name: "by who may not publish", As: stranger, Given: []event.New{asked}, When: settle, Kind: fault.Denied})
 }
 
+func saidAt(r field.DuplicateResolved, p int64) field.DuplicateResolved {
+	r.Said = p
+	return r
+}
+
 func TestDuplicates(t *testing.T) {
 	found := field.DuplicateFound{Entity: ada, Other: grace, Kind: "individual", Fields: []string{"name"}}
 	same := field.DuplicateResolved{Entity: ada, Other: grace, Kind: "individual", Same: true}
@@ -82,6 +87,8 @@ func TestDuplicates(t *testing.T) {
 		decidetest.Case[field.Resolve]{Name: "a third is kept", Given: []event.New{flagged}, When: field.Resolve{Entity: grace, Other: ada, Same: true, Kept: kept}, Err: field.ErrKept},
 		decidetest.Case[field.Resolve]{Name: "kept, and different", Given: []event.New{flagged}, When: field.Resolve{Entity: grace, Other: ada, Kept: ada}, Err: field.ErrKept},
 		decidetest.Case[field.Resolve]{Name: "published by a device", When: field.Resolve{Entity: ada, Other: grace, Same: true, Pair: kept, Kind: "individual"}, Then: []any{same}},
+		decidetest.Case[field.Resolve]{Name: "published by a device, later than by another", Given: []event.New{onStream(saidAt(different, 3))}, When: field.Resolve{Entity: ada, Other: grace, Same: true, Pair: kept, Kind: "individual", At: 5}, Then: []any{saidAt(same, 5)}},
+		decidetest.Case[field.Resolve]{Name: "published by a device, before another", Given: []event.New{onStream(saidAt(different, 7))}, When: field.Resolve{Entity: ada, Other: grace, Same: true, Pair: kept, Kind: "individual", At: 5}},
 		decidetest.Case[field.Resolve]{Name: "as if by a device", As: stranger, When: field.Resolve{Entity: ada, Other: grace, Same: true, Pair: kept, Kind: "individual"}, Kind: fault.Denied},
 		decidetest.Case[field.Resolve]{Name: "never flagged", When: field.Resolve{Entity: ada, Other: grace}, Err: field.ErrNoPair},
 		decidetest.Case[field.Resolve]{Name: "by a stranger", As: stranger, Given: []event.New{flagged}, When: field.Resolve{Entity: ada, Other: grace}, Kind: fault.Denied})

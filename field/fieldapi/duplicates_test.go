@@ -40,7 +40,7 @@ func pair(a, b string, fields ...string) string {
 }
 
 // until waits for what follows the log.
-func until(t *testing.T, what string, holds func() bool) {
+func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {

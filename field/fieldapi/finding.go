@@ -125,19 +125,39 @@ func because(r *event.Record) decide.Envelope {
 	return decide.Envelope{Actor: event.System, Context: seal.Context{Public: map[string]any{"causation": schema.UUIDOf(r.ID)}}}
 }
 
-// resolved resolves a pair as somebody published, be it flagged or not.
+// resolved resolves a pair as somebody published, be it flagged or not. What was
+// published of the same two later counts, whichever is looked at first.
 func (f *Finder) resolved(ctx context.Context, r *event.Record) error {
-	fact, err := f.Engine.Runner.Sealer.Decode(ctx, r)
-	if err != nil {
+	other, same, err := f.said(ctx, r)
+	if err != nil || other.IsZero() || other == r.Stream.ID {
 		return err
 	}
-	c, _ := fact.Payload.(event.Custom)
-	id, is := c.Fields["other"].(event.ID)
-	same, says := c.Fields["same"].(bool)
-	if !is || !says || id == r.Stream.ID || len(custom.Superseded(r)) > 0 {
-		return nil
+	later := event.OfStream(r.Stream, r.Type).Or(event.OfStream(event.Stream{Kind: r.Stream.Kind, ID: other}, r.Type))
+	for l, err := range f.Engine.Runner.Log.Read(ctx, later, r.Position) {
+		if err != nil {
+			return err
+		}
+		if again, _, err := f.said(ctx, l); err != nil || again != l.Stream.ID && (again == r.Stream.ID || again == other) {
+			return err
+		}
 	}
 	_, err = decide.Run(ctx, f.Engine.Runner, field.Resolving, because(r),
-		field.Resolve{Entity: r.Stream.ID, Other: id, Same: same, Pair: event.NewID(), At: r.Position, Kind: r.Stream.Kind, Organization: custom.OrganizationOf(r)})
+		field.Resolve{Entity: r.Stream.ID, Other: other, Same: same, Pair: event.NewID(), At: r.Position, Kind: r.Stream.Kind, Organization: custom.OrganizationOf(r)})
 	return fault.Wrap("resolve a possible duplicate as was published", err)
+}
+
+// said is what an event says of its entity and another; of none if it does not
+// count.
+func (f *Finder) said(ctx context.Context, r *event.Record) (other event.ID, same bool, err error) {
+	fact, err := f.Engine.Runner.Sealer.Decode(ctx, r)
+	if err != nil || len(custom.Superseded(r)) > 0 {
+		return event.ID{}, false, err
+	}
+	c, _ := fact.Payload.(event.Custom)
+	other, is := c.Fields["other"].(event.ID)
+	same, says := c.Fields["same"].(bool)
+	if !is || !says {
+		return event.ID{}, false, nil
+	}
+	return other, same, nil
 }
