@@ -233,6 +233,9 @@ func message(f protoreflect.FieldDescriptor, m protoreflect.Message) string {
 		case get("withheld").Bool():
 			return "(withheld)"
 		}
+		if exact := get("value_json").String(); exact != "" {
+			return clean(exact)
+		}
 		value := m.Descriptor().Fields().ByName("value")
 		return message(value, m.Get(value).Message())
 	case "Actor":

@@ -187,6 +187,9 @@ func plainly(v *munimentv1.FieldValue) any {
 	if v.GetValue() == nil {
 		return nil
 	}
+	if x, err := event.ParseJSON([]byte(v.GetValueJson())); err == nil {
+		return x
+	}
 	if x := v.GetValue().AsInterface(); x != nil {
 		return x
 	}

@@ -2,8 +2,14 @@ package console
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/structpb"
+
+	munimentv1 "muniment.dev/api/gen/muniment/v1"
 )
 
 // Definitions are shown, and changed only after their plan was seen and what it
@@ -114,4 +120,20 @@ func TestEntityCourtesy(t *testing.T) {
 			t.Errorf("an auditor is offered %s", offered)
 		}
 	}
+}
+
+// A customer's event stands among the others: on the list with its sentence, on
+// its page with its fields, numbers exactly, and the way to its entity.
+func TestCustomersEvent(t *testing.T) {
+	b := newBackend(t)
+	lines := structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{structpb.NewStringValue("9007199254740995")}})
+	b.record(time.Minute, "household:"+houseID, "HouseholdTaxed", adaID, "Ada Lovelace taxed household 0198a5c2",
+		&munimentv1.FieldChange{Path: "/entity", After: value(houseID)},
+		&munimentv1.FieldChange{Path: "/cents", After: &munimentv1.FieldValue{Value: structpb.NewStringValue("9007199254740993"), ValueJson: "9007199254740993"}},
+		&munimentv1.FieldChange{Path: "/parts", Sealed: true, After: &munimentv1.FieldValue{Value: structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{"many": lines}}), ValueJson: `{"many":[9007199254740995]}`}})
+	n := strconv.Itoa(len(b.events))
+	v := as(t, serve(t, b), "ada")
+	v.get("/console/events?type=HouseholdTaxed").want(200, "Ada Lovelace taxed household 0198a5c2", "/console/events/"+n)
+	v.get("/console/events?stream=household%3A"+houseID).want(200, "Ada Lovelace taxed household 0198a5c2")
+	v.get("/console/events/"+n).want(200, "Ada Lovelace taxed household 0198a5c2", "<code>HouseholdTaxed</code>", `href="/console/entities/household/`+houseID+`"`, ">9007199254740993<", "many", ">9007199254740995<")
 }

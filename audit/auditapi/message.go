@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
@@ -121,8 +122,49 @@ func value(s audit.Shown) (*munimentv1.FieldValue, error) {
 		}
 		v = items
 	}
-	pb, err := structpb.NewValue(v)
-	return &munimentv1.FieldValue{Value: pb}, fault.Wrap("encode a value", err)
+	out := &munimentv1.FieldValue{}
+	kept, exact := asDoubles(v)
+	if !exact {
+		out.ValueJson = string(event.FormatJSON(v))
+	}
+	var err error
+	out.Value, err = structpb.NewValue(kept)
+	return out, fault.Wrap("encode a value", err)
+}
+
+// asDoubles is a value in which numbers that a double cannot hold are strings of
+// their digits, and whether there was none: nobody is answered another number
+// than the one that was recorded.
+func asDoubles(v any) (_ any, exact bool) {
+	const safe = 1 << 53 // RFC 8259 §6
+	exact = true
+	switch v := v.(type) {
+	case int64:
+		if v > safe || v < -safe {
+			return strconv.FormatInt(v, 10), false
+		}
+	case json.Number:
+		f, err := v.Float64()
+		if again, errD := event.Decimal(strconv.FormatFloat(f, 'g', -1, 64)); err != nil || errD != nil || again != any(v) {
+			return v.String(), false
+		}
+		return f, true
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			x, ok := asDoubles(v[i])
+			out[i], exact = x, exact && ok
+		}
+		return out, exact
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name := range v {
+			x, ok := asDoubles(v[name])
+			out[name], exact = x, exact && ok
+		}
+		return out, exact
+	}
+	return v, exact
 }
 
 // raw is the record as stored.

@@ -1065,12 +1065,15 @@ func (x *GetEventResponse) GetProof() *ProofCheck {
 // FieldValue is the value of a field of an event.
 type FieldValue struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The value; left out if erased or withheld.
+	// The value; left out if erased or withheld. A number in it that a double
+	// cannot hold, as JSON readers have them, is a string of its digits.
 	Value *structpb.Value `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
 	// Its key has been destroyed.
 	Erased bool `protobuf:"varint,2,opt,name=erased,proto3" json:"erased,omitempty"`
 	// It is sealed, and the caller may not open it.
-	Withheld      bool `protobuf:"varint,3,opt,name=withheld,proto3" json:"withheld,omitempty"`
+	Withheld bool `protobuf:"varint,3,opt,name=withheld,proto3" json:"withheld,omitempty"`
+	// The value as JSON text, exactly, if a number in it is such a string.
+	ValueJson     string `protobuf:"bytes,4,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1124,6 +1127,13 @@ func (x *FieldValue) GetWithheld() bool {
 		return x.Withheld
 	}
 	return false
+}
+
+func (x *FieldValue) GetValueJson() string {
+	if x != nil {
+		return x.ValueJson
+	}
+	return ""
 }
 
 // Field is a field of an event or of its context.
@@ -2292,12 +2302,14 @@ const file_muniment_v1_event_proto_rawDesc = "" +
 	"\acontext\x18\x03 \x03(\v2\x12.muniment.v1.FieldR\acontext\x12\x12\n" +
 	"\x04tags\x18\x04 \x03(\tR\x04tags\x12(\n" +
 	"\x03raw\x18\x05 \x01(\v2\x16.muniment.v1.RawRecordR\x03raw\x12-\n" +
-	"\x05proof\x18\x06 \x01(\v2\x17.muniment.v1.ProofCheckR\x05proof\"s\n" +
+	"\x05proof\x18\x06 \x01(\v2\x17.muniment.v1.ProofCheckR\x05proof\"\x97\x01\n" +
 	"\n" +
 	"FieldValue\x121\n" +
 	"\x05value\x18\x01 \x01(\v2\x16.google.protobuf.ValueB\x03\x80\x01\x01R\x05value\x12\x16\n" +
 	"\x06erased\x18\x02 \x01(\bR\x06erased\x12\x1a\n" +
-	"\bwithheld\x18\x03 \x01(\bR\bwithheld\"b\n" +
+	"\bwithheld\x18\x03 \x01(\bR\bwithheld\x12\"\n" +
+	"\n" +
+	"value_json\x18\x04 \x01(\tB\x03\x80\x01\x01R\tvalueJson\"b\n" +
 	"\x05Field\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12-\n" +
 	"\x05value\x18\x02 \x01(\v2\x17.muniment.v1.FieldValueR\x05value\x12\x16\n" +
