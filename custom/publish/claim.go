@@ -105,17 +105,27 @@ func (p *Publisher) state(ctx context.Context, b *batch, s event.Stream) (*custo
 		return p.folded(ctx, b, s)
 	}
 	row, ok, err := p.Views.Get(ctx, custom.Table, view.Values{"id": s.ID, "type": s.Kind}, view.Read{})
-	if err != nil || !ok {
+	if err != nil {
 		return nil, err
+	}
+	if !ok { // the store knows of it, and here it cannot be read yet
+		b.expect(s, 0)
+		return nil, nil
 	}
 	e := custom.Read(row)
 	if len(e.Gone) > 0 && slices.Contains(e.Gone, s.ID) {
 		return nil, errGone
 	}
-	if _, expected := b.also.Streams[s]; !expected {
-		b.also.Streams[s] = e.Version
-	}
+	b.expect(s, e.Version)
 	return e, nil
+}
+
+// expect makes a condition of the version at which an entity was read, unless the
+// publisher has named one.
+func (b *batch) expect(s event.Stream, version uint64) {
+	if _, expected := b.also.Streams[s]; !expected {
+		b.also.Streams[s] = version
+	}
 }
 
 var errGone = fault.New(fault.Erased, "the entity was erased; nothing can be recorded about it any more")

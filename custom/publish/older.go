@@ -130,8 +130,10 @@ func (p *Publisher) folded(ctx context.Context, b *batch, s event.Stream) (e *cu
 	if e != nil && slices.Contains(e.Gone, s.ID) {
 		return nil, errGone
 	}
-	if _, expected := b.also.Streams[s]; e != nil && !expected {
-		b.also.Streams[s] = e.Version
+	if e == nil { // the store knows of it, and here it cannot be read yet
+		b.expect(s, 0)
+		return nil, nil
 	}
+	b.expect(s, e.Version)
 	return e, nil
 }

@@ -91,6 +91,7 @@ var (
 	ErrReused = fault.New(fault.Exists, "an event with this id is recorded already, with other content; a new event needs a new id")
 	ErrAbsent = fault.New(fault.Refused, "there is no such entity, and this type of event makes none; publish the event that does first, or look at the entity id")
 	ErrOther  = fault.New(fault.Refused, "the entity belongs to another organization, for good")
+	ErrSince  = fault.New(fault.Conflict, "facts that the condition names were recorded after its position; read them and decide anew")
 	ErrExpect = fault.New(fault.Conflict, "the entity is not at the version that was expected; read it again and decide anew")
 )
 
@@ -236,15 +237,6 @@ func (p *Publisher) ready(ctx context.Context, who authz.Authority, actor event.
 	b := &batch{who: who, exact: exact, defs: defs, actor: actor, cmd: custom.Publish{Defined: defs.At}, results: make([]Result, len(events)),
 		also:  event.Condition{Streams: map[event.Stream]uint64{}},
 		heads: map[event.Stream]uint64{}, owner: map[event.Stream]event.ID{}, states: map[event.Stream]*custom.Entity{}}
-	if len(also.Query) > 0 {
-		if err := p.unchanged(ctx, also); err != nil {
-			return nil, err
-		}
-		b.also.Query, b.also.After = also.Query, p.Runner.Log.Mark().Size
-		if err := p.unchanged(ctx, also); err != nil {
-			return nil, err
-		}
-	}
 	if b.met, err = p.meet(ctx, b, events); err != nil {
 		return nil, err
 	}
@@ -259,7 +251,14 @@ func (p *Publisher) ready(ctx context.Context, who authz.Authority, actor event.
 			return nil, err
 		}
 	}
-	return b, nil
+	if len(also.Query) == 0 || len(b.cmd.Events) == 0 { // what is recorded already was under its condition
+		return b, nil
+	}
+	if err := p.unchanged(ctx, also); err != nil {
+		return nil, err
+	}
+	b.also.Query, b.also.After = also.Query, p.Runner.Log.Mark().Size
+	return b, p.unchanged(ctx, also)
 }
 
 // unchanged refuses if a record that the publisher's condition selects stands
@@ -269,7 +268,7 @@ func (p *Publisher) unchanged(ctx context.Context, c event.Condition) error {
 		if err != nil {
 			return err
 		}
-		return &fault.Error{Kind: fault.Conflict, Field: "condition", Msg: "facts that the condition names were recorded after its position; read them and decide anew",
+		return &fault.Error{Kind: ErrSince.Kind, Field: "condition", Msg: ErrSince.Msg,
 			Err: &eventlog.Between{Position: r.Position, Type: r.Type}}
 	}
 	return nil
@@ -344,6 +343,13 @@ func (p *Publisher) place(ctx context.Context, b *batch, i int, e *Event, def *s
 		}
 	}
 	version := b.heads[stream]
+	if e.Expected != nil && *e.Expected != version {
+		var err error
+		if version, err = p.readable(ctx, b, stream); err != nil {
+			return err
+		}
+		b.heads[stream] = version
+	}
 	switch {
 	case version == 0 && !def.Creates:
 		return inEvent(i, "entity_id", ErrAbsent)
@@ -426,45 +432,4 @@ func (p *Publisher) ownerOf(ctx context.Context, s event.Stream) (event.ID, erro
 		p.wait(ctx, mark)
 	}
 	return event.ID{}, fault.New(fault.Unavailable, "the entity's first event cannot be read here yet; try again in a moment")
-}
-
-// locate turns the number of an event in the command into that in the request.
-func (b *batch) locate(err error) error {
-	var f *fault.Error
-	if !errors.As(err, &f) {
-		return err
-	}
-	for n := len(b.from) - 1; n >= 0; n-- {
-		was := "events[" + strconv.Itoa(n) + "]"
-		if rest, ok := cutPrefix(f.Field, was); ok {
-			e := *f
-			e.Field = "events[" + strconv.Itoa(b.from[n]) + "]" + rest
-			return &e
-		}
-	}
-	return err
-}
-
-func cutPrefix(s, prefix string) (string, bool) {
-	if len(s) < len(prefix) || s[:len(prefix)] != prefix {
-		return s, false
-	}
-	return s[len(prefix):], true
-}
-
-// recorded completes the results with where the events stand.
-func (p *Publisher) recorded(ctx context.Context, b *batch, res decide.Result) ([]Result, error) {
-	i := 0
-	for r, err := range p.Runner.Log.ReadTo(ctx, event.Everything(), res.First-1, res.Last) {
-		if err != nil {
-			return nil, err
-		}
-		if i >= len(b.from) {
-			break
-		}
-		p.owners.put(r.Stream, b.owner[r.Stream])
-		b.results[b.from[i]] = Result{ID: r.ID, Position: r.Position, Version: r.Version, Repeated: res.Replayed}
-		i++
-	}
-	return b.results, nil
 }
