@@ -15,6 +15,9 @@ import (
 
 // act is a random command.
 func (w *world) act() *command {
+	if w.plan.customers && w.rng.IntN(3) > 0 {
+		return w.actOfCustomers()
+	}
 	if w.plan.theme != anything && w.rng.IntN(2) == 0 {
 		return w.actOf(w.plan.theme)
 	}

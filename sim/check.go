@@ -24,7 +24,7 @@ import (
 // node still serves.
 func (w *world) check() {
 	for i, n := range w.nodes {
-		list := []func(*node) error{w.checkFolds, w.checkTokens, w.checkInstance, w.checkErasures, w.checkViews, w.checkMemory}
+		list := []func(*node) error{w.checkFolds, w.checkTokens, w.checkInstance, w.checkErasures, w.checkViews, w.checkMemory, w.checkCustoms}
 		if i == 0 {
 			list = append(list, w.checkCommands, w.checkRecords, w.checkProofs)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"muniment.dev/decide"
 	"muniment.dev/event"
@@ -22,9 +23,12 @@ type command struct {
 	// verdict is what the command is answered on the facts up to a position,
 	// read anew: nil if it is accepted.
 	verdict func(event.Actor, event.Position) error
-	heard   func(error)     // called with each answer; may be nil
-	twin    func() *command // another command that vies with it; nil: the same under another id
-	since   event.Position  // whoever gives it has seen the log reach this
+	// reasons are all for which it may be refused then; nil: verdict's.
+	reasons  func(event.Actor, event.Position) []error
+	entities []event.ID      // that it is about
+	heard    func(error)     // called with each answer; may be nil
+	twin     func() *command // another command that vies with it; nil: the same under another id
+	since    event.Position  // whoever gives it has seen the log reach this
 
 	running   int
 	uncertain bool           // an attempt may have been recorded
@@ -145,7 +149,16 @@ func (w *world) plausible(o *op, c *command, err error) bool {
 		return true
 	}
 	for p := a; p <= b; p++ {
-		if v := c.verdict(c.env.Actor, p); v != nil && errors.Is(err, v) {
+		if c.reasons == nil {
+			if v := c.verdict(c.env.Actor, p); v != nil && same(err, v) {
+				return true
+			}
+		} else if slices.ContainsFunc(c.reasons(c.env.Actor, p), func(v error) bool { return same(err, v) }) {
+			return true
+		}
+	}
+	for _, id := range c.entities {
+		if e := w.model.buses[id]; e != nil && e.erased.ever(a, b, func(is bool) bool { return is }) {
 			return true
 		}
 	}
@@ -156,6 +169,11 @@ func (w *world) plausible(o *op, c *command, err error) bool {
 		}
 	}
 	return false
+}
+
+// same reports whether two refusals are the same, wherever they were.
+func same(a, b error) bool {
+	return errors.Is(a, b) || fault.KindOf(a) == fault.KindOf(b) && fault.Public(a) == fault.Public(b)
 }
 
 // digest is by what the log recognizes the command's request.

@@ -17,6 +17,10 @@
 // what they forward arrives late, twice or not at all, or its answer does not;
 // the store loses what the holder published.
 //
+// In a sixth of the runs customers have events of their own: they are published
+// in batches, with unique values and conditions, their entities are erased, their
+// definitions change, and each is delivered to a receiver that fails (customs.go).
+//
 // One seed is one run. The trace of two runs of one seed is the same; event
 // ids, keys and nonces, which come from the system's random source, are not,
 // and neither are the hashes over them. What is checked is listed in check.go

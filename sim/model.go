@@ -17,25 +17,29 @@ import (
 // all of its past. Each record must be possible where it stands: that is what
 // conditions are for.
 type model struct {
-	people   map[event.ID]*person
-	owner    map[string]*timeline[event.ID] // who has a normalized e-mail address
-	orgs     map[event.ID]*thing
-	members  map[event.ID]*timeline[[]membership]
-	projects map[event.ID]*thing                 // in an organization
-	offered  map[event.ID]*timeline[[]string]    // roles that a project has
-	held     map[[2]event.ID]*timeline[[]string] // roles of a user in a project
-	unused   map[[2]event.ID]bool                // those of them that are deactivated
-	apps     map[event.ID]*thing                 // in a project
-	sessions map[event.ID]*sitting
-	codes    map[event.ID]*code
-	consents map[[2]event.ID]*consent   // of a user to an application
-	keys     timeline[[]signingKey]     // that are published
-	schedule instance.Schedule          // of them
-	tried    map[event.ID]event.Instant // when an attempt to sign in failed, by its own clock
-	asks     map[event.ID]bool          // authorizations that need the person's consent
-	atOnce   map[event.Instant]bool     // steps of keys that need not be due, by their time
-	spends   map[event.ID]int64         // the refresh token that a token was asked for with, by the token
-	full     bool                       // the last wrong password was one too many
+	people    map[event.ID]*person
+	owner     map[string]*timeline[event.ID] // who has a normalized e-mail address
+	orgs      map[event.ID]*thing
+	members   map[event.ID]*timeline[[]membership]
+	projects  map[event.ID]*thing                 // in an organization
+	offered   map[event.ID]*timeline[[]string]    // roles that a project has
+	held      map[[2]event.ID]*timeline[[]string] // roles of a user in a project
+	unused    map[[2]event.ID]bool                // those of them that are deactivated
+	apps      map[event.ID]*thing                 // in a project
+	sessions  map[event.ID]*sitting
+	codes     map[event.ID]*code
+	consents  map[[2]event.ID]*consent       // of a user to an application
+	keys      timeline[[]signingKey]         // that are published
+	schedule  instance.Schedule              // of them
+	tried     map[event.ID]event.Instant     // when an attempt to sign in failed, by its own clock
+	asks      map[event.ID]bool              // authorizations that need the person's consent
+	atOnce    map[event.Instant]bool         // steps of keys that need not be due, by their time
+	spends    map[event.ID]int64             // the refresh token that a token was asked for with, by the token
+	buses     map[event.ID]*vehicle          // entities of customers
+	plates    map[string]*timeline[event.ID] // who has a unique value of theirs
+	epoch     event.Position                 // of their definitions
+	publisher event.ID                       // who may publish
+	full      bool                           // the last wrong password was one too many
 }
 
 // person is one user.
@@ -67,7 +71,7 @@ func newModel() *model {
 		people: map[event.ID]*person{}, owner: map[string]*timeline[event.ID]{}, orgs: map[event.ID]*thing{},
 		members: map[event.ID]*timeline[[]membership]{}, projects: map[event.ID]*thing{}, offered: map[event.ID]*timeline[[]string]{},
 		held: map[[2]event.ID]*timeline[[]string]{}, unused: map[[2]event.ID]bool{}, apps: map[event.ID]*thing{},
-		sessions: map[event.ID]*sitting{}, codes: map[event.ID]*code{}, consents: map[[2]event.ID]*consent{},
+		buses: map[event.ID]*vehicle{}, plates: map[string]*timeline[event.ID]{}, sessions: map[event.ID]*sitting{}, codes: map[event.ID]*code{}, consents: map[[2]event.ID]*consent{},
 		schedule: instance.DefaultSchedule(), tried: map[event.ID]event.Instant{}, asks: map[event.ID]bool{}, spends: map[event.ID]int64{}, atOnce: map[event.Instant]bool{},
 	}
 }
@@ -110,7 +114,7 @@ func (m *model) evolve(f event.Fact) error {
 	case grant.Reactivated:
 		return m.use(p.User, p.Project, true)
 	}
-	for _, follow := range []func(event.Fact) (error, bool){m.evolvePlace, m.evolveSession, m.evolveAuthorization, m.evolveKeys, m.evolveLockout} {
+	for _, follow := range []func(event.Fact) (error, bool){m.evolveCustoms, m.evolvePlace, m.evolveSession, m.evolveAuthorization, m.evolveKeys, m.evolveLockout} {
 		if err, ok := follow(f); ok {
 			return err
 		}

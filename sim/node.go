@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"muniment.dev/custom/publish"
 	"muniment.dev/decide"
 	"muniment.dev/event"
 	"muniment.dev/eventlog"
@@ -14,7 +15,9 @@ import (
 	"muniment.dev/ledger"
 	"muniment.dev/seal"
 	"muniment.dev/seal/erasure"
+	"muniment.dev/server"
 	"muniment.dev/user"
+	"muniment.dev/view"
 )
 
 // node is one process: an instance assembled as the server does it, on the
@@ -30,6 +33,10 @@ type node struct {
 	publisher *ledger.Publisher
 	erasure   *erasure.Process
 	views     *tables
+	catalog   *publish.Catalog // of customers' events, where there are any
+	customs   *publish.Publisher
+	entities  *view.Set
+	epoch     atomic.Uint64  // of the definitions by which it serves them
 	mark      event.Position // as it was last seen
 
 	// Of several nodes.
@@ -100,10 +107,18 @@ func (n *node) start(ctx, erasures context.Context, views *tables) error {
 	}
 	n.mark = n.log.Mark().Size
 	n.sealer = &seal.Sealer{Log: w.id, Instance: w.instance, Assigned: n.log, Keys: &keys{w.vault, n}, Registry: w.registry}
+	if w.plan.customers { // which each node learns by itself
+		n.sealer.Registry = server.Registry()
+	}
 	n.runner = &decide.Runner{Log: n.log, Sealer: n.sealer, To: appends{n}}
 	n.publisher, err = ledger.StartPublisher(ctx, n.log, w.signer, reg, ledger.PublisherOptions{Every: 20 * time.Millisecond})
 	if err != nil {
 		return err
+	}
+	if w.plan.customers {
+		if err := n.openCustoms(ctx); err != nil {
+			return err
+		}
 	}
 	n.views = views
 	n.running.Go(func() { n.tail(withLane(ctx, viewsLane)) })
@@ -137,7 +152,7 @@ func (n *node) holder() event.ID {
 }
 
 func (n *node) newErasure() *erasure.Process {
-	return &erasure.Process{
+	p := &erasure.Process{
 		Log: n.log, Keys: &keys{n.world.vault, n},
 		Registered: func(ctx context.Context, p event.Position) error {
 			_, err := n.publisher.WaitFor(ctx, p)
@@ -153,6 +168,10 @@ func (n *node) newErasure() *erasure.Process {
 			return err
 		},
 	}
+	if n.world.plan.customers {
+		n.eraseCustoms(p)
+	}
+	return p
 }
 
 // close stops everything, as server.Core does. It returns when all is gone.
@@ -160,6 +179,9 @@ func (n *node) close() {
 	n.stop()
 	<-n.ready
 	n.running.Wait()
+	if n.entities != nil {
+		n.entities.Close()
+	}
 	if n.log != nil {
 		n.log.Close()
 	}

@@ -122,7 +122,10 @@ func (n *node) furnish(ctx context.Context, secret string, ids []event.ID) error
 			return err
 		}
 	}
-	w.places = p
+	w.places, w.model.publisher = p, p.root
+	if w.plan.customers {
+		return n.define(ctx, p.root, next())
+	}
 	return nil
 }
 

@@ -104,10 +104,7 @@ func (s *shared) PutCursor(ctx context.Context, log event.LogID, name string, v 
 
 // SwapCursor implements eventlog.Store.
 func (s *shared) SwapCursor(ctx context.Context, log event.LogID, name string, was, v []byte) error {
-	if err := s.up(scans); err != nil {
-		return err
-	}
-	return s.disk.base.SwapCursor(ctx, log, name, was, v)
+	return s.store.SwapCursor(ctx, log, name, was, v)
 }
 
 // takeFree is Shared.TakeFree. If it is free, whatever is under way is settled

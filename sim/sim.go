@@ -96,7 +96,7 @@ func (w *world) heal() {
 				return false
 			}
 		}
-		return !slices.ContainsFunc(w.nodes, func(n *node) bool { return !n.rests() })
+		return w.delivered() && !slices.ContainsFunc(w.nodes, func(n *node) bool { return !n.rests() })
 	}
 	started := time.Now()
 	w.pump(func() bool {
@@ -113,6 +113,9 @@ func (w *world) heal() {
 // rests reports whether a node has nothing left to do by itself.
 func (n *node) rests() bool {
 	size := n.world.journal.size()
+	if n.entities != nil && (n.epoch.Load() != uint64(n.world.model.epoch) || n.entities.Status().Applied != size) {
+		return false
+	}
 	return n.publisher.Latest().Size == size && n.views.position() == size && len(n.erasure.Pending()) == 0
 }
 

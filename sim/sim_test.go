@@ -179,7 +179,14 @@ func TestSimReaches(t *testing.T) {
 			t.Errorf("it never happened: %s", what)
 		}
 	}
-	for _, record := range []string{"authorization.refresh-token.issued", "authorization.ended", "consent.given", "consent.withdrawn", "instance.signing-key.retired", "instance.signing-key.removed",
+	for _, effect := range []string{"deliver", "swap the cursor"} {
+		for _, v := range []verdict{proceed, lose, keep} {
+			if counts[effect+v.String()] == 0 {
+				t.Errorf("it never happened: %s%s", effect, v)
+			}
+		}
+	}
+	for _, record := range []string{"bus-bought", "bus-renamed", "bus-scrapped", "bus-stopped", "schema.applied", "entity.erased", "entity.erasure.completed", "authorization.refresh-token.issued", "authorization.ended", "consent.given", "consent.withdrawn", "instance.signing-key.retired", "instance.signing-key.removed",
 		"user.lockout.begun", "user.lockout.ended", "organization.restored", "project.restored", "application.restored"} {
 		if counts["record "+record] < 2 {
 			t.Errorf("recorded %d times only: %s", counts["record "+record], record)
@@ -206,6 +213,7 @@ func TestSimCatches(t *testing.T) {
 		kind kind
 	}{
 		"condition dropped":             {Bugs{NoCondition: true}, "has this address already", plain},
+		"condition of events dropped":   {Bugs{NoCondition: true}, "has this plate already", plain},
 		"query too narrow":              {Bugs{NarrowQuery: true}, "has this address already", plain},
 		"idempotence dropped":           {Bugs{NoIdempotence: true}, "did its work twice", plain},
 		"erasure fence dropped":         {Bugs{NoErasureFence: true}, "who was erased at", plain},

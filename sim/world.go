@@ -34,6 +34,8 @@ type plan struct {
 	kind     kind
 	theme    theme // of what there is most
 	nodes    int   // how many are kept up; more than one: they share the log
+
+	customers bool // there are customers' events
 }
 
 // kind is what a run is about.
@@ -116,14 +118,16 @@ type world struct {
 	saved   *tables // the views of a node that is gone
 	clients []*op   // by client; nil: idle
 
-	places   places
-	commands []*command
-	reused   []*code       // of which a refresh token was used twice
-	guessed  []event.ID    // people whose password somebody tries to guess
-	season   event.Instant // by which the time of signing keys is ahead
-	receipts []receipt
-	steps    int
-	calm     bool // nothing fails any more
+	places     places
+	commands   []*command
+	reused     []*code    // of which a refresh token was used twice
+	buses      []event.ID // entities of customers
+	deliveries deliveries
+	guessed    []event.ID    // people whose password somebody tries to guess
+	season     event.Instant // by which the time of signing keys is ahead
+	receipts   []receipt
+	steps      int
+	calm       bool // nothing fails any more
 
 	mu     sync.Mutex
 	trace  []string
@@ -134,8 +138,12 @@ type world struct {
 func newWorld(seed uint64, bugs Bugs) *world {
 	r := rand.New(rand.NewPCG(seed, 0x6d756e696d656e74))
 	w := &world{seed: seed, rng: r, plan: newPlan(r, kindOf(seed)), bugs: bugs, vault: newVault(), reg: &ledger.MemoryRegister{}, model: newModel(), registry: server.Registry(), counts: map[string]int{}}
+	w.plan.customers, w.deliveries = isOfCustomers(seed), deliveries{}
 	w.id, w.instance = event.LogID{ID: w.fresh()}, event.SubjectID{ID: w.fresh()}
 	w.clients = make([]*op, w.plan.clients)
+	if w.plan.customers {
+		w.defineTypes()
+	}
 	base := memlog.New()
 	w.journal = newJournal(w.id, base, w.vault, w.registry)
 	w.journal.sealer.Instance = w.instance
@@ -242,7 +250,7 @@ func (w *world) settle() {
 	if len(w.idle()) == len(w.clients) && len(w.bus.list()) == 0 {
 		w.highest.Store(w.now().UnixMicro())
 	}
-	if w.plan.kind != plain { // so that what has just begun has come to rest as well
+	if w.plan.kind != plain || w.plan.customers { // so that what has just begun has come to rest as well
 		if w.plan.several() {
 			w.ring()
 		}
