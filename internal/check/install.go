@@ -30,6 +30,7 @@ var (
 	npmPackages = []npmPackage{axe,
 		{"oauth4webapi", "3.8.8", "build/index.js", "72a5f6d84416e92b659c6b8fd837c5fa38d44b7f2e18f91daa1fe57da677c7ad"},
 		{"oidc-client-ts", "3.5.0", "dist/browser/oidc-client-ts.min.js", "f999daa383f09eb090d0ae32211e9ca931c76840e08e47fcf334fc8f5f74f1ef"},
+		{"cloudevents", "10.0.0", "dist/index.js", "cf3735fc2b4d220d8b0044e2ba06eb234d194025e73162a628d7e56a0f26cbe9"},
 	}
 )
 
