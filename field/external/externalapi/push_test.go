@@ -217,7 +217,7 @@ func TestRewindAndPause(t *testing.T) {
 	ids := s.publish(t, [3]string{"create-individual", uuid(), `{"name":"Ada"}`})
 	id, _ := s.adapter(t, x.URL, push)
 	until(t, "it is pushed", func() bool { return len(x.taken()) == 1 })
-	instancetest.Must(s.API.Adapter.RewindAdapter(s.ctx, &munimentv1.RewindAdapterRequest{AdapterId: id, AfterPosition: new(uint64)}))
+	s.rewind(id)
 	until(t, "it is pushed again", func() bool { return len(x.taken()) == 2 })
 	if got := x.taken(); got[1].ID != ids[0] {
 		t.Errorf("pushed again: %v", got)

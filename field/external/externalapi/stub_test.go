@@ -222,3 +222,8 @@ func until(t *testing.T, what string, done func() bool) {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
+
+// rewind has everything pushed again.
+func (s *site) rewind(id string) {
+	instancetest.Must(s.API.Adapter.RewindAdapter(s.ctx, &munimentv1.RewindAdapterRequest{AdapterId: id, AfterPosition: new(uint64)}))
+}
