@@ -148,6 +148,13 @@ type deliveries map[event.Stream][]event.Position
 
 // take takes an event. Nothing of an entity comes before what comes before it.
 func (t deliveries) take(w *world, r *event.Record) {
+	if w.failed() { // the journal may not go on
+		return
+	}
+	if !w.journal.knows(r.Position) {
+		w.fail(fmt.Errorf("event %d of %s was delivered before it was durable", r.Position, short(r.Stream.ID)))
+		return
+	}
 	w.mu.Lock()
 	had := t[r.Stream]
 	repeated := slices.Contains(had, r.Position)

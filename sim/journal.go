@@ -143,6 +143,13 @@ func (j *journal) selected(q event.Query, upto event.Position) (facts []event.Fa
 	return facts
 }
 
+// knows reports whether a record was taken in.
+func (j *journal) knows(p event.Position) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return int(p) <= len(j.said)
+}
+
 // durable takes in a batch at the moment at which it cannot be lost any more.
 func (j *journal) durable(b *eventlog.Batch) {
 	first := j.size() + 1
