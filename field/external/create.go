@@ -60,6 +60,19 @@ func checkURL(text string) error {
 	return fault.Field(field, "must begin with https://: events would travel in clear")
 }
 
+// origin is scheme, host and port of an address (RFC 6454 §4).
+func origin(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return text
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
+	}
+	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
+}
+
 func loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
@@ -111,8 +124,11 @@ var Creating = decide.Decider[All, Create]{
 		if err := c.check(); err != nil {
 			return nil, err
 		}
-		if a.there() >= Most {
+		switch all, of := a.there(c.Organization); {
+		case all >= Most:
 			return nil, ErrMany
+		case !c.Organization.IsZero() && of >= MostOfOne:
+			return nil, ErrManyOfOne
 		}
 		s, kinds := c.Settings, slices.Compact(slices.Sorted(slices.Values(c.EntityTypes)))
 		return append(one(c.Adapter, Created{c.Adapter, c.Organization, c.Owner, s.Name, string(c.Direction), event.Seal(s.URL), kinds, s.Interval, s.Batch, s.Attempts, s.Unsealed, int64(c.After)}),

@@ -130,7 +130,11 @@ func TestMayPush(t *testing.T) {
 // An instance has a bounded number of adapters; those that were removed do not
 // count.
 func TestMost(t *testing.T) {
-	many := given()
+	many, ofOne := given(), given()
+	for i := range external.MostOfOne {
+		s := event.ID{2, byte(i)}
+		ofOne = append(ofOne, event.New{Stream: external.Stream(s), Payload: external.Created{Adapter: s, Organization: acme, Name: "x", Direction: "push"}})
+	}
 	for i := range external.Most {
 		s := event.ID{1, byte(i >> 8), byte(i)}
 		many = append(many, event.New{Stream: external.Stream(s), Payload: external.Created{Adapter: s, Name: "x", Direction: "push"}})
@@ -140,6 +144,7 @@ func TestMost(t *testing.T) {
 	type is = decidetest.Case[external.Create]
 	decidetest.Run(t, registry, external.Creating,
 		is{Name: "too many", As: admin, Given: many, When: create(nil), Err: external.ErrMany},
+		is{Name: "too many of one organization", As: admin, Given: ofOne, When: create(nil), Err: external.ErrManyOfOne},
 		is{Name: "one was removed", As: admin, Given: gone, When: create(nil), Then: created(external.Both), Repeat: true},
 	)
 }
@@ -150,9 +155,19 @@ func TestChanging(t *testing.T) {
 	other := settings
 	other.Interval = 60
 	mine := external.Directed{Adapter: id, Owner: olga, Types: types}
+	path, host, port := settings, settings, settings
+	path.URL, host.URL, port.URL = "https://Example.com:443/other", "https://example.org/events", "https://example.com:8443/events"
+	signed := external.CredentialSet{Adapter: id, Organization: acme, Kind: external.Signature, Secret: event.Seal("whsec_AAAA")}
+	at := func(url string) []any {
+		return []any{external.Changed{Adapter: id, Organization: acme, Owner: olga, Name: "Registry", URL: event.Seal(url), Interval: 300, Batch: 100, Attempts: 20}}
+	}
 	decidetest.Run(t, registry, external.Changing,
 		is{Name: "the interval", As: owner, Given: given(created(external.Both)...), When: external.Change{Directed: mine, Settings: other},
 			Then: []any{external.Changed{Adapter: id, Organization: acme, Owner: olga, Name: "Registry", URL: event.Seal(settings.URL), Interval: 60, Batch: 100, Attempts: 20}}},
+		is{Name: "the path of the address", As: owner, Given: given(created(external.Both)...), When: external.Change{Directed: mine, Settings: path}, Then: at(path.URL)},
+		is{Name: "a token to another host", As: owner, Given: given(created(external.Both)...), When: external.Change{Directed: mine, Settings: host}, Err: external.ErrOtherHost},
+		is{Name: "a token to another port", As: owner, Given: given(created(external.Both)...), When: external.Change{Directed: mine, Settings: port}, Err: external.ErrOtherHost},
+		is{Name: "a signature to another host", As: owner, Given: given(with(created(external.Both), signed)...), When: external.Change{Directed: mine, Settings: host}, Then: at(host.URL)},
 		is{Name: "nothing", As: owner, Given: given(created(external.Both)...), When: external.Change{Directed: mine, Settings: settings}},
 		is{Name: "to what cannot be", As: owner, Given: given(created(external.Both)...), When: external.Change{Directed: mine}, Kind: fault.Invalid},
 		is{Name: "by an auditor", As: auditor, Given: given(created(external.Both)...), When: external.Change{Directed: mine, Settings: other}, Kind: fault.Denied},

@@ -72,6 +72,10 @@ var Changing = of("change an adapter", func(c Change) event.ID { return c.Adapte
 		if err := c.Settings.Check(); err != nil || s.Settings == c.Settings {
 			return nil, err
 		}
+		// Whoever may change the address is not to learn what others entrusted.
+		if s.Credential.Kind != Signature && origin(s.Settings.URL) != origin(c.Settings.URL) {
+			return nil, ErrOtherHost
+		}
 		x := c.Settings
 		return []any{Changed{s.ID, s.Organization, c.Owner, x.Name, event.Seal(x.URL), x.Interval, x.Batch, x.Attempts, x.Unsealed}}, nil
 	})

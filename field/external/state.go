@@ -184,33 +184,39 @@ func EvolveAll(a All, f event.Fact) All {
 	return with(a, f.Stream.ID, Evolve(a[f.Stream.ID], f))
 }
 
-// there counts those that are not removed.
-func (a All) there() (n int) {
+// there counts those that are not removed, of all and of one organization.
+func (a All) there(organization event.ID) (n, of int) {
 	for _, s := range a {
-		if s.Status != IsRemoved {
-			n++
+		if s.Status == IsRemoved {
+			continue
+		}
+		if n++; s.Organization == organization {
+			of++
 		}
 	}
-	return n
+	return n, of
 }
 
 // Bounds.
 const (
 	Most        = 200 // adapters of an instance
+	MostOfOne   = 50  // adapters of one organization, whose admins leave the others some
 	MostRefused = 200 // events of an external system; then something is wrong with all of it
 )
 
 // Refusals.
 var (
-	ErrNotFound = fault.New(fault.NotFound, "there is no such adapter")
-	ErrMany     = fault.New(fault.Exhausted, "there are %d adapters already, and no more are possible", Most)
-	ErrActive   = fault.New(fault.Refused, "the adapter is not paused or stopped")
-	ErrPaused   = fault.New(fault.Refused, "the adapter is paused already")
-	ErrStopped  = fault.New(fault.Refused, "the adapter is stopped already; resume it when what stopped it is mended")
-	ErrIdle     = fault.New(fault.Refused, "the adapter is paused or stopped; resume it, and it runs at once")
-	ErrNoPush   = fault.New(fault.Refused, "the adapter pushes nothing")
-	ErrNoPull   = fault.New(fault.Refused, "the adapter pulls nothing")
-	ErrRefused  = fault.New(fault.NotFound, "the adapter offers no such event that was refused")
+	ErrNotFound  = fault.New(fault.NotFound, "there is no such adapter")
+	ErrMany      = fault.New(fault.Exhausted, "there are %d adapters already, and no more are possible", Most)
+	ErrManyOfOne = fault.New(fault.Exhausted, "the organization has %d adapters already, and no more are possible", MostOfOne)
+	ErrActive    = fault.New(fault.Refused, "the adapter is not paused or stopped")
+	ErrPaused    = fault.New(fault.Refused, "the adapter is paused already")
+	ErrStopped   = fault.New(fault.Refused, "the adapter is stopped already; resume it when what stopped it is mended")
+	ErrIdle      = fault.New(fault.Refused, "the adapter is paused or stopped; resume it, and it runs at once")
+	ErrOtherHost = fault.Field("endpoint_url", "a bearer token or password goes to no other host than the one that it was given for; have the adapter prove itself by a signature, change the address, then give it what the other host knows it by")
+	ErrNoPush    = fault.New(fault.Refused, "the adapter pushes nothing")
+	ErrNoPull    = fault.New(fault.Refused, "the adapter pulls nothing")
+	ErrRefused   = fault.New(fault.NotFound, "the adapter offers no such event that was refused")
 )
 
 // manage asks for the right to say whether and where events are delivered.

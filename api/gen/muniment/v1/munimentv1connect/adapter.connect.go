@@ -87,7 +87,9 @@ type AdapterServiceClient interface {
 	// ListAdapters answers the adapters that match, oldest first.
 	ListAdapters(context.Context, *v1.ListAdaptersRequest) (*v1.ListAdaptersResponse, error)
 	// ChangeAdapter changes what is given, and leaves the rest. The caller is the
-	// owner then. For other entities, set another adapter up.
+	// owner then. For other entities, set another adapter up. While it proves itself
+	// by a bearer token or a password, its address stays with the same scheme, host
+	// and port: set its credential to a signature before, and anew afterwards.
 	ChangeAdapter(context.Context, *v1.ChangeAdapterRequest) (*v1.ChangeAdapterResponse, error)
 	// SetAdapterCredential replaces what an adapter proves itself by. A signing
 	// secret is answered once.
@@ -352,7 +354,9 @@ type AdapterServiceHandler interface {
 	// ListAdapters answers the adapters that match, oldest first.
 	ListAdapters(context.Context, *v1.ListAdaptersRequest) (*v1.ListAdaptersResponse, error)
 	// ChangeAdapter changes what is given, and leaves the rest. The caller is the
-	// owner then. For other entities, set another adapter up.
+	// owner then. For other entities, set another adapter up. While it proves itself
+	// by a bearer token or a password, its address stays with the same scheme, host
+	// and port: set its credential to a signature before, and anew afterwards.
 	ChangeAdapter(context.Context, *v1.ChangeAdapterRequest) (*v1.ChangeAdapterResponse, error)
 	// SetAdapterCredential replaces what an adapter proves itself by. A signing
 	// secret is answered once.
