@@ -120,10 +120,35 @@ func show(d *event.Descriptor, r *event.Record, opened []event.Opened, s Sight) 
 			if f.Value, err = plain(v.Field.Kind, v.CBOR); err != nil {
 				return nil, fault.Wrap("read field "+v.Field.Name, err)
 			}
+			if d.IsCustom() && things[v.Field.Tag] == "" {
+				f.Value = asUUIDs(f.Value, v.Field.Kind)
+			}
 		}
 		out = append(out, f)
 	}
 	return out, nil
+}
+
+// asUUIDs writes the ids in a customer's event as its publisher does, and as its
+// entity has them: as UUIDs (RFC 9562 §4).
+func asUUIDs(v any, k event.Kind) any {
+	switch ids := v.(type) {
+	case string:
+		if id, err := event.ParseID(ids); err == nil && k == event.IDRef {
+			return id.UUID()
+		}
+	case []string:
+		if k != event.IDs {
+			return v
+		}
+		out := make([]string, len(ids))
+		for i, s := range ids {
+			id, _ := event.ParseID(s) // written by us
+			out[i] = id.UUID()
+		}
+		return out
+	}
+	return v
 }
 
 // plain turns a field's CBOR into what JSON can say.

@@ -38,6 +38,12 @@ func ParseID(s string) (ID, error) {
 	return id, err
 }
 
+// UUID is the id as a UUID is written (RFC 9562 §4), as customers' own are.
+func (id ID) UUID() string {
+	s := id.String()
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}
+
 // MustID is ParseID for constants; it panics on error.
 func MustID(s string) ID {
 	id, err := ParseID(s)
