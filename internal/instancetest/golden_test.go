@@ -214,6 +214,11 @@ func (g *golden) answers(t testing.TB, i *Instance) {
 	for _, req := range lists() {
 		req.ProtoReflect().Set(req.ProtoReflect().Descriptor().Fields().ByName("page_size"), protoreflect.ValueOfInt32(500))
 		m, err := i.call(i.AsOwner(), req)
+		if l, ok := m.(*munimentv1.ListAdaptersResponse); ok {
+			for _, a := range l.GetAdapters() {
+				a.Progress = nil // when it runs next is nobody's history
+			}
+		}
 		if err == nil { // types of entities may not be defined in old ones; an answer of then is missed
 			g.Answer[strings.TrimSuffix(string(req.ProtoReflect().Descriptor().Name()), "Request")] = print(m)
 		}
