@@ -18,7 +18,8 @@ type Cursor struct {
 	Session event.ID       // of whoever streams; zero: nobody
 	Sent    uint64         // counts what was handed out
 
-	lanes map[event.Stream]*lane
+	lanes   map[event.Stream]*lane
+	rewinds int // since it was loaded
 }
 
 // lane is a stream of which not everything up to Seen is settled.

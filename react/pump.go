@@ -63,6 +63,8 @@ type pumping struct {
 	job     Job
 	results chan result
 	running int
+	sending context.Context // of what is running
+	recall  context.CancelFunc
 	dirty   bool
 }
 
@@ -78,6 +80,7 @@ func (p *Pump) Run(ctx context.Context) error {
 	}
 	c.Release()
 	r := &pumping{Pump: p, cursor: c, was: was, results: make(chan result)}
+	r.sending, r.recall = context.WithCancel(ctx)
 	grown := p.watch(ctx)
 	for err == nil {
 		err = r.round(ctx, grown)
@@ -115,9 +118,12 @@ const far = 10_000
 
 // round hands out what can be, keeps the cursor, and waits for something to do.
 func (r *pumping) round(ctx context.Context, grown <-chan struct{}) (err error) {
-	seen := r.cursor.Seen
+	seen, rewinds := r.cursor.Seen, r.cursor.rewinds
 	if r.job, err = r.Plan(ctx, r.cursor); err != nil {
 		return err
+	}
+	if r.cursor.rewinds != rewinds {
+		r.withdraw(ctx)
 	}
 	if r.job.Window == 0 {
 		r.job.Window = MaxLanes
@@ -129,7 +135,7 @@ func (r *pumping) round(ctx context.Context, grown <-chan struct{}) (err error) 
 	}
 	for _, d := range list {
 		r.running++
-		go func() { r.results <- result{d.Record.Position, r.Send(ctx, d)} }()
+		go func() { r.results <- result{d.Record.Position, r.Send(r.sending, d)} }()
 	}
 	if r.dirty || r.cursor.Seen-min(seen, r.cursor.Seen) > far {
 		if r.was, err = r.Save(ctx, r.cursor, r.was); err != nil {
@@ -141,6 +147,17 @@ func (r *pumping) round(ctx context.Context, grown <-chan struct{}) (err error) 
 		return r.drain(ctx)
 	}
 	return r.wait(ctx, grown)
+}
+
+// withdraw ends what is running when the cursor was rewound: what becomes of it
+// says nothing of what is handed out again, maybe to do something else.
+func (r *pumping) withdraw(ctx context.Context) {
+	r.recall()
+	for ; r.running > 0; r.running-- {
+		<-r.results
+	}
+	r.sending, r.recall = context.WithCancel(ctx)
+	r.dirty = true
 }
 
 // wait waits for a result, for new records, or until something is to be tried

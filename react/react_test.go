@@ -235,6 +235,67 @@ func TestADeadLetterHoldsUpItsOwnStream(t *testing.T) {
 	})
 }
 
+// What was under way when a subscriber was rewound says nothing of what is handed
+// out again: that fails, and is tried again.
+func TestRewoundWhileSending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, rand.New(rand.NewPCG(3, 3)), memlog.New())
+		defer w.log.Close()
+		add := func() event.Position {
+			got, err := w.log.Append(t.Context(), logtest.Request(logtest.New(w.streams[0], "thing.done")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got.First
+		}
+		first := add()
+		rewind, again := false, make(chan struct{})
+		pump := w.pump(func(c *react.Cursor) error {
+			if rewind {
+				c.Rewind(0)
+			}
+			rewind = false
+			return nil
+		})
+		var mu sync.Mutex
+		var ends []string
+		pump.Send = func(ctx context.Context, d react.Delivery) (err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if d.Record.Position != first {
+				return nil
+			}
+			switch ends = slices.Concat(ends, []string{""}); len(ends) {
+			case 1: // is under way until the second begins, and then says that all is well
+				rewind = true
+				mu.Unlock()
+				select {
+				case <-ctx.Done():
+				case <-again:
+				}
+				mu.Lock()
+			case 2:
+				close(again)
+				mu.Unlock()
+				time.Sleep(time.Second)
+				mu.Lock()
+				return errors.New("not yet")
+			}
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		done := make(chan error, 1)
+		go func() { done <- pump.Run(ctx) }()
+		synctest.Wait()
+		add() // has the pump ask what is to be done
+		<-done
+		if len(ends) != 3 {
+			t.Errorf("it was sent %d times, want 3: the one that was under way, one that fails, one that does not", len(ends))
+		}
+	})
+}
+
 // Two nodes that pump at once do not both go on: whoever keeps the cursor second
 // is refused.
 func TestOneOfTwoPumps(t *testing.T) {

@@ -201,6 +201,7 @@ func (c *Cursor) Rewind(after event.Position) {
 		}
 	}
 	c.Seen = after
+	c.rewinds++
 }
 
 // cut forgets everything behind a position: records that were lost with it.
